@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PCR and log move together. Under the lock, for one measurement:
+ *
+ *   step                      crash after it leaves      the next run
+ *   1 write-ahead record      PCR `before`, log without  extends, appends
+ *   2 (systemd's sticky bit)  the same                   the same
+ *   3 extend                  PCR `after`, log without   appends
+ *   4 append, fsync           PCR `after`, log with it   removes the record
+ *   5 (clear sticky bit)      the same                   the same
+ *   6 remove the record       nothing                    nothing
+ *
+ * Half a record (in 4) is written over, from the log's size of 1. Any other
+ * value of the PCR means that somebody else extended it: said, never mended,
+ * because a log that was made to fit proves nothing.
+ */
+#include "attester/measure.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attester/file.h"
+#include "attester/log_lock.h"
+#include "attester/measure_wal.h"
+#include "attester/measured_log.h"
+#include "evidence/codec.h"
+#include "evidence/eventlog.h"
+
+/* Hex digits of a PCR in a message: enough to compare by eye. */
+#define SHOWN_OCTETS 8u
+
+/* One call of atls_measure(). */
+struct measuring {
+    struct atls_tpm *tpm;
+    const char *path;
+    unsigned pcr;
+    struct atls_log_lock lock;
+    struct atls_reason *why;
+};
+
+const char *atls_measure_default_log(void)
+{
+    if (access(ATLS_SYSTEMD_LOG, F_OK) == 0)
+        return ATLS_SYSTEMD_LOG;
+    return ATLS_OWN_LOG;
+}
+
+/* One PCR in every active bank. */
+static enum atls_error read_pcr(const struct measuring *m, unsigned pcr,
+                                struct atls_pcr_values *ret_values)
+{
+    struct atls_pcr_selection banks;
+    enum atls_error r;
+
+    r = atls_tpm_banks(m->tpm, pcr, m->why, &banks);
+    if (r != ATLS_OK)
+        return r;
+    return atls_tpm_read_pcrs(m->tpm, &banks, m->why, ret_values);
+}
+
+static enum atls_error extend(const struct measuring *m,
+                              const struct atls_wal *wal)
+{
+    const struct atls_span content = {(const uint8_t *)wal->content,
+                                      strlen(wal->content)};
+
+    return atls_tpm_extend(m->tpm, wal->pcr, content, m->why, NULL);
+}
+
+/* The record of a write-ahead record's event: the same octets at every try. */
+static enum atls_error encode_record(const struct measuring *m,
+                                     const struct atls_wal *wal,
+                                     char **ret_record, size_t *ret_len)
+{
+    struct atls_pcr_selection banks = {.count = wal->before.count};
+
+    for (size_t i = 0; i < banks.count; i++)
+        banks.banks[i].alg = wal->before.banks[i].alg;
+    return atls_measured_record(wal->pcr, &banks, wal->content, m->why,
+                                ret_record, ret_len);
+}
+
+static enum atls_error append(const struct measuring *m,
+                              const struct atls_wal *wal)
+{
+    char *record = NULL;
+    enum atls_error r;
+    size_t len = 0;
+
+    r = encode_record(m, wal, &record, &len);
+    if (r != ATLS_OK)
+        return r;
+    r = atls_file_write(m->lock.log_fd, m->path, (off_t)wal->log_size, record,
+                        len, m->why);
+    OPENSSL_free(record);
+    return r;
+}
+
+/* Steps 5 and 6: the event is in both, or in neither. */
+static enum atls_error conclude(const struct measuring *m)
+{
+    enum atls_error r = atls_log_mark(&m->lock, m->path, false, m->why);
+
+    if (r != ATLS_OK)
+        return r;
+    return atls_wal_remove(m->path, m->why);
+}
+
+/* Steps 2 to 6, with or without the extend. */
+static enum atls_error carry_out(const struct measuring *m,
+                                 const struct atls_wal *wal, bool is_extended)
+{
+    enum atls_error r;
+
+    r = atls_log_mark(&m->lock, m->path, true, m->why);
+    if (r == ATLS_OK && !is_extended)
+        r = extend(m, wal);
+    if (r == ATLS_OK)
+        r = append(m, wal);
+    if (r != ATLS_OK)
+        return r;
+    return conclude(m);
+}
+
+/*
+ * A failed extend that left the PCR as it was needs no repair: the TPM refused,
+ * and would refuse at every repair, too. The first reason stays.
+ */
+static void forget_if_not_extended(struct measuring *m,
+                                   const struct atls_wal *wal,
+                                   enum atls_error failure)
+{
+    struct atls_reason *why = m->why;
+    struct atls_pcr_values now;
+
+    /* Nobody knows, and the connection is of no more use (tpm.h). */
+    if (failure == ATLS_E_TIMEOUT || failure == ATLS_E_TPM_UNAVAILABLE)
+        return;
+    m->why = NULL;
+    if (read_pcr(m, wal->pcr, &now) == ATLS_OK
+        && atls_wal_values_equal(&now, &wal->before, wal->pcr)) {
+        /* If this fails, the next run repairs. */
+        enum atls_error ignored = conclude(m);
+        (void)ignored;
+    }
+    m->why = why;
+}
+
+/*
+ * Look at what follows log_size in the log: the whole record (nothing is left
+ * to do but step 6; systemd may have gone on behind it), or a part of it or
+ * nothing (the PCR decides). Anything else was not written under the lock.
+ */
+static enum atls_error check_tail(const struct measuring *m,
+                                  const struct atls_wal *wal, bool *ret_logged)
+{
+    uint8_t *text = NULL;
+    char *record = NULL;
+    size_t record_len = 0;
+    size_t len = 0;
+    enum atls_error r;
+
+    r = encode_record(m, wal, &record, &record_len);
+    if (r == ATLS_OK)
+        r = atls_fd_read(m->lock.log_fd, m->path, ATLS_MEASURED_LOG_MAX,
+                           m->why, &text, &len);
+    if (r == ATLS_OK) {
+        bool is_ours = len >= wal->log_size;
+        size_t tail = is_ours ? len - (size_t)wal->log_size : 0;
+
+        *ret_logged = tail >= record_len;
+        if (*ret_logged)
+            tail = record_len;
+        if (!is_ours || memcmp(text + wal->log_size, record, tail) != 0)
+            r = atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                          "%s was changed after an interrupted measurement: "
+                          "others write it without the lock; stop them, reboot",
+                          m->path);
+    }
+    OPENSSL_free(text);
+    OPENSSL_free(record);
+    return r;
+}
+
+/* Complete what an interrupted run left. */
+static enum atls_error repair(struct measuring *m, const struct atls_wal *wal)
+{
+    struct atls_pcr_values now;
+    bool is_extended;
+    bool is_logged;
+    enum atls_error r;
+
+    r = check_tail(m, wal, &is_logged);
+    if (r != ATLS_OK)
+        return r;
+    if (is_logged)
+        return conclude(m);
+    r = read_pcr(m, wal->pcr, &now);
+    if (r != ATLS_OK)
+        return r;
+    is_extended = atls_wal_values_equal(&now, &wal->after, wal->pcr);
+    if (!is_extended && !atls_wal_values_equal(&now, &wal->before, wal->pcr))
+        return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                         "PCR %u was extended by others after an interrupted "
+                         "measurement (%s.wal): reboot, or set measure_pcr to "
+                         "another PCR",
+                         wal->pcr, m->path);
+    return carry_out(m, wal, is_extended);
+}
+
+static enum atls_error recover(struct measuring *m, bool *ret_repaired)
+{
+    struct atls_wal *wal = NULL;
+    enum atls_error r;
+
+    r = atls_wal_read(m->path, m->why, &wal);
+    if (r != ATLS_OK)
+        return r;
+    *ret_repaired = wal != NULL;
+    if (wal != NULL)
+        r = repair(m, wal);
+    else if (m->lock.was_sticky)
+        r = atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                      "%s lacks a record, its sticky bit says: systemd was "
+                      "interrupted; reboot, or set event_log and measure_pcr "
+                      "to others",
+                      m->path);
+    atls_wal_free(wal);
+    return r;
+}
+
+static bool is_zero(const uint8_t *value, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (value[i] != 0)
+            return false;
+    return true;
+}
+
+static enum atls_error fail_mismatch(const struct measuring *m,
+                                     const struct atls_hash *hash, size_t count,
+                                     const uint8_t *logged,
+                                     const uint8_t *found)
+{
+    char logged_hex[2 * SHOWN_OCTETS + 1];
+    char found_hex[2 * SHOWN_OCTETS + 1];
+
+    if (count == 0)
+        return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                         "PCR %u is not zero, yet %s has no event of it: "
+                         "extended by others, or log lost (kexec); reboot, or "
+                         "set measure_pcr to another PCR",
+                         m->pcr, m->path);
+    if (is_zero(found, hash->len))
+        return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                         "PCR %u is zero, yet %s has %zu events of it: the TPM "
+                         "was reset since (reboot, hibernation); remove the "
+                         "log, measure again",
+                         m->pcr, m->path, count);
+    atls_hex(logged, SHOWN_OCTETS, logged_hex);
+    atls_hex(found, SHOWN_OCTETS, found_hex);
+    return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
+                     "PCR %u was extended by others: %s replays to %s:%s.., "
+                     "found %s..; reboot, or set measure_pcr to another PCR",
+                     m->pcr, m->path, hash->name, logged_hex, found_hex);
+}
+
+/* Does the log replay to the PCR in every bank? */
+static enum atls_error check_replay(const struct measuring *m,
+                                    const struct atls_measured_log *log,
+                                    const struct atls_pcr_values *values)
+{
+    for (size_t i = 0; i < values->count; i++) {
+        const struct atls_hash *hash = atls_hash_by_alg(values->banks[i].alg);
+        const uint8_t *found = values->banks[i].value[m->pcr];
+        uint8_t logged[ATLS_PCR_DIGEST_MAX];
+        enum atls_error r;
+
+        r = atls_eventlog_replay(hash->alg, log->contents, log->count, logged);
+        if (r != ATLS_OK)
+            return atls_fail(m->why, r, NULL);
+        if (memcmp(logged, found, hash->len) != 0)
+            return fail_mismatch(m, hash, log->count, logged, found);
+    }
+    return ATLS_OK;
+}
+
+static bool has_content(const struct atls_measured_log *log,
+                        const char *content)
+{
+    size_t len = strlen(content);
+
+    for (size_t i = 0; i < log->count; i++)
+        if (log->contents[i].len == len
+            && memcmp(log->contents[i].data, content, len) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Read log and PCR, check that they agree.
+ *   ret_size    octets of the log
+ *   ret_values  of the PCR
+ */
+static enum atls_error read_state(const struct measuring *m,
+                                  struct atls_measured_log *ret_log,
+                                  uint64_t *ret_size,
+                                  struct atls_pcr_values *ret_values)
+{
+    struct atls_span text = {0};
+    uint8_t *octets = NULL;
+    enum atls_error r;
+
+    r = read_pcr(m, m->pcr, ret_values);
+    if (r != ATLS_OK)
+        return r;
+    r = atls_fd_read(m->lock.log_fd, m->path, ATLS_MEASURED_LOG_MAX, m->why,
+                       &octets, &text.len);
+    if (r != ATLS_OK)
+        return r;
+    text.data = octets;
+    *ret_size = text.len;
+    r = atls_measured_log_parse(text, m->path, m->pcr, m->why, ret_log);
+    OPENSSL_free(octets);
+    if (r != ATLS_OK)
+        return r;
+    return check_replay(m, ret_log, ret_values);
+}
+
+/* Steps 1 to 6. */
+static enum atls_error commit(struct measuring *m, const char *content,
+                              uint64_t log_size,
+                              const struct atls_pcr_values *values)
+{
+    struct atls_wal *wal = NULL;
+    enum atls_error r;
+
+    r = atls_wal_new(m->pcr, log_size, content, values, m->why, &wal);
+    if (r == ATLS_OK)
+        r = atls_wal_write(m->path, wal, m->why);
+    if (r == ATLS_OK) {
+        r = carry_out(m, wal, false);
+        if (r != ATLS_OK)
+            forget_if_not_extended(m, wal, r);
+    }
+    atls_wal_free(wal);
+    return r;
+}
+
+static enum atls_error measure_locked(struct measuring *m, const char *content,
+                                      enum atls_measured *ret_done)
+{
+    struct atls_measured_log log = {0};
+    struct atls_pcr_values values;
+    enum atls_measured done;
+    bool repaired = false;
+    uint64_t size = 0;
+    enum atls_error r;
+
+    r = recover(m, &repaired);
+    if (r != ATLS_OK)
+        return r;
+    r = read_state(m, &log, &size, &values);
+    if (r != ATLS_OK)
+        goto out;
+    done = ATLS_MEASURED_ALREADY;
+    if (!has_content(&log, content)) {
+        done = ATLS_MEASURED_NEW;
+        if (log.count == ATLS_LOG_EVENTS_MAX)
+            r = atls_fail(m->why, ATLS_E_LIMIT,
+                          "%s has %u events of PCR %u, evidence holds no more: "
+                          "reboot",
+                          m->path, ATLS_LOG_EVENTS_MAX, m->pcr);
+        else
+            r = commit(m, content, size, &values);
+    }
+    if (r == ATLS_OK)
+        *ret_done = repaired ? ATLS_MEASURED_REPAIRED : done;
+out:
+    atls_measured_log_clear(&log);
+    return r;
+}
+
+enum atls_error atls_measure(struct atls_tpm *tpm, const char *path,
+                             unsigned pcr, const char *content,
+                             unsigned wait_ms, struct atls_reason *why,
+                             enum atls_measured *ret_done)
+{
+    struct measuring m = {.tpm = tpm, .path = path, .pcr = pcr, .why = why};
+    enum atls_error r;
+
+    if (!atls_measured_content_is_legal(content))
+        return atls_fail(why, ATLS_E_USAGE,
+                         "what is measured must be one line of 1 to %u "
+                         "printable ASCII characters",
+                         ATLS_LOG_CONTENT_MAX);
+    r = atls_log_lock(path, wait_ms, why, &m.lock);
+    if (r != ATLS_OK)
+        return r;
+    r = measure_locked(&m, content, ret_done);
+    atls_log_unlock(&m.lock);
+    return r;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_ATTESTER_MEASURE_H
+#define ATLS_ATTESTER_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attester/tpm.h"
+#include "digest.h"
+#include "error.h"
+#include "span.h"
+
+/*
+ * PCR and log together: the CEL-JSON log in RFC 7464 records that systemd also
+ * keeps (pcr, digests, content_type, content), its lock, and a write-ahead
+ * record that repairs a crash between extending and appending. Source: design
+ * "Measuring"; doc/PROTOCOL.md, "Measured log".
+ */
+
+/* systemd's log, and ours where systemd keeps none. */
+#define ATLS_SYSTEMD_LOG "/run/log/systemd/tpm2-measure.log"
+#define ATLS_OWN_LOG "/run/attest/events.cel"
+
+/* The log this machine uses when none is configured: systemd's where it
+ * exists, else ours. Static string. */
+const char *atls_measure_default_log(void);
+
+/* The events of one PCR, contents owned. */
+struct atls_measured_log {
+    size_t count;
+    struct atls_span *contents;
+    uint8_t *octets; /* what the contents point into */
+};
+
+/*
+ * Read the events of one PCR out of a log.
+ *   path     may be missing: an empty log
+ *   ret_log  set only on success; atls_measured_log_clear() it
+ * Every record's digests must be H(content) for the banks it names, else
+ * ATLS_E_MALFORMED with the record's number. Foreign records of other PCRs are
+ * passed over; a foreign record of this PCR keeps its content (systemd: the
+ * string of "content"). A shared lock is taken on systemd's log, for at most a
+ * second. Returns ATLS_OK, ATLS_E_IO, ATLS_E_LOG_BUSY, ATLS_E_MALFORMED,
+ * ATLS_E_LIMIT, ATLS_E_CRYPTO, ATLS_E_NOMEM.
+ */
+enum atls_error atls_measured_log_read(
+    const char *path, unsigned pcr, struct atls_reason *why,
+    struct atls_measured_log *ret_log) ATLS_MUST_CHECK;
+void atls_measured_log_clear(struct atls_measured_log *log);
+
+enum atls_measured {
+    ATLS_MEASURED_NEW,
+    ATLS_MEASURED_ALREADY,
+    /* An interrupted measurement, of this content or another, was completed
+     * first; this content is measured now. */
+    ATLS_MEASURED_REPAIRED
+};
+
+/*
+ * Measure one content line: extend, append, under the lock; nothing when the
+ * log already ends with it being measured in this boot (a certificate or
+ * component whose line is already in the log is not extended twice).
+ *   tpm       open connection
+ *   path      of the log; its folder must exist. By the name of its file it is
+ *             systemd's, with systemd's lock and sticky bit, or ours
+ *             (log_lock.h)
+ *   content   one line of printable ASCII, else ATLS_E_USAGE
+ *   wait_ms   how long to wait for the lock: ATLS_E_LOG_BUSY after that, with
+ *             the holder's pid where it can be found
+ *   ret_done  what was done
+ * A crash between extend and append is repaired from the write-ahead record
+ * (PATH.wal): PCR still the old value: extend and append; PCR already the new
+ * value: append; any other value: ATLS_E_LOG_MISMATCH, reported and not mended.
+ * The log must replay to the PCR before, else ATLS_E_LOG_MISMATCH.
+ * Returns ATLS_OK, ATLS_E_LOG_BUSY, ATLS_E_LOG_MISMATCH, ATLS_E_LIMIT (the PCR
+ * has ATLS_LOG_EVENTS_MAX events), ATLS_E_MALFORMED, ATLS_E_USAGE, ATLS_E_IO,
+ * ATLS_E_CRYPTO, ATLS_E_NOMEM, or the TPM's errors.
+ */
+enum atls_error atls_measure(struct atls_tpm *tpm, const char *path,
+                             unsigned pcr, const char *content,
+                             unsigned wait_ms, struct atls_reason *why,
+                             enum atls_measured *ret_done) ATLS_MUST_CHECK;
+
+/*
+ * SHA-256 of a component: of a regular file its octets; of a folder the tree
+ * hash of doc/PROTOCOL.md ("Tree hash": entries sorted by octets of the
+ * relative path; type, mode's execute bit, path, content hash or link target;
+ * other file types refused). Returns ATLS_OK, ATLS_E_IO (also for what changes
+ * while it is read), ATLS_E_LIMIT (64 folders deep), ATLS_E_CRYPTO,
+ * ATLS_E_NOMEM.
+ */
+enum atls_error atls_component_digest(const char *path, struct atls_reason *why,
+                                      uint8_t ret_digest[ATLS_SHA256_LEN])
+    ATLS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attester/measured_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attester/file.h"
+#include "attester/log_lock.h"
+#include "digest.h"
+#include "evidence/codec.h"
+
+#define RS '\x1e' /* RFC 7464 §2.1 */
+
+/* How long a reader waits for systemd to finish a record. */
+#define READ_WAIT_MS 1000u
+
+/* A log while it is being parsed. */
+struct parser {
+    const char *path;
+    unsigned pcr;
+    unsigned number; /* of the record, from 1, for messages */
+    size_t used;     /* octets of log.octets */
+    struct atls_measured_log log;
+};
+
+bool atls_measured_content_is_legal(const char *content)
+{
+    size_t len = strlen(content);
+
+    for (size_t i = 0; i < len; i++)
+        if (content[i] < ' ' || content[i] > '~')
+            return false;
+    return len >= 1 && len <= ATLS_LOG_CONTENT_MAX;
+}
+
+void atls_measured_log_clear(struct atls_measured_log *log)
+{
+    OPENSSL_free(log->contents);
+    OPENSSL_free(log->octets);
+    *log = (struct atls_measured_log){0};
+}
+
+/* One entry of "digests": must be the hash of the content, if we know the
+ * algorithm (CEL allows more than can be PCR banks here). */
+static enum atls_error check_digest(const struct parser *p, const json_t *entry,
+                                    struct atls_span content,
+                                    struct atls_reason *why)
+{
+    const char *alg = json_string_value(json_object_get(entry, "hashAlg"));
+    const char *hex = json_string_value(json_object_get(entry, "digest"));
+    uint8_t expected[ATLS_PCR_DIGEST_MAX];
+    uint8_t found[ATLS_PCR_DIGEST_MAX];
+    const struct atls_hash *hash;
+    size_t len = 0;
+    enum atls_error r;
+
+    if (alg == NULL || hex == NULL)
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "%s: record %u: a digest without hashAlg or digest",
+                         p->path, p->number);
+    hash = atls_hash_by_name(alg);
+    if (hash == NULL)
+        return ATLS_OK;
+    r = atls_hash_parts(hash->ossl, &content, 1, expected, NULL);
+    if (r != ATLS_OK)
+        return atls_fail(why, r, NULL);
+    /* systemd logs the root volume's key as an HMAC under a name of its own:
+     * such an event cannot be replayed by anybody who lacks the key. */
+    if (!atls_unhex(hex, found, sizeof(found), &len) || len != hash->len
+        || memcmp(found, expected, len) != 0)
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "%s: record %u: its %s digest is not that of its "
+                         "content, nobody can check it: set measure_pcr to "
+                         "another PCR than %u",
+                         p->path, p->number, alg, p->pcr);
+    return ATLS_OK;
+}
+
+static enum atls_error check_digests(const struct parser *p,
+                                     const json_t *record,
+                                     struct atls_span content,
+                                     struct atls_reason *why)
+{
+    const json_t *digests = json_object_get(record, "digests");
+
+    if (json_array_size(digests) == 0)
+        return atls_fail(why, ATLS_E_MALFORMED, "%s: record %u has no digests",
+                         p->path, p->number);
+    for (size_t i = 0; i < json_array_size(digests); i++) {
+        enum atls_error r =
+            check_digest(p, json_array_get(digests, i), content, why);
+
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}
+
+/* The octets have room: a string is never longer than its JSON form. */
+static enum atls_error keep_content(struct parser *p, struct atls_span content,
+                                    struct atls_reason *why)
+{
+    if (content.len > ATLS_LOG_CONTENT_MAX)
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "%s: record %u: content of %zu octets, at most %u",
+                         p->path, p->number, content.len, ATLS_LOG_CONTENT_MAX);
+    if (p->log.count == ATLS_LOG_EVENTS_MAX)
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "%s: more than %u events in PCR %u: reboot", p->path,
+                         ATLS_LOG_EVENTS_MAX, p->pcr);
+    memcpy(p->log.octets + p->used, content.data, content.len);
+    p->log.contents[p->log.count].data = p->log.octets + p->used;
+    p->log.contents[p->log.count++].len = content.len;
+    p->used += content.len;
+    return ATLS_OK;
+}
+
+static enum atls_error take_event(struct parser *p, const json_t *record,
+                                  struct atls_reason *why)
+{
+    const json_t *pcr = json_object_get(record, "pcr");
+    struct atls_span content;
+    const json_t *string;
+    enum atls_error r;
+
+    /* systemd's NvPCRs have an "nv_index" instead. */
+    if (pcr == NULL)
+        return ATLS_OK;
+    if (!json_is_integer(pcr))
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "%s: record %u: pcr is not a number", p->path,
+                         p->number);
+    if (json_integer_value(pcr) != (json_int_t)p->pcr)
+        return ATLS_OK;
+
+    string = json_object_get(json_object_get(record, "content"), "string");
+    if (!json_is_string(string))
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "%s: record %u has no content.string, nobody can "
+                         "check it: set measure_pcr to another PCR than %u",
+                         p->path, p->number, p->pcr);
+    content.data = (const uint8_t *)json_string_value(string);
+    content.len = json_string_length(string);
+    r = check_digests(p, record, content, why);
+    if (r != ATLS_OK)
+        return r;
+    return keep_content(p, content, why);
+}
+
+static enum atls_error parse_record(struct parser *p, struct atls_span text,
+                                    struct atls_reason *why)
+{
+    json_error_t error = {0};
+    enum atls_error r;
+    json_t *record;
+
+    if (text.len == 0 || text.data[text.len - 1] != '\n')
+        return atls_fail(
+            why, ATLS_E_MALFORMED,
+            "%s: record %u is cut off: a measurement was "
+            "interrupted; 'attest measure' as root repairs its own",
+            p->path, p->number);
+    record = json_loadb((const char *)text.data, text.len,
+                        JSON_REJECT_DUPLICATES, &error);
+    /* jansson has words for every mistake in a text, and mostly none here. */
+    if (record == NULL && error.text[0] == '\0')
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    if (record == NULL)
+        return atls_fail(why, ATLS_E_MALFORMED, "%s: record %u: %s", p->path,
+                         p->number, error.text);
+    if (json_is_object(record))
+        r = take_event(p, record, why);
+    else
+        r = atls_fail(why, ATLS_E_MALFORMED,
+                      "%s: record %u is not a JSON object", p->path, p->number);
+    json_decref(record);
+    return r;
+}
+
+static enum atls_error parse_records(struct parser *p, struct atls_span text,
+                                     struct atls_reason *why)
+{
+    const uint8_t *at = text.data;
+    const uint8_t *end = text.data + text.len;
+
+    while (at < end) {
+        const uint8_t *next;
+        enum atls_error r;
+
+        p->number++;
+        if (*at != RS)
+            return atls_fail(why, ATLS_E_MALFORMED,
+                             "%s: record %u does not begin with RS (0x1e): not "
+                             "a JSON text sequence (RFC 7464)",
+                             p->path, p->number);
+        at++;
+        next = memchr(at, RS, (size_t)(end - at));
+        if (next == NULL)
+            next = end;
+        r = parse_record(p, (struct atls_span){at, (size_t)(next - at)}, why);
+        if (r != ATLS_OK)
+            return r;
+        at = next;
+    }
+    return ATLS_OK;
+}
+
+enum atls_error atls_measured_log_parse(struct atls_span text, const char *path,
+                                        unsigned pcr, struct atls_reason *why,
+                                        struct atls_measured_log *ret_log)
+{
+    struct parser p = {.path = path, .pcr = pcr};
+    enum atls_error r;
+
+    p.log.octets = OPENSSL_malloc(text.len + 1);
+    p.log.contents =
+        OPENSSL_zalloc(ATLS_LOG_EVENTS_MAX * sizeof(*p.log.contents));
+    if (p.log.octets == NULL || p.log.contents == NULL)
+        r = atls_fail(why, ATLS_E_NOMEM, NULL);
+    else
+        r = parse_records(&p, text, why);
+    if (r != ATLS_OK) {
+        atls_measured_log_clear(&p.log);
+        return r;
+    }
+    *ret_log = p.log; /* transferred */
+    return ATLS_OK;
+}
+
+enum atls_error atls_measured_log_read(const char *path, unsigned pcr,
+                                       struct atls_reason *why,
+                                       struct atls_measured_log *ret_log)
+{
+    enum atls_error r = ATLS_OK;
+    uint8_t *text = NULL;
+    size_t len = 0;
+    int fd;
+
+    /* O_NONBLOCK: a FIFO in its place must not stop us. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT) {
+        *ret_log = (struct atls_measured_log){0};
+        return ATLS_OK;
+    }
+    if (fd < 0)
+        return atls_fail(why, ATLS_E_IO, "cannot open %s: %s", path,
+                         strerror(errno));
+    if (atls_log_is_systemds(path))
+        r = atls_log_flock(fd, path, false, READ_WAIT_MS, why);
+    if (r == ATLS_OK)
+        r = atls_fd_read(fd, path, ATLS_MEASURED_LOG_MAX, why, &text, &len);
+    close(fd);
+    if (r == ATLS_OK)
+        r = atls_measured_log_parse((struct atls_span){text, len}, path, pcr,
+                                    why, ret_log);
+    OPENSSL_free(text);
+    return r;
+}
+
+static enum atls_error add_digest(json_t *digests, const struct atls_hash *hash,
+                                  struct atls_span content)
+{
+    char hex[2 * ATLS_PCR_DIGEST_MAX + 1];
+    uint8_t digest[ATLS_PCR_DIGEST_MAX];
+    enum atls_error r;
+    json_t *entry;
+
+    r = atls_hash_parts(hash->ossl, &content, 1, digest, NULL);
+    if (r != ATLS_OK)
+        return r;
+    atls_hex(digest, hash->len, hex);
+    entry = json_pack("{s:s, s:s}", "hashAlg", hash->name, "digest", hex);
+    if (json_array_append_new(digests, entry) != 0)
+        return ATLS_E_NOMEM;
+    return ATLS_OK;
+}
+
+/* RS, the object, LF. */
+static enum atls_error frame(const json_t *object, char **ret_record,
+                             size_t *ret_len)
+{
+    size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT);
+    char *record = OPENSSL_malloc(len + 2);
+
+    if (record == NULL)
+        return ATLS_E_NOMEM;
+    if (len == 0 || json_dumpb(object, record + 1, len, JSON_COMPACT) != len) {
+        OPENSSL_free(record);
+        return ATLS_E_NOMEM;
+    }
+    record[0] = RS;
+    record[len + 1] = '\n';
+    *ret_record = record;
+    *ret_len = len + 2;
+    return ATLS_OK;
+}
+
+enum atls_error atls_measured_record(unsigned pcr,
+                                     const struct atls_pcr_selection *banks,
+                                     const char *content,
+                                     struct atls_reason *why, char **ret_record,
+                                     size_t *ret_len)
+{
+    const struct atls_span span = {(const uint8_t *)content, strlen(content)};
+    enum atls_error r = ATLS_E_NOMEM;
+    json_t *digests = json_array();
+    json_t *object;
+
+    object = json_pack("{s:i, s:O, s:s, s:{s:s}}", "pcr", (int)pcr, "digests",
+                       digests, "content_type", "attest", "content", "string",
+                       content);
+    if (object != NULL)
+        r = ATLS_OK;
+    for (size_t i = 0; r == ATLS_OK && i < banks->count; i++)
+        r = add_digest(digests, atls_hash_by_alg(banks->banks[i].alg), span);
+    if (r == ATLS_OK)
+        r = frame(object, ret_record, ret_len);
+    json_decref(object);
+    json_decref(digests);
+    if (r != ATLS_OK)
+        return atls_fail(why, r, NULL);
+    return ATLS_OK;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_ATTESTER_QUOTER_H
+#define ATLS_ATTESTER_QUOTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "evidence/binding.h"
+#include "span.h"
+
+/*
+ * The quoter turns requests of handshakes into complete evidence. One thread
+ * owns the TPM; one quote is in flight; what queues meanwhile forms the next
+ * batch (Merkle tree); an idle quoter quotes at once. The thread is started at
+ * the first request and again in a forked child. All its signals are blocked.
+ */
+struct atls_quoter;
+
+/* All strings are copied. */
+struct atls_quoter_config {
+    const char *tcti;      /* after "tcti:" */
+    const char *ak;        /* handle or file */
+    const char *ak_auth;   /* "file:PATH", or NULL: empty */
+    const char *ak_chain;  /* PEM: AK certificate, then intermediates */
+    const char *pcrs;      /* selection text; NULL: sha256:0-9,11-15 */
+    const char *event_log; /* CEL-JSON; NULL: none is sent */
+    unsigned measure_pcr;
+    unsigned timeout_ms;   /* 1..600000 */
+    unsigned max_queue;    /* 1..ATLS_BATCH_MAX waiting requests */
+};
+
+/* Where the quoter reports what an administrator should know (level as of
+ * log.h); may be NULL. Called from the quoter's thread, never with a lock held. */
+typedef void atls_quoter_log(void *arg, int level, const char *text);
+
+/*
+ * Make a quoter: reads and checks ak_chain and ak_auth, parses pcrs. Opens no
+ * TPM, starts no thread. Returns ATLS_OK, ATLS_E_CONFIG, ATLS_E_IO,
+ * ATLS_E_NOMEM with file and line or key in why.
+ */
+enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
+                                atls_quoter_log *log, void *log_arg,
+                                struct atls_reason *why,
+                                struct atls_quoter **ret_quoter) ATLS_MUST_CHECK;
+
+/* Stops the thread (bounded wait), fails what waits. NULL is fine. */
+void atls_quoter_free(struct atls_quoter *quoter);
+
+/* One handshake's request, shared by the handshake and the quoter's thread;
+ * whoever lets go last frees it. */
+struct atls_ticket;
+
+/*
+ * Queue a request; never blocks on the TPM. The quoter computes the binding
+ * itself from role, channel and certificate.
+ * Returns ATLS_OK, ATLS_E_QUEUE_FULL, ATLS_E_NOMEM, ATLS_E_CRYPTO,
+ * ATLS_E_INTERNAL (no thread).
+ */
+enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
+                                   enum atls_role role,
+                                   const uint8_t channel[ATLS_CHANNEL_LEN],
+                                   struct atls_span cert_der,
+                                   struct atls_reason *why,
+                                   struct atls_ticket **ret_ticket) ATLS_MUST_CHECK;
+
+/*
+ * Wait for the evidence, at most the configured timeout from submission.
+ *   ret_cmw  set only on success; OPENSSL_free() it
+ * Frees the ticket in every case. Returns ATLS_OK, ATLS_E_TIMEOUT, or the
+ * quoter's own error (ATLS_E_TPM_UNAVAILABLE, ...).
+ */
+enum atls_error atls_ticket_wait(struct atls_ticket *ticket,
+                                 struct atls_reason *why, uint8_t **ret_cmw,
+                                 size_t *ret_len) ATLS_MUST_CHECK;
+
+/*
+ * For a handshake that parks instead of waiting (ASYNC): have a timer become
+ * readable when the ticket is done or its time is over, whichever is first;
+ * atls_ticket_wait() then returns at once.
+ *   timer_fd  timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC) of
+ *             the caller; used until the ticket is waited for or dropped, so
+ *             drop the ticket before closing it
+ * Returns ATLS_OK or ATLS_E_INTERNAL (not a timer).
+ */
+enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* Would atls_ticket_wait() return at once? */
+bool atls_ticket_is_ready(struct atls_ticket *ticket);
+
+/* Let go of a ticket without waiting. NULL is fine. */
+void atls_ticket_drop(struct atls_ticket *ticket);
+
+/* Quotes made and handshakes served so far, for tests and benchmarks. */
+void atls_quoter_counters(struct atls_quoter *quoter, uint64_t *ret_quotes,
+                          uint64_t *ret_served);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attester/tpm_link_kind.h"
+
+/* The kernel's resource manager: several programs can use it at once. */
+#define DEFAULT_DEVICE "/dev/tpmrm0"
+
+static const char *what_next(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        return "use the agent (quoter = unix:...), or give this user the TPM "
+               "(group tss)";
+    case EBUSY:
+        return "another program has it: use /dev/tpmrm0";
+    default:
+        return "switch the TPM on in the firmware, or name another tcti";
+    }
+}
+
+/* O_NONBLOCK makes write() return while the TPM works, so that the deadline
+ * holds (Linux 4.20 and later). */
+static enum atls_error device_open(struct atls_link *link,
+                                   struct atls_reason *why)
+{
+    const char *path = link->conf[0] != '\0' ? link->conf : DEFAULT_DEVICE;
+
+    link->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (link->fd < 0)
+        return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
+                         "cannot open the TPM %s: %s; %s", path,
+                         strerror(errno), what_next(errno));
+    return ATLS_OK;
+}
+
+static void device_close(struct atls_link *link)
+{
+    if (link->fd >= 0)
+        close(link->fd);
+}
+
+const struct atls_link_kind atls_link_device = {
+    .name = "device",
+    .open = device_open,
+    .exchange = atls_link_converse,
+    .close = device_close,
+};

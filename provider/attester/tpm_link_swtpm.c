@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attester/clock.h"
+#include "attester/tpm_link_kind.h"
+
+/* The defaults of tpm2-tss's swtpm TCTI. */
+#define DEFAULT_HOST "localhost"
+#define DEFAULT_PORT "2321"
+
+/* There is no deadline yet when a link is opened. */
+#define OPEN_LIMIT_MS 1000
+
+struct target {
+    char host[256];
+    char port[8];
+};
+
+static enum atls_error bad_conf(const struct atls_link *link,
+                                struct atls_reason *why)
+{
+    return atls_fail(why, ATLS_E_CONFIG,
+                     "tcti %s: expected swtpm:host=HOST,port=PORT", link->tcti);
+}
+
+/* getaddrinfo() would take 70000 for 4464. */
+static bool is_port(const char *text)
+{
+    char *end = NULL;
+    unsigned long port = strtoul(text, &end, 10);
+
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0 &&
+           port <= UINT16_MAX;
+}
+
+/* "host=HOST,port=PORT", both optional, in any order. */
+static enum atls_error parse(const struct atls_link *link,
+                             struct atls_reason *why, struct target *ret)
+{
+    const char *p = link->conf;
+
+    snprintf(ret->host, sizeof(ret->host), "%s", DEFAULT_HOST);
+    snprintf(ret->port, sizeof(ret->port), "%s", DEFAULT_PORT);
+    while (*p != '\0') {
+        size_t len = strcspn(p, ",");
+        char *value = ret->host;
+        size_t size = sizeof(ret->host);
+
+        if (strncmp(p, "port=", 5) == 0) {
+            value = ret->port;
+            size = sizeof(ret->port);
+        } else if (strncmp(p, "host=", 5) != 0) {
+            return bad_conf(link, why);
+        }
+        if (len == 5 || len - 5 >= size)
+            return bad_conf(link, why);
+        memcpy(value, p + 5, len - 5);
+        value[len - 5] = '\0';
+        p += len;
+        p += *p == ',';
+    }
+    if (!is_port(ret->port))
+        return bad_conf(link, why);
+    return ATLS_OK;
+}
+
+static enum atls_error resolve(const struct atls_link *link,
+                               const struct target *target,
+                               struct atls_reason *why, struct addrinfo **ret)
+{
+    const struct addrinfo hints = {
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_NUMERICSERV,
+    };
+    int error = getaddrinfo(target->host, target->port, &hints, ret);
+
+    if (error != 0)
+        return atls_fail(why, ATLS_E_TPM_UNAVAILABLE, "tcti %s: host %s: %s",
+                         link->tcti, target->host, gai_strerror(error));
+    return ATLS_OK;
+}
+
+static enum atls_error refused(const struct atls_link *link, int error,
+                               struct atls_reason *why)
+{
+    return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
+                     "no TPM answers at %s: %s; start swtpm there, or name "
+                     "another tcti",
+                     link->tcti, strerror(error));
+}
+
+/* Called with a socket in link->fd. */
+static enum atls_error finish_connect(struct atls_link *link,
+                                      struct atls_reason *why)
+{
+    enum atls_error r = atls_link_wait(link, link->fd, POLLOUT, -1, why);
+    socklen_t len = sizeof(int);
+    int error = 0;
+
+    if (r != ATLS_OK)
+        return r;
+    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    if (error != 0)
+        return refused(link, error, why);
+    return ATLS_OK;
+}
+
+static enum atls_error swtpm_connect(struct atls_link *link,
+                                     struct atls_reason *why)
+{
+    const void *address = &link->address;
+
+    link->fd = socket(link->address.ss_family,
+                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (link->fd < 0)
+        return refused(link, errno, why);
+    if (connect(link->fd, address, link->address_len) == 0)
+        return ATLS_OK;
+    if (errno != EINPROGRESS && errno != EINTR)
+        return refused(link, errno, why);
+    return finish_connect(link, why);
+}
+
+/* shutdown() ends the connection also where a forked child holds a copy of the
+ * descriptor: swtpm serves one connection at a time and would wait for it. */
+static void swtpm_close(struct atls_link *link)
+{
+    if (link->fd < 0)
+        return;
+    shutdown(link->fd, SHUT_RDWR);
+    close(link->fd);
+    link->fd = -1;
+}
+
+/* The first address that accepts is kept: later there may be no resolver, as
+ * after a chroot. */
+static enum atls_error swtpm_open(struct atls_link *link,
+                                  struct atls_reason *why)
+{
+    struct addrinfo *found = NULL;
+    struct target target;
+    enum atls_error r;
+
+    r = parse(link, why, &target);
+    if (r != ATLS_OK)
+        return r;
+    r = resolve(link, &target, why, &found);
+    if (r != ATLS_OK)
+        return r;
+    link->deadline_ms = atls_now_ms() + OPEN_LIMIT_MS;
+    for (const struct addrinfo *ai = found; ai != NULL; ai = ai->ai_next) {
+        memcpy(&link->address, ai->ai_addr, ai->ai_addrlen);
+        link->address_len = ai->ai_addrlen;
+        r = swtpm_connect(link, why);
+        swtpm_close(link);
+        if (r == ATLS_OK)
+            break;
+    }
+    freeaddrinfo(found);
+    link->deadline_ms = 0;
+    if (r == ATLS_E_TIMEOUT)
+        return refused(link, ETIMEDOUT, why);
+    return r;
+}
+
+/* A connection for each command, as tpm2-tss does: programs can share swtpm. */
+static enum atls_error swtpm_exchange(struct atls_link *link,
+                                      struct atls_span command,
+                                      uint8_t *response, size_t *ret_len,
+                                      struct atls_reason *why)
+{
+    enum atls_error r = swtpm_connect(link, why);
+
+    if (r == ATLS_OK)
+        r = atls_link_converse(link, command, response, ret_len, why);
+    swtpm_close(link);
+    return r;
+}
+
+const struct atls_link_kind atls_link_swtpm = {
+    .name = "swtpm",
+    .open = swtpm_open,
+    .exchange = swtpm_exchange,
+    .close = swtpm_close,
+};

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "configuration.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "attester/measure.h"
+#include "evidence/merkle.h"
+#include "evidence/pcr.h"
+
+#define TIMEOUT_DEFAULT_MS 5000u
+#define TIMEOUT_MAX_MS 600000u
+#define MEASURE_PCR_MIN 8u
+#define MEASURE_PCR_MAX 15u
+
+struct reader {
+    const struct atls_setting *settings;
+    size_t count;
+};
+
+static const char *find(const struct reader *reader, const char *key)
+{
+    return atls_setting_find(reader->settings, reader->count, key);
+}
+
+/* A plain decimal number in a range; the default where the key is absent. */
+static enum atls_error read_number(const struct reader *reader, const char *key,
+                                   unsigned min, unsigned max,
+                                   unsigned otherwise, struct atls_reason *why,
+                                   unsigned *ret_number)
+{
+    const char *text = find(reader, key);
+    unsigned number = 0;
+
+    if (text == NULL) {
+        *ret_number = otherwise;
+        return ATLS_OK;
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p < '0' || *p > '9' || p - text > 8)
+            return atls_fail(why, ATLS_E_CONFIG,
+                             "%s = %s is no number from %u to %u", key, text,
+                             min, max);
+        number = number * 10 + (unsigned)(*p - '0');
+    }
+    if (text[0] == '\0' || number < min || number > max)
+        return atls_fail(why, ATLS_E_CONFIG, "%s = %s is not from %u to %u",
+                         key, text, min, max);
+    *ret_number = number;
+    return ATLS_OK;
+}
+
+static enum atls_error read_log(const struct reader *reader,
+                                struct atls_reason *why,
+                                struct atls_configuration *ret)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    const char *level = find(reader, "log_level");
+
+    ret->log = find(reader, "log");
+    ret->log_level = ATLS_LOG_INFO;
+    if (ret->log != NULL && strcmp(ret->log, "stderr") != 0
+        && strcmp(ret->log, "syslog") != 0 && ret->log[0] != '/')
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "log = %s: expected stderr, syslog or an absolute path", ret->log);
+    if (level == NULL)
+        return ATLS_OK;
+    for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(level, levels[i]) == 0) {
+            ret->log_level = (enum atls_log_level)i;
+            return ATLS_OK;
+        }
+    }
+    return atls_fail(why, ATLS_E_CONFIG,
+                     "log_level = %s: expected error, warn, info or debug",
+                     level);
+}
+
+/* `attester = NAME` reaches us as such only where no section [NAME] exists. */
+static enum atls_error check_section(const struct reader *reader,
+                                     const char *role, struct atls_reason *why)
+{
+    const char *name = find(reader, role);
+
+    if (name != NULL)
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "%s = %s: openssl.cnf has no section [%s] (or it is empty)", role,
+            name, name);
+    return ATLS_OK;
+}
+
+static bool has_role(const struct reader *reader, const char *role)
+{
+    size_t len = strlen(role);
+
+    for (size_t i = 0; i < reader->count; i++)
+        if (strncmp(reader->settings[i].key, role, len) == 0)
+            return true;
+    return false;
+}
+
+static enum atls_error read_quoter_address(const struct reader *reader,
+                                           struct atls_reason *why,
+                                           struct atls_configuration *ret)
+{
+    const char *quoter = find(reader, "attester.quoter");
+
+    if (quoter == NULL)
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "the attester section has no quoter; for example quoter = "
+            "tcti:device:/dev/tpmrm0");
+    if (strncmp(quoter, "unix:", 5) == 0)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "quoter = %s: this version has no agent yet; use "
+                         "tcti:device:/dev/tpmrm0 or another TCTI",
+                         quoter);
+    if (strncmp(quoter, "tcti:", 5) != 0 || quoter[5] == '\0')
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "quoter = %s: expected tcti: and a TCTI, for example "
+                         "tcti:device:/dev/tpmrm0",
+                         quoter);
+    ret->quoter.tcti = quoter + 5;
+    return ATLS_OK;
+}
+
+/* Keys whose other values come with features that this version lacks. */
+static enum atls_error check_only_value(const struct reader *reader,
+                                        const char *key, const char *only,
+                                        struct atls_reason *why)
+{
+    const char *value = find(reader, key);
+
+    if (value != NULL && strcmp(value, only) != 0)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "%s = %s: this version supports only %s", key, value,
+                         only);
+    return ATLS_OK;
+}
+
+static enum atls_error read_key(const struct reader *reader,
+                                struct atls_reason *why,
+                                struct atls_configuration *ret)
+{
+    ret->quoter.ak = find(reader, "attester.ak");
+    ret->quoter.ak_auth = find(reader, "attester.ak_auth");
+    ret->quoter.ak_chain = find(reader, "attester.ak_chain");
+    ret->quoter.pcrs = find(reader, "attester.pcrs");
+    if (ret->quoter.ak == NULL)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "the attester section has no ak, the handle of the "
+                         "attestation key; for example ak = 0x81010002");
+    if (ret->quoter.ak_chain == NULL)
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "the attester section has no ak_chain, the PEM file with "
+            "the AK's certificate");
+    return ATLS_OK;
+}
+
+static enum atls_error read_attester(const struct reader *reader,
+                                     struct atls_reason *why,
+                                     struct atls_configuration *ret)
+{
+    enum atls_error r;
+
+    if ((r = read_quoter_address(reader, why, ret)) != ATLS_OK
+        || (r = read_key(reader, why, ret)) != ATLS_OK
+        || (r = check_only_value(reader, "attester.prove_to", "any", why))
+               != ATLS_OK
+        || (r = check_only_value(reader, "attester.evidence", "live", why))
+               != ATLS_OK
+        || (r = read_number(reader, "attester.timeout", 1, TIMEOUT_MAX_MS,
+                            TIMEOUT_DEFAULT_MS, why, &ret->quoter.timeout_ms))
+               != ATLS_OK
+        || (r = read_number(reader, "attester.max_queue", 1, ATLS_BATCH_MAX,
+                            ATLS_BATCH_MAX, why, &ret->quoter.max_queue))
+               != ATLS_OK)
+        return r;
+    ret->quoter.event_log = find(reader, "attester.event_log");
+    if (ret->quoter.event_log == NULL)
+        ret->quoter.event_log = atls_measure_default_log();
+    return read_number(reader, "attester.measure_pcr", MEASURE_PCR_MIN,
+                       MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
+                       &ret->quoter.measure_pcr);
+}
+
+static enum atls_error read_roles(const struct reader *reader,
+                                  struct atls_reason *why,
+                                  struct atls_configuration *ret)
+{
+    const char *broken = find(reader, ATLS_SETTING_BROKEN);
+    enum atls_error r;
+
+    if (broken != NULL)
+        return atls_fail(why, ATLS_E_CONFIG, "%s", broken);
+    if ((r = check_section(reader, "attester", why)) != ATLS_OK
+        || (r = check_section(reader, "verifier", why)) != ATLS_OK)
+        return r;
+    ret->has_attester = has_role(reader, "attester.");
+    ret->has_verifier = has_role(reader, "verifier.");
+    if (!ret->has_attester && !ret->has_verifier)
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "attest is loaded with neither attester nor verifier (a "
+            "misspelt key?); see: attest check");
+    if (ret->has_verifier) {
+        ret->policy = find(reader, "verifier.policy");
+        if (ret->policy == NULL)
+            return atls_fail(why, ATLS_E_CONFIG,
+                             "the verifier section has no policy = FILE");
+    }
+    return ATLS_OK;
+}
+
+void atls_configuration_read(const struct atls_setting *settings, size_t count,
+                             struct atls_configuration *ret_configuration)
+{
+    const struct reader reader = {settings, count};
+    struct atls_configuration *ret = ret_configuration;
+
+    memset(ret, 0, sizeof(*ret));
+    if (read_log(&reader, &ret->broken, ret) != ATLS_OK)
+        return;
+    if (read_roles(&reader, &ret->broken, ret) != ATLS_OK)
+        return;
+    if (ret->has_attester)
+        (void)read_attester(&reader, &ret->attester_broken, ret);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_CONFIGURATION_H
+#define ATLS_CONFIGURATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attester/quoter.h"
+#include "error.h"
+#include "log.h"
+#include "settings.h"
+
+/*
+ * The provider's section of openssl.cnf, checked. (config.h is Autoconf's, so
+ * this room goes by its long name.) Source: design "Configuration"; attest(7).
+ */
+struct atls_configuration {
+    /* ATLS_OK, or why every handshake must be refused. */
+    struct atls_reason broken;
+    const char *log;                /* NULL: none */
+    enum atls_log_level log_level;
+    bool has_attester;
+    /* ATLS_OK, or why no evidence can be made; other handshakes go on. */
+    struct atls_reason attester_broken;
+    struct atls_quoter_config quoter;
+    bool has_verifier;
+    const char *policy;             /* path; NULL only when broken */
+};
+
+/*
+ * Check the settings.
+ *   ret_configuration  always filled in; strings point into the settings
+ * What is wrong stands in broken or attester_broken, with key, value found and
+ * values expected.
+ */
+void atls_configuration_read(const struct atls_setting *settings, size_t count,
+                             struct atls_configuration *ret_configuration);
+
+#endif

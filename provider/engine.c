@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "configuration.h"
+#include "verifier/report.h"
+
+/* A policy that is or was in force. Old ones are kept until the engine goes, so
+ * that readers need no lock (a lock could be held by a thread that does not
+ * exist in a forked child); policies change seldom. */
+struct loaded_policy {
+    struct atls_policy *policy; /* NULL: reason tells why */
+    struct atls_reason reason;
+    struct loaded_policy *older;
+};
+
+struct atls_engine {
+    atomic_uint refs;
+    char *policy_path; /* NULL without the verifier role */
+    struct atls_reason broken;
+    bool has_attester;
+    struct atls_reason attester_broken;
+    struct atls_log *log;
+    int report_fd; /* -1: no reports */
+    struct atls_quoter *quoter;
+    _Atomic(struct loaded_policy *) current;
+    atomic_flag loading;
+};
+
+/* ATTEST_REPORT=stderr or an absolute path; never in a setuid program. */
+static int open_report(void)
+{
+    const char *target = secure_getenv("ATTEST_REPORT");
+
+    if (target == NULL || target[0] == '\0')
+        return -1;
+    if (strcmp(target, "stderr") == 0)
+        return STDERR_FILENO;
+    if (target[0] != '/')
+        return -1;
+    return open(target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
+                0644);
+}
+
+static void log_of_quoter(void *arg, int level, const char *text)
+{
+    const struct atls_engine *engine = arg;
+
+    atls_log_write(engine->log, (enum atls_log_level)level, "%s", text);
+}
+
+static void log_warnings(const struct atls_engine *engine,
+                         const struct atls_policy *policy)
+{
+    const char *warning;
+
+    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
+        atls_log_write(engine->log, ATLS_LOG_WARN, "%s", warning);
+}
+
+/* Called by whoever holds `loading`, or while the engine is made. */
+static bool load_policy(struct atls_engine *engine)
+{
+    struct loaded_policy *loaded = OPENSSL_zalloc(sizeof(*loaded));
+    struct loaded_policy *older = atomic_load(&engine->current);
+
+    if (loaded == NULL)
+        return false;
+    if (atls_policy_load(engine->policy_path, &loaded->reason, &loaded->policy)
+        == ATLS_OK) {
+        log_warnings(engine, loaded->policy);
+    } else if (older != NULL && older->policy == NULL
+               && strcmp(older->reason.text, loaded->reason.text) == 0) {
+        OPENSSL_free(loaded); /* as invalid as before, and already said */
+        return true;
+    } else {
+        atls_log_write(engine->log, ATLS_LOG_ERROR,
+                       "every handshake is refused: %s", loaded->reason.text);
+    }
+    loaded->older = older;
+    atomic_store(&engine->current, loaded);
+    return true;
+}
+
+static bool start(struct atls_engine *engine,
+                  const struct atls_configuration *configuration)
+{
+    engine->log = atls_log_open(configuration->log, configuration->log_level);
+    engine->broken = configuration->broken;
+    engine->has_attester = configuration->has_attester;
+    engine->attester_broken = configuration->attester_broken;
+    if (engine->log == NULL && configuration->log != NULL)
+        return false;
+    if (engine->broken.code != ATLS_OK) {
+        atls_log_write(engine->log, ATLS_LOG_ERROR,
+                       "every handshake is refused: %s", engine->broken.text);
+        return true;
+    }
+    if (engine->has_attester && engine->attester_broken.code == ATLS_OK
+        && atls_quoter_new(&configuration->quoter, log_of_quoter, engine,
+                           &engine->attester_broken, &engine->quoter)
+               != ATLS_OK)
+        engine->quoter = NULL;
+    if (engine->attester_broken.code != ATLS_OK)
+        atls_log_write(engine->log, ATLS_LOG_ERROR,
+                       "cannot prove this machine: %s",
+                       engine->attester_broken.text);
+    if (!configuration->has_verifier)
+        return true;
+    engine->policy_path = OPENSSL_strdup(configuration->policy);
+    return engine->policy_path != NULL && load_policy(engine);
+}
+
+struct atls_engine *atls_engine_new(const struct atls_setting *settings,
+                                    size_t count)
+{
+    struct atls_engine *engine = OPENSSL_zalloc(sizeof(*engine));
+    struct atls_configuration configuration;
+    int saved = errno;
+
+    if (engine == NULL)
+        return NULL;
+    atomic_init(&engine->refs, 1);
+    atomic_flag_clear(&engine->loading);
+    engine->report_fd = open_report();
+    atls_configuration_read(settings, count, &configuration);
+    if (!start(engine, &configuration)) {
+        atls_engine_unref(engine);
+        engine = NULL;
+    }
+    errno = saved;
+    return engine;
+}
+
+struct atls_engine *atls_engine_ref(struct atls_engine *engine)
+{
+    atomic_fetch_add(&engine->refs, 1);
+    return engine;
+}
+
+void atls_engine_unref(struct atls_engine *engine)
+{
+    struct loaded_policy *loaded, *older;
+
+    if (engine == NULL || atomic_fetch_sub(&engine->refs, 1) != 1)
+        return;
+    atls_quoter_free(engine->quoter);
+    for (loaded = atomic_load(&engine->current); loaded != NULL;
+         loaded = older) {
+        older = loaded->older;
+        atls_policy_unref(loaded->policy);
+        OPENSSL_free(loaded);
+    }
+    if (engine->report_fd > STDERR_FILENO)
+        close(engine->report_fd);
+    atls_log_close(engine->log);
+    OPENSSL_free(engine->policy_path);
+    OPENSSL_free(engine);
+}
+
+struct atls_log *atls_engine_log(const struct atls_engine *engine)
+{
+    return engine->log;
+}
+
+const struct atls_reason *atls_engine_broken(const struct atls_engine *engine)
+{
+    return &engine->broken;
+}
+
+bool atls_engine_has_attester(const struct atls_engine *engine)
+{
+    return engine->has_attester;
+}
+
+enum atls_error atls_engine_policy(struct atls_engine *engine,
+                                   struct atls_reason *why,
+                                   const struct atls_policy **ret_policy)
+{
+    struct loaded_policy *current;
+
+    *ret_policy = NULL;
+    if (engine->policy_path == NULL)
+        return ATLS_OK;
+    current = atomic_load(&engine->current);
+    /* An invalid file is read again each time: the repair may have come. Who
+     * finds somebody else at it takes what is in force. */
+    if ((current->policy == NULL || atls_policy_is_stale(current->policy))
+        && !atomic_flag_test_and_set(&engine->loading)) {
+        if (load_policy(engine))
+            current = atomic_load(&engine->current);
+        atomic_flag_clear(&engine->loading);
+    }
+    if (current->policy == NULL) {
+        *why = current->reason;
+        return current->reason.code;
+    }
+    *ret_policy = current->policy;
+    return ATLS_OK;
+}
+
+enum atls_error atls_engine_evidence(struct atls_engine *engine,
+                                     enum atls_role role,
+                                     const uint8_t channel[ATLS_CHANNEL_LEN],
+                                     struct atls_span cert_der,
+                                     struct atls_reason *why, uint8_t **ret_cmw,
+                                     size_t *ret_len)
+{
+    struct atls_ticket *ticket = NULL;
+    enum atls_error r;
+
+    if (engine->attester_broken.code != ATLS_OK) {
+        *why = engine->attester_broken;
+        return why->code;
+    }
+    r = atls_quoter_submit(engine->quoter, role, channel, cert_der, why,
+                           &ticket);
+    if (r != ATLS_OK)
+        return r;
+    return atls_ticket_wait(ticket, why, ret_cmw, ret_len);
+}
+
+/* One write, so that reports of several processes do not mix. */
+static void print_report(const struct atls_engine *engine,
+                         const struct atls_report *report, const char *peer,
+                         const struct atls_section *section)
+{
+    enum atls_report_style style = ATLS_REPORT_PLAIN;
+    char *text = NULL;
+    size_t len = 0;
+    ssize_t ignored = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (out == NULL)
+        return;
+    if (isatty(engine->report_fd) && getenv("NO_COLOR") == NULL)
+        style = ATLS_REPORT_COLOUR;
+    atls_report_print(report, peer, section, style, true, out);
+    if (fclose(out) == 0 && text != NULL)
+        ignored = write(engine->report_fd, text, len);
+    (void)ignored; /* a report nobody can take changes no verdict */
+    free(text);
+}
+
+void atls_engine_report(struct atls_engine *engine,
+                        const struct atls_report *report, const char *peer,
+                        const struct atls_section *section)
+{
+    int saved = errno;
+
+    if (report->verdict == ATLS_OK)
+        atls_log_write(engine->log, ATLS_LOG_INFO,
+                       "%s is trusted: %s, section %s", peer, report->machine,
+                       section != NULL ? section->name : "-");
+    else
+        atls_log_write(engine->log, ATLS_LOG_WARN, "%s %s: %s", peer,
+                       section != NULL && section->mode == ATLS_MODE_OBSERVE
+                           ? "would be refused"
+                           : "is refused",
+                       report->reason.text);
+    if (engine->report_fd >= 0)
+        print_report(engine, report, peer, section);
+    errno = saved;
+}

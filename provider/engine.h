@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_ENGINE_H
+#define ATLS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "attester/quoter.h"
+#include "error.h"
+#include "log.h"
+#include "settings.h"
+#include "verifier/appraise.h"
+#include "verifier/policy.h"
+
+/*
+ * One configured provider: its configuration, log, policy and quoter. Shared by
+ * every SSL_CTX of its library context, by reference count.
+ */
+struct atls_engine;
+
+/* See inner.h. Opens the log, loads the policy, reads the AK chain: what needs
+ * files, before a program gives up rights or its root. */
+struct atls_engine *atls_engine_new(const struct atls_setting *settings,
+                                    size_t count);
+struct atls_engine *atls_engine_ref(struct atls_engine *engine);
+void atls_engine_unref(struct atls_engine *engine);
+
+struct atls_log *atls_engine_log(const struct atls_engine *engine);
+
+/* ATLS_OK, or why every handshake is refused. Borrowed. */
+const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
+
+/*
+ * The policy for a new context, taken up anew when its files have changed.
+ *   ret_policy  NULL without the verifier role; lives as long as the engine
+ *   why         when the file is invalid now: refuse with it
+ */
+enum atls_error atls_engine_policy(struct atls_engine *engine,
+                                   struct atls_reason *why,
+                                   const struct atls_policy **ret_policy)
+    ATLS_MUST_CHECK;
+
+/* Does it prove itself at all? */
+bool atls_engine_has_attester(const struct atls_engine *engine);
+
+/*
+ * Evidence for one handshake; blocks until it is there or the time is up.
+ *   ret_cmw  set only on success; OPENSSL_free() it
+ * ATLS_E_CONFIG when the attester section is wrong, else as atls_ticket_wait().
+ */
+enum atls_error atls_engine_evidence(struct atls_engine *engine,
+                                     enum atls_role role,
+                                     const uint8_t channel[ATLS_CHANNEL_LEN],
+                                     struct atls_span cert_der,
+                                     struct atls_reason *why, uint8_t **ret_cmw,
+                                     size_t *ret_len) ATLS_MUST_CHECK;
+
+/* Log a verdict, and print it where ATTEST_REPORT says. */
+void atls_engine_report(struct atls_engine *engine, const struct atls_report *report,
+                        const char *peer, const struct atls_section *section);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_EVIDENCE_CODEC_H
+#define ATLS_EVIDENCE_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "evidence/merkle.h"
+#include "evidence/pcr.h"
+#include "span.h"
+
+/*
+ * Evidence on the wire: a RATS CMW record (RFC 9999) `[type, value, 4]` whose
+ * value is our CBOR map in deterministic encoding (RFC 8949 §4.2.1). The CDDL
+ * is in doc/PROTOCOL.md.
+ */
+
+/* Limits; what exceeds one is refused with ATLS_E_LIMIT. */
+#define ATLS_CMW_MAX 49152u          /* octets of a CMW record */
+#define ATLS_QUOTE_MAX 1024u         /* TPMS_ATTEST */
+#define ATLS_SIGNATURE_MAX 1024u     /* TPMT_SIGNATURE, RSA-4096 fits */
+#define ATLS_CHAIN_MAX 8u            /* certificates, without the root */
+#define ATLS_CERTIFICATE_MAX 8192u   /* octets of one certificate */
+#define ATLS_LOG_EVENTS_MAX 1024u
+#define ATLS_LOG_CONTENT_MAX 4096u   /* octets of one event's content */
+#define ATLS_TPMT_PUBLIC_MAX 1024u
+
+/* Format numbers of the AttestationRequest. 2 (with boot log) is reserved. */
+#define ATLS_FORMAT_TPM 1u
+#define ATLS_FORMAT_TPM_TYPE "application/vnd.attest.tpm-evidence+cbor"
+/* CMW indicator: bit 2, evidence (RFC 9999). */
+#define ATLS_CMW_IND_EVIDENCE 4u
+
+/* Integer keys of the evidence map, in encoding order. */
+enum atls_evidence_key {
+    ATLS_KEY_QUOTE = 1,       /* bstr: TPMS_ATTEST */
+    ATLS_KEY_SIGNATURE = 2,   /* bstr: TPMT_SIGNATURE */
+    ATLS_KEY_AK_CHAIN = 3,    /* [1*8 bstr]: DER, AK certificate first, no root */
+    ATLS_KEY_PCRS = 4,        /* { TPM_ALG_ID => { PCR index => bstr } } */
+    ATLS_KEY_MERKLE = 5,      /* [tree size, leaf index, [* bstr .size 32]] (live) */
+    ATLS_KEY_EPOCH = 6,       /* uint: seconds since 1970 (epoch) */
+    ATLS_KEY_LOG = 7,         /* [PCR index, [* bstr content]], optional */
+    ATLS_KEY_AUTHORITY = 8,   /* bstr: DER of a measured CA, optional */
+    ATLS_KEY_CERTIFY = 9      /* [TPMS_ATTEST, TPMT_SIGNATURE, TPMT_PUBLIC], optional */
+};
+
+/*
+ * Evidence, decoded or to be encoded. All spans are borrowed: of a decoded one
+ * they point into the octets given to atls_evidence_decode().
+ * Exactly one of merkle (is_epoch false) and epoch_time (is_epoch true) counts.
+ */
+struct atls_evidence {
+    unsigned format; /* ATLS_FORMAT_TPM */
+    struct atls_span quote;
+    struct atls_span signature;
+    size_t chain_count;
+    struct atls_span chain[ATLS_CHAIN_MAX];
+    struct atls_pcr_values pcrs;
+    bool is_epoch;
+    uint64_t epoch_time;
+    struct atls_merkle_proof merkle;
+    bool has_log;
+    unsigned log_pcr;
+    size_t log_count;
+    struct atls_span *log; /* contents in order of extension; owned, may be NULL */
+    struct atls_span authority;         /* len 0: absent */
+    struct atls_span certify;           /* len 0: absent; else all three are set */
+    struct atls_span certify_signature;
+    struct atls_span certify_public;
+};
+
+/*
+ * Decode one CMW record of 1..ATLS_CMW_MAX octets.
+ *   cmw      borrowed; must outlive *ret_evidence
+ *   why      gets what was expected and found, with the offset; may be NULL
+ *   ret_evidence  set only on success; free with atls_evidence_free()
+ * Uses libcbor's streaming decoder only; nothing is allocated but the log's
+ * array of spans, after its count was checked against what is left of the
+ * input. Refuses indefinite lengths, tags, floats, duplicate or unsorted keys,
+ * trailing octets, and everything that does not re-encode to the same octets.
+ * Returns ATLS_OK, or ATLS_E_TRUNCATED, _TRAILING, _MALFORMED, _LIMIT,
+ * _NOT_CANONICAL, _FORMAT (unknown CMW type), _NOMEM. Pure and thread-safe.
+ * Source: doc/PROTOCOL.md, "Evidence".
+ */
+enum atls_error atls_evidence_decode(struct atls_span cmw,
+                                     struct atls_reason *why,
+                                     struct atls_evidence **ret_evidence)
+    ATLS_MUST_CHECK;
+
+/* Frees the struct and its log array, not the octets. NULL is fine. */
+void atls_evidence_free(struct atls_evidence *evidence);
+
+/*
+ * Encode a CMW record.
+ *   ret_cmw  set only on success, 1..ATLS_CMW_MAX octets; OPENSSL_free() it
+ * Returns ATLS_OK, ATLS_E_TOO_LARGE (with the size and what takes the room in
+ * why), ATLS_E_LIMIT (a part exceeds its limit), ATLS_E_NOMEM.
+ */
+enum atls_error atls_evidence_encode(const struct atls_evidence *evidence,
+                                     struct atls_reason *why, uint8_t **ret_cmw,
+                                     size_t *ret_len) ATLS_MUST_CHECK;
+
+/*
+ * Does evidence that keeps all limits encode to exactly these octets? What
+ * makes a decoded record canonical. Pure; allocates nothing.
+ */
+bool atls_evidence_encodes_to(const struct atls_evidence *evidence,
+                              struct atls_span cmw);
+
+#endif

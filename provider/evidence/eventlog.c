@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "evidence/eventlog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DIGEST_HEX_LEN (2 * (size_t)ATLS_SHA256_LEN)
+
+static const struct {
+    enum atls_event_kind kind;
+    const char *word;
+} forms[] = {
+    {ATLS_EVENT_COMPONENT, "component "},
+    {ATLS_EVENT_CERTIFICATE, "certificate "},
+    {ATLS_EVENT_AUTHORITY, "authority "},
+};
+
+#define FORM_COUNT (sizeof(forms) / sizeof(forms[0]))
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+           || (c >= '0' && c <= '9');
+}
+
+bool atls_component_name_is_legal(const char *name, size_t len)
+{
+    if (len == 0 || len > ATLS_COMPONENT_NAME_MAX || !is_alphanumeric(name[0]))
+        return false;
+    for (size_t i = 1; i < len; i++) {
+        if (!is_alphanumeric(name[i]) && memchr("._:@/-", name[i], 6) == NULL)
+            return false;
+    }
+    return true;
+}
+
+size_t atls_event_format(const struct atls_event *event,
+                         char ret[ATLS_EVENT_CONTENT_MAX])
+{
+    const bool has_name = event->kind == ATLS_EVENT_COMPONENT;
+    const char *word = NULL;
+    char hex[DIGEST_HEX_LEN + 1];
+
+    for (size_t i = 0; i < FORM_COUNT; i++) {
+        if (forms[i].kind == event->kind)
+            word = forms[i].word;
+    }
+    if (word == NULL
+        || (has_name
+            && !atls_component_name_is_legal(event->name, strlen(event->name))))
+        return 0;
+    atls_hex(event->digest, sizeof(event->digest), hex);
+    return (size_t)snprintf(ret, ATLS_EVENT_CONTENT_MAX, "%s%s%ssha256:%s",
+                            word, has_name ? event->name : "",
+                            has_name ? " " : "", hex);
+}
+
+/* What stands between the word and the digest: "<name> " of a component,
+ * nothing else otherwise. Returns 1 when it fits the kind. */
+static int parse_name(struct atls_span middle, struct atls_event *event)
+{
+    const char *name = (const char *)middle.data;
+    size_t len = middle.len;
+
+    if (event->kind != ATLS_EVENT_COMPONENT)
+        return len == 0;
+    if (len == 0 || name[len - 1] != ' '
+        || !atls_component_name_is_legal(name, len - 1))
+        return 0;
+    memcpy(event->name, name, len - 1);
+    return 1;
+}
+
+/* The 64 hex digits at the end of a content. Returns 1 on success. */
+static int parse_hex(const uint8_t *text, struct atls_event *event)
+{
+    char hex[DIGEST_HEX_LEN + 1] = {0};
+    char again[DIGEST_HEX_LEN + 1];
+    size_t len;
+
+    memcpy(hex, text, DIGEST_HEX_LEN);
+    if (!atls_unhex(hex, event->digest, sizeof(event->digest), &len)
+        || len != sizeof(event->digest))
+        return 0;
+    /* One component, one content: upper case would be a second one. */
+    atls_hex(event->digest, sizeof(event->digest), again);
+    return memcmp(hex, again, sizeof(hex)) == 0;
+}
+
+/* word, middle, "sha256:", hex. Returns 1 when content has this form. */
+static int parse_form(struct atls_span content, const char *word,
+                      struct atls_event *event)
+{
+    static const char label[] = "sha256:";
+    const size_t word_len = strlen(word);
+    const size_t tail_len = sizeof(label) - 1 + DIGEST_HEX_LEN;
+    struct atls_span middle;
+    const uint8_t *tail;
+
+    if (content.len < word_len + tail_len
+        || memcmp(content.data, word, word_len) != 0)
+        return 0;
+    middle.data = content.data + word_len;
+    middle.len = content.len - word_len - tail_len;
+    tail = middle.data + middle.len;
+    return memcmp(tail, label, sizeof(label) - 1) == 0
+           && parse_name(middle, event)
+           && parse_hex(tail + sizeof(label) - 1, event);
+}
+
+void atls_event_parse(struct atls_span content, struct atls_event *ret_event)
+{
+    for (size_t i = 0; i < FORM_COUNT; i++) {
+        memset(ret_event, 0, sizeof(*ret_event));
+        ret_event->kind = forms[i].kind;
+        if (parse_form(content, forms[i].word, ret_event))
+            return;
+    }
+    memset(ret_event, 0, sizeof(*ret_event));
+    ret_event->kind = ATLS_EVENT_OTHER;
+}
+
+enum atls_error atls_eventlog_replay(uint16_t alg,
+                                     const struct atls_span *contents,
+                                     size_t count,
+                                     uint8_t ret_value[ATLS_PCR_DIGEST_MAX])
+{
+    const struct atls_hash *hash = atls_hash_by_alg(alg);
+    uint8_t digest[ATLS_PCR_DIGEST_MAX];
+
+    if (hash == NULL)
+        return ATLS_E_INTERNAL;
+    memset(ret_value, 0, ATLS_PCR_DIGEST_MAX);
+    for (size_t i = 0; i < count; i++) {
+        enum atls_error r =
+            atls_hash_parts(hash->ossl, &contents[i], 1, digest, NULL);
+
+        if (r != ATLS_OK)
+            return r;
+        r = atls_pcr_extend(alg, ret_value, digest);
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}

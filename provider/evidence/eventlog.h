@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_EVIDENCE_EVENTLOG_H
+#define ATLS_EVIDENCE_EVENTLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "digest.h"
+#include "error.h"
+#include "evidence/pcr.h"
+#include "span.h"
+
+/*
+ * The application's measured log: contents of one line of text each, every one
+ * extended as H_bank(content) in order. Source: design "Measuring";
+ * doc/PROTOCOL.md, "Measured log".
+ */
+
+/* Longest component name: [A-Za-z0-9][A-Za-z0-9._:@/-]* */
+#define ATLS_COMPONENT_NAME_MAX 64u
+
+enum atls_event_kind {
+    ATLS_EVENT_OTHER = 0,   /* anything else; policy's `events` decides */
+    ATLS_EVENT_COMPONENT,   /* component <name> sha256:<64 hex> */
+    ATLS_EVENT_CERTIFICATE, /* certificate sha256:<64 hex of the DER's hash> */
+    ATLS_EVENT_AUTHORITY    /* authority sha256:<64 hex of the DER's hash> */
+};
+
+struct atls_event {
+    enum atls_event_kind kind;
+    char name[ATLS_COMPONENT_NAME_MAX + 1]; /* of a component, else "" */
+    uint8_t digest[ATLS_SHA256_LEN];        /* not of ATLS_EVENT_OTHER */
+};
+
+/*
+ * Classify one content. Exactly the three forms above, lower-case hex, single
+ * spaces, no trailing octet; a content that merely begins like one of them is
+ * ATLS_EVENT_OTHER and so must be named by the policy to pass.
+ * Pure, cannot fail.
+ */
+void atls_event_parse(struct atls_span content, struct atls_event *ret_event);
+
+/* The content of a component, certificate or authority event, without a
+ * terminator in its length. ret needs ATLS_EVENT_CONTENT_MAX octets; returns
+ * the length, or 0 for a name that is not one. */
+#define ATLS_EVENT_CONTENT_MAX 160u
+size_t atls_event_format(const struct atls_event *event,
+                         char ret[ATLS_EVENT_CONTENT_MAX]);
+
+/* True for a legal component name. */
+bool atls_component_name_is_legal(const char *name, size_t len);
+
+/*
+ * The value a PCR that began as zero has after all contents were extended.
+ *   ret_value  ATLS_PCR_DIGEST_MAX octets, the rest zero
+ * ATLS_OK, ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO.
+ */
+enum atls_error atls_eventlog_replay(uint16_t alg, const struct atls_span *contents,
+                                     size_t count,
+                                     uint8_t ret_value[ATLS_PCR_DIGEST_MAX])
+    ATLS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Octets of one line with its head; longer ones are cut. */
+#define LINE_MAX_OCTETS 1024
+#define SYSLOG_SOCKET "/dev/log"
+
+enum target { TARGET_NONE, TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
+
+struct atls_log {
+    enum target target;
+    enum atls_log_level level;
+    int fd; /* of syslog or file; -1: syslog is not there */
+};
+
+static int connect_syslog(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX,
+                                  .sun_path = SYSLOG_SOCKET};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0
+        && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static void open_file(struct atls_log *log, const char *path)
+{
+    int reason;
+
+    log->target = TARGET_FILE;
+    log->fd = open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+        S_IRUSR | S_IWUSR | S_IRGRP);
+    if (log->fd >= 0)
+        return;
+    reason = errno;
+    log->target = TARGET_SYSLOG;
+    log->fd = connect_syslog();
+    atls_log_write(log, ATLS_LOG_ERROR, "cannot write the log %s: %s", path,
+                   strerror(reason));
+}
+
+struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
+{
+    struct atls_log *log = OPENSSL_zalloc(sizeof(*log));
+    int saved = errno;
+
+    if (log == NULL)
+        return NULL;
+    log->level = level;
+    log->fd = -1;
+    if (target == NULL) {
+        log->target = TARGET_NONE;
+    } else if (strcmp(target, "stderr") == 0) {
+        log->target = TARGET_STDERR;
+    } else if (strcmp(target, "syslog") == 0) {
+        log->target = TARGET_SYSLOG;
+        log->fd = connect_syslog();
+    } else {
+        open_file(log, target);
+    }
+    errno = saved;
+    return log;
+}
+
+void atls_log_close(struct atls_log *log)
+{
+    if (log != NULL && log->fd >= 0)
+        close(log->fd);
+    OPENSSL_free(log);
+}
+
+/* What stands before the text: each target's own convention. */
+static int write_head(const struct atls_log *log, enum atls_log_level level,
+                      char *line, size_t size)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+    time_t now = time(NULL);
+    struct tm utc;
+    char when[32] = "";
+
+    switch (log->target) {
+    case TARGET_SYSLOG:
+        return snprintf(line, size,
+                        "<%d>attest[%ld]: ", LOG_DAEMON | priorities[level],
+                        (long)getpid());
+    case TARGET_FILE:
+        if (gmtime_r(&now, &utc) != NULL)
+            strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+        return snprintf(line, size, "%s attest[%ld] %s: ", when, (long)getpid(),
+                        names[level]);
+    case TARGET_NONE:
+    case TARGET_STDERR:
+        break;
+    }
+    return snprintf(line, size, "attest: %s: ", names[level]);
+}
+
+void atls_log_write(struct atls_log *log, enum atls_log_level level,
+                    const char *fmt, ...)
+{
+    char line[LINE_MAX_OCTETS];
+    int saved = errno, head, body;
+    size_t len;
+    va_list args;
+    ssize_t ignored = 0;
+
+    if (log == NULL || log->target == TARGET_NONE || level > log->level)
+        return;
+    head = write_head(log, level, line, sizeof(line));
+    if (head < 0 || (size_t)head >= sizeof(line))
+        return;
+    va_start(args, fmt);
+    body = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, args);
+    va_end(args);
+    len = (size_t)head + (body > 0 ? (size_t)body : 0);
+    if (len > sizeof(line) - 2)
+        len = sizeof(line) - 2;
+    for (size_t i = (size_t)head; i < len; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+    if (log->target == TARGET_SYSLOG) {
+        if (log->fd >= 0)
+            ignored = send(log->fd, line, len, MSG_NOSIGNAL);
+    } else {
+        line[len++] = '\n';
+        ignored = write(log->target == TARGET_STDERR ? STDERR_FILENO : log->fd,
+                        line, len);
+    }
+    (void)ignored; /* a log that cannot be written has no one to be told */
+    errno = saved;
+}

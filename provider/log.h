@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_LOG_H
+#define ATLS_LOG_H
+
+/*
+ * The administrator's log, over a descriptor of our own: openlog() and stderr's
+ * buffering belong to the program. One line, one write.
+ */
+
+enum atls_log_level {
+    ATLS_LOG_ERROR,
+    ATLS_LOG_WARN,
+    ATLS_LOG_INFO,
+    ATLS_LOG_DEBUG
+};
+
+struct atls_log;
+
+/*
+ *   target  "stderr", "syslog", an absolute path (appended to, mode 0640), or
+ *           NULL: no log
+ *   level   what is less important than this is left out
+ * A file that cannot be opened is replaced by syslog, which is then told so.
+ * NULL only when out of memory. Descriptors are CLOEXEC and opened here, before
+ * a program gives up rights or its root.
+ */
+struct atls_log *atls_log_open(const char *target, enum atls_log_level level);
+void atls_log_close(struct atls_log *log); /* NULL is fine */
+
+/* log may be NULL: nothing is written. Keeps errno. Thread-safe. */
+void atls_log_write(struct atls_log *log, enum atls_log_level level,
+                    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * attest.so: entry point, dispatch table, parameters, teardown; nothing else.
+ *
+ * Loaded into every program that reads openssl.cnf, ssh and rsync included, so
+ * init copies a few strings, registers one ex_data index and does nothing that
+ * could fail the load: OpenSSL runs on without a provider that fails. What
+ * works is in attest-inner.so, mapped when the first SSL_CTX is made.
+ *
+ * Which configuration an SSL_CTX belongs to: SSL_CTX_new asks every provider
+ * of its library context for its "TLS-GROUP" capability just before it makes
+ * the context's ex_data, in the same thread. So the instance asked last in this
+ * thread is the one whose library context the new SSL_CTX lives in.
+ */
+#include <dlfcn.h>
+#include <openssl/core.h>
+#include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/opensslv.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
+#include <openssl/ssl.h> /* types and constants only: libssl is not linked */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "inner.h"
+#include "raise.h"
+#include "settings.h"
+
+#ifndef ATLS_INNER_NAME
+#define ATLS_INNER_NAME "attest-inner.so"
+#endif
+
+#define SONAME_OF_LIBSSL_(major) "libssl.so." #major
+#define SONAME_OF_LIBSSL(major) SONAME_OF_LIBSSL_(major)
+
+static const char *const known_keys[] = {
+#define KEY(name) name,
+    ATLS_SETTINGS(KEY)
+#undef KEY
+};
+#define KEY_COUNT (sizeof(known_keys) / sizeof(known_keys[0]))
+
+/* One activation of the provider in one library context. */
+struct instance {
+    atomic_uint refs;
+    _Atomic(struct atls_engine *) engine;
+    size_t setting_count;
+    struct atls_setting settings[KEY_COUNT];
+};
+
+/* These two serve where no instance can: they refuse everything, with their
+ * text as the reason. Never freed. */
+static struct instance no_memory_instance = {
+    .refs = 1,
+    .setting_count = 1,
+    .settings = {
+        {ATLS_SETTING_BROKEN, "out of memory when attest was loaded"}}};
+static struct instance contradictory_instance = {
+    .refs = 1,
+    .setting_count = 1,
+    .settings = {{ATLS_SETTING_BROKEN,
+                  "attest is activated twice with different settings; keep one "
+                  "section for it in openssl.cnf"}}};
+
+static CRYPTO_ONCE hook_once = CRYPTO_ONCE_STATIC_INIT;
+static CRYPTO_ONCE inner_once = CRYPTO_ONCE_STATIC_INIT;
+static int ctx_index = -1;
+static const struct atls_inner *inner; /* NULL: could not be mapped */
+static struct atls_reason inner_reason;
+
+/* The first instance, kept for ever: it answers for contexts of library
+ * contexts that never asked anybody, should OpenSSL's order ever change. */
+static _Atomic(struct instance *) first_instance;
+static atomic_bool capabilities_asked;
+
+/* The instance that the SSL_CTX_new running in this thread has asked. */
+static _Thread_local struct instance *asked;
+static _Thread_local bool asked_two; /* two with different settings */
+
+/* --- instances ---------------------------------------------------------- */
+
+static struct instance *instance_ref(struct instance *instance)
+{
+    atomic_fetch_add(&instance->refs, 1);
+    return instance;
+}
+
+static bool is_static(const struct instance *instance)
+{
+    return instance == &no_memory_instance
+           || instance == &contradictory_instance;
+}
+
+static void instance_unref(struct instance *instance)
+{
+    struct atls_engine *engine;
+
+    if (instance == NULL || is_static(instance)
+        || atomic_fetch_sub(&instance->refs, 1) != 1)
+        return;
+    engine = atomic_load(&instance->engine);
+    if (engine != NULL)
+        inner->engine_unref(engine);
+    for (size_t i = 0; i < instance->setting_count; i++)
+        OPENSSL_free((void *)(uintptr_t)instance->settings[i].value);
+    OPENSSL_free(instance);
+}
+
+static bool instances_agree(const struct instance *a, const struct instance *b)
+{
+    if (a->setting_count != b->setting_count)
+        return false;
+    for (size_t i = 0; i < a->setting_count; i++)
+        if (strcmp(a->settings[i].key, b->settings[i].key) != 0
+            || strcmp(a->settings[i].value, b->settings[i].value) != 0)
+            return false;
+    return true;
+}
+
+/* Copies of the values that openssl.cnf has for the keys we know. */
+static bool instance_read(struct instance *instance,
+                          const OSSL_CORE_HANDLE *handle,
+                          OSSL_FUNC_core_get_params_fn *get_params)
+{
+    char *values[KEY_COUNT] = {NULL};
+    OSSL_PARAM params[KEY_COUNT + 1];
+
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        params[i] = OSSL_PARAM_construct_utf8_ptr(known_keys[i], &values[i], 0);
+    params[KEY_COUNT] = OSSL_PARAM_construct_end();
+    if (get_params == NULL || !get_params(handle, params))
+        return true; /* no settings: a broken configuration, said later */
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        char *copy;
+
+        if (values[i] == NULL)
+            continue;
+        copy = OPENSSL_strdup(values[i]);
+        if (copy == NULL)
+            return false;
+        instance->settings[instance->setting_count].key = known_keys[i];
+        instance->settings[instance->setting_count].value = copy;
+        instance->setting_count++;
+    }
+    return true;
+}
+
+static struct instance *instance_new(const OSSL_CORE_HANDLE *handle,
+                                     OSSL_FUNC_core_get_params_fn *get_params)
+{
+    struct instance *instance = OPENSSL_zalloc(sizeof(*instance));
+
+    if (instance == NULL)
+        return &no_memory_instance;
+    atomic_init(&instance->refs, 1);
+    if (!instance_read(instance, handle, get_params)) {
+        instance_unref(instance);
+        return &no_memory_instance;
+    }
+    return instance;
+}
+
+/* --- the inner object --------------------------------------------------- */
+
+/* It lies beside us, whatever name or path openssl.cnf found us by. */
+static void map_inner(void)
+{
+    Dl_info self;
+    char path[4096];
+    const char *slash;
+    void *object;
+    const struct atls_inner *found;
+    int length;
+
+    if (dladdr(&ctx_index, &self) == 0 || self.dli_fname == NULL
+        || (slash = strrchr(self.dli_fname, '/')) == NULL) {
+        (void)atls_fail(
+            &inner_reason, ATLS_E_CONFIG,
+            "attest.so cannot find its own folder to load " ATLS_INNER_NAME);
+        return;
+    }
+    length = snprintf(path, sizeof(path), "%.*s/" ATLS_INNER_NAME,
+                      (int)(slash - self.dli_fname), self.dli_fname);
+    if (length < 0 || (size_t)length >= sizeof(path)) {
+        (void)atls_fail(&inner_reason, ATLS_E_CONFIG,
+                        "the path of attest.so is too long");
+        return;
+    }
+    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (object == NULL) {
+        (void)atls_fail(
+            &inner_reason, ATLS_E_CONFIG,
+            "cannot load attest's second part: %s; reinstall attest",
+            dlerror());
+        return;
+    }
+    found = dlsym(object, ATLS_INNER_SYMBOL);
+    if (found == NULL || strcmp(found->version, ATLS_VERSION) != 0) {
+        (void)atls_fail(&inner_reason, ATLS_E_CONFIG,
+                        "%s is of another version than attest.so " ATLS_VERSION
+                        "; reinstall attest",
+                        path);
+        return;
+    }
+    inner = found;
+}
+
+static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
+                    void *other, void *ex)
+{
+    (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
+    if (s != NULL && op == SSL_SECOP_VERSION)
+        atls_raise(&inner_reason);
+    return 0;
+}
+
+/* Without the inner object libssl is not linked, but the program has it: it is
+ * making an SSL_CTX. Found by name without loading it. */
+static void deny_without_inner(SSL_CTX *ctx)
+{
+    typedef void set_security_callback(
+        SSL_CTX *,
+        int (*)(const SSL *, const SSL_CTX *, int, int, int, void *, void *));
+    void *libssl =
+        dlopen(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_NOLOAD);
+    set_security_callback *set = NULL;
+    void *symbol;
+
+    symbol = dlsym(libssl != NULL ? libssl : RTLD_DEFAULT,
+                   "SSL_CTX_set_security_callback");
+    /* POSIX's way to make a function pointer of dlsym()'s result. */
+    memcpy(&set, &symbol, sizeof(set));
+    if (set != NULL) {
+        set(ctx, deny_all);
+        return;
+    }
+    /* A libssl we cannot reach would go on unattested: better none at all. */
+    fputs("attest: cannot enforce its policy in this program; stopping it\n",
+          stderr);
+    abort();
+}
+
+/* The engine of an instance, made once; NULL when out of memory. Two threads
+ * may both make one at the same moment; the second is dropped. */
+static struct atls_engine *instance_engine(struct instance *instance)
+{
+    struct atls_engine *engine = atomic_load(&instance->engine);
+    struct atls_engine *expected = NULL;
+
+    if (engine != NULL)
+        return engine;
+    engine = inner->engine_new(instance->settings, instance->setting_count,
+                               ctx_index);
+    if (engine != NULL
+        && !atomic_compare_exchange_strong(&instance->engine, &expected,
+                                           engine)) {
+        inner->engine_unref(engine);
+        engine = expected;
+    }
+    return engine;
+}
+
+/* --- the hook ----------------------------------------------------------- */
+
+static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
+                   struct instance *instance)
+{
+    struct atls_engine *engine;
+    void *state = NULL;
+
+    if (!CRYPTO_THREAD_run_once(&inner_once, map_inner) || inner == NULL) {
+        deny_without_inner(ctx);
+        return;
+    }
+    engine = instance_engine(instance);
+    if (engine != NULL)
+        state = inner->attach(engine, ctx);
+    if (state == NULL || !CRYPTO_set_ex_data(ad, idx, state)) {
+        inner->detach(state);
+        inner->deny(ctx);
+    }
+}
+
+/* Runs inside every SSL_CTX_new of the process (CRYPTO_EX_new). */
+static void context_is_made(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
+                            int idx, long argl, void *argp)
+{
+    struct instance *instance = asked;
+    bool two = asked_two;
+
+    (void)ptr, (void)argl, (void)argp;
+    asked = NULL;
+    asked_two = false;
+    if (instance == NULL) {
+        if (atomic_load(&capabilities_asked))
+            return; /* its library context has no attest: not ours */
+        instance = atomic_load(&first_instance);
+        if (instance == NULL)
+            return;
+        instance_ref(instance);
+    }
+    if (two) {
+        instance_unref(instance);
+        instance = &contradictory_instance;
+    }
+    attach(parent, ad, idx, instance);
+    instance_unref(instance);
+}
+
+static void context_is_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
+                             int idx, long argl, void *argp)
+{
+    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    if (ptr != NULL)
+        inner->detach(ptr);
+}
+
+static void install_hook(void)
+{
+    ctx_index =
+        CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL,
+                                context_is_made, NULL, context_is_freed);
+}
+
+/* --- the provider's own functions --------------------------------------- */
+
+static int get_capabilities(void *provctx, const char *capability,
+                            OSSL_CALLBACK *callback, void *arg)
+{
+    struct instance *instance = provctx;
+
+    (void)callback, (void)arg;
+    if (strcmp(capability, "TLS-GROUP") != 0)
+        return 1;
+    atomic_store(&capabilities_asked, true);
+    if (asked == instance)
+        return 1;
+    if (asked != NULL) {
+        asked_two = asked_two || !instances_agree(asked, instance);
+        return 1;
+    }
+    asked = instance_ref(instance);
+    return 1;
+}
+
+static const OSSL_PARAM *gettable_params(void *provctx)
+{
+    static const OSSL_PARAM types[] = {
+        OSSL_PARAM_DEFN(OSSL_PROV_PARAM_NAME, OSSL_PARAM_UTF8_PTR, NULL, 0),
+        OSSL_PARAM_DEFN(OSSL_PROV_PARAM_VERSION, OSSL_PARAM_UTF8_PTR, NULL, 0),
+        OSSL_PARAM_DEFN(OSSL_PROV_PARAM_BUILDINFO, OSSL_PARAM_UTF8_PTR, NULL,
+                        0),
+        OSSL_PARAM_DEFN(OSSL_PROV_PARAM_STATUS, OSSL_PARAM_INTEGER, NULL, 0),
+        OSSL_PARAM_END};
+
+    (void)provctx;
+    return types;
+}
+
+static int get_params(void *provctx, OSSL_PARAM params[])
+{
+    static const struct {
+        const char *key, *value;
+    } texts[] = {
+        {OSSL_PROV_PARAM_NAME, "attest: TLS attested by a TPM"},
+        {OSSL_PROV_PARAM_VERSION, ATLS_VERSION},
+        {OSSL_PROV_PARAM_BUILDINFO, ATLS_VERSION " for " OPENSSL_VERSION_TEXT},
+    };
+    OSSL_PARAM *p;
+
+    (void)provctx;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        p = OSSL_PARAM_locate(params, texts[i].key);
+        if (p != NULL && !OSSL_PARAM_set_utf8_ptr(p, texts[i].value))
+            return 0;
+    }
+    p = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_STATUS);
+    return p == NULL || OSSL_PARAM_set_int(p, 1);
+}
+
+static const OSSL_ALGORITHM *query_operation(void *provctx, int operation_id,
+                                             int *no_cache)
+{
+    (void)provctx, (void)operation_id;
+    *no_cache = 0;
+    return NULL;
+}
+
+static void teardown(void *provctx)
+{
+    instance_unref(provctx);
+}
+
+static const OSSL_DISPATCH dispatch_table[] = {
+    {OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
+    {OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))gettable_params},
+    {OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))get_params},
+    {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation},
+    {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))get_capabilities},
+    {0, NULL}};
+
+/* The strict form: nobody else loads the base provider, so that nothing works
+ * without us (design, fact 11). */
+static void load_base(const struct instance *instance, OSSL_LIB_CTX *libctx)
+{
+    const char *base =
+        atls_setting_find(instance->settings, instance->setting_count, "base");
+
+    if (base != NULL)
+        (void)OSSL_PROVIDER_load(libctx, base);
+}
+
+OSSL_provider_init_fn OSSL_provider_init;
+__attribute__((visibility("default"))) int OSSL_provider_init(
+    const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+    const OSSL_DISPATCH **out, void **provctx)
+{
+    OSSL_FUNC_core_get_params_fn *core_get_params = NULL;
+    OSSL_FUNC_core_get_libctx_fn *core_get_libctx = NULL;
+    struct instance *instance, *expected = NULL;
+
+    for (; in->function_id != 0; in++) {
+        if (in->function_id == OSSL_FUNC_CORE_GET_PARAMS)
+            core_get_params = OSSL_FUNC_core_get_params(in);
+        else if (in->function_id == OSSL_FUNC_CORE_GET_LIBCTX)
+            core_get_libctx = OSSL_FUNC_core_get_libctx(in);
+    }
+    if (!CRYPTO_THREAD_run_once(&hook_once, install_hook) || ctx_index < 0)
+        return 0; /* no memory even for an index: nothing we could refuse with */
+    instance = instance_new(handle, core_get_params);
+    if (core_get_libctx != NULL)
+        load_base(instance, (OSSL_LIB_CTX *)core_get_libctx(handle));
+    if (atomic_compare_exchange_strong(&first_instance, &expected, instance))
+        instance_ref(instance);
+    *provctx = instance;
+    *out = dispatch_table;
+    return 1;
+}

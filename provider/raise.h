@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_RAISE_H
+#define ATLS_RAISE_H
+
+#include "error.h"
+
+/*
+ * Put a refusal on OpenSSL's error queue, so that programs show its text word
+ * for word: `curl: (35) ... attest::PCR 7 does not match policy: expected ...`.
+ * Most programs print the reason string only and not the error's data, so the
+ * whole sentence becomes a reason string: each different text takes one of
+ * ATLS_RAISE_TEXTS slots for the life of the process; when they are used up,
+ * the generic sentence of the code is raised with the text as data.
+ * Lock-free, so that a fork at any moment leaves nothing locked.
+ *   reason  code not ATLS_OK; an empty text means the generic sentence
+ */
+#define ATLS_RAISE_TEXTS 256u
+void atls_raise(const struct atls_reason *reason);
+
+#endif

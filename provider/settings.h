@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_SETTINGS_H
+#define ATLS_SETTINGS_H
+
+#include <stddef.h>
+
+/*
+ * The keys of openssl.cnf that we ask OpenSSL for: nested sections reach a
+ * provider as parameters named `section.key`. A key that is not in this list
+ * cannot be seen by the module; `attest check` reads the file and names it.
+ */
+#define ATLS_SETTINGS(X)                                                       \
+    X("base")                                                                  \
+    X("log")                                                                   \
+    X("log_level")                                                             \
+    X("attester")                                                              \
+    X("attester.quoter")                                                       \
+    X("attester.prove_to")                                                     \
+    X("attester.evidence")                                                     \
+    X("attester.timeout")                                                      \
+    X("attester.max_queue")                                                    \
+    X("attester.ak")                                                           \
+    X("attester.ak_auth")                                                      \
+    X("attester.ak_chain")                                                     \
+    X("attester.pcrs")                                                         \
+    X("attester.event_log")                                                    \
+    X("attester.measure_pcr")                                                  \
+    X("verifier")                                                              \
+    X("verifier.policy")
+
+/* Not a key of openssl.cnf: attest.so's own word that this engine must refuse
+ * everything, with the reason as value. */
+#define ATLS_SETTING_BROKEN "(broken)"
+
+/* One key that stands in the configuration; both strings owned elsewhere. */
+struct atls_setting {
+    const char *key;
+    const char *value;
+};
+
+/* The value of a key, or NULL. */
+const char *atls_setting_find(const struct atls_setting *settings, size_t count,
+                              const char *key);
+
+#endif

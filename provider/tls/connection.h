@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_TLS_CONNECTION_H
+#define ATLS_TLS_CONNECTION_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "evidence/binding.h"
+#include "tls/context.h"
+#include "tls/peer.h"
+#include "verifier/policy.h"
+
+/*
+ * What we keep for one SSL object, made at the first callback that needs it (the
+ * ex_data hook of SSL cannot be used, design fact 3), begun anew at every
+ * handshake, freed with the object; SSL_dup does not copy it.
+ *
+ *   event                              effect on the state
+ *   ---------------------------------  ------------------------------------------
+ *   handshake starts (TLS_ST_BEFORE)   all of it is as new; policy looked up
+ *   ClientHello is written/parsed      request sent/noted; gate and keylog armed
+ *   SERVER_HANDSHAKE_TRAFFIC_SECRET    channels set; older evidence forgotten
+ *   Certificate is parsed (client)     evidence kept, unread
+ *   CertificateVerify (client)         evidence appraised and forgotten: it counts
+ *                                      once, for this secret and certificate
+ */
+struct atls_connection {
+    struct atls_context *context;
+    /* The program's own security callback, found on the SSL object when ours was
+     * put back; NULL: none but the context's. */
+    atls_security_callback *program_security;
+    bool is_raised;   /* a reason is on the error queue already */
+    bool is_reported; /* this handshake's outcome was logged already */
+    bool is_matched;  /* peer and match below are those of this handshake */
+    struct atls_peer peer;
+    struct atls_match match;
+    bool is_requested; /* client: request sent; server: request received */
+    bool has_channel;
+    uint8_t server_channel[ATLS_CHANNEL_LEN];
+    uint8_t client_channel[ATLS_CHANNEL_LEN];
+    uint8_t *evidence; /* CMW record as received; NULL: none */
+    size_t evidence_len;
+};
+
+/*
+ * The state of a connection, made if need be.
+ * NULL when out of memory or when its context has no state of ours.
+ */
+struct atls_connection *atls_connection_of(const SSL *s);
+
+/* The same without making one. */
+struct atls_connection *atls_connection_find(const SSL *s);
+
+/* Begin a handshake: everything but context and callback is cleared. */
+void atls_connection_reset(struct atls_connection *connection);
+
+/* Evidence counts once: let go of it. */
+void atls_connection_forget_evidence(struct atls_connection *connection);
+
+/* A new channel: what belonged to an older one is cleared. Takes both values. */
+void atls_connection_set_secret(struct atls_connection *connection,
+                                const uint8_t *secret, size_t secret_len);
+
+/* What the policy says of the server we connect to: looked up anew while the
+ * handshake has not begun, then kept. Not for servers. */
+const struct atls_match *atls_connection_match(
+    struct atls_connection *connection, const SSL *s);
+
+/* A client's ClientHello, the first or the second: forget what an older
+ * handshake left, should the gate not have seen this one start, and look the
+ * policy up for good. */
+const struct atls_match *atls_connection_begin_hello(
+    struct atls_connection *connection, const SSL *s);
+
+/* Callbacks get const SSL objects, and OpenSSL's setters want others: it is the
+ * library's own object, and the one place where we say so. */
+SSL *atls_connection_ssl(const SSL *s);
+
+/* Make the ex_data index of SSL; once, 0 when out of memory. */
+int atls_connection_init(void);
+
+#endif

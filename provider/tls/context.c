@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tls/context.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "raise.h"
+#include "tls/channel.h"
+#include "tls/connection.h"
+#include "tls/extension.h"
+#include "tls/gate.h"
+#include "tls/hook.h"
+
+struct atls_context {
+    atomic_uint refs;
+    struct atls_engine *engine;
+    struct atls_reason broken;
+    const struct atls_policy *policy;
+    atls_security_callback *base_security;
+    _Atomic(SSL_CTX_keylog_cb_func) program_keylog;
+};
+
+static int ctx_index = -1;
+
+/* A program's keylog callback may have wrapped ours and call it back. */
+static _Thread_local int keylog_depth;
+
+void atls_hook_init(int index)
+{
+    ctx_index = index;
+}
+
+struct atls_context *atls_context_of(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, ctx_index);
+}
+
+struct atls_context *atls_context_ref(struct atls_context *context)
+{
+    atomic_fetch_add(&context->refs, 1);
+    return context;
+}
+
+void atls_context_unref(struct atls_context *context)
+{
+    if (context == NULL || atomic_fetch_sub(&context->refs, 1) != 1)
+        return;
+    atls_engine_unref(context->engine);
+    OPENSSL_free(context);
+}
+
+struct atls_engine *atls_context_engine(const struct atls_context *context)
+{
+    return context->engine;
+}
+
+const struct atls_reason *atls_context_broken(
+    const struct atls_context *context)
+{
+    return &context->broken;
+}
+
+const struct atls_policy *atls_context_policy(
+    const struct atls_context *context)
+{
+    return context->policy;
+}
+
+atls_security_callback *atls_context_base_security(
+    const struct atls_context *context)
+{
+    return context->base_security;
+}
+
+static void take_secret(const SSL *s, const char *line)
+{
+    struct atls_connection *connection = atls_connection_find(s);
+    uint8_t client_random[SSL3_RANDOM_SIZE];
+    uint8_t secret[48];
+    size_t secret_len;
+
+    /* Only a connection that asked, or was asked, has a use for it. */
+    if (connection == NULL || !connection->is_requested)
+        return;
+    if (SSL_get_client_random(s, client_random, sizeof(client_random))
+        != sizeof(client_random))
+        return;
+    if (atls_channel_parse_keylog(line, client_random, secret, &secret_len)
+        == ATLS_OK)
+        atls_connection_set_secret(connection, secret, secret_len);
+    OPENSSL_cleanse(secret, sizeof(secret));
+}
+
+static void keylog(const SSL *s, const char *line)
+{
+    struct atls_context *context = atls_context_of(SSL_get_SSL_CTX(s));
+    SSL_CTX_keylog_cb_func program;
+
+    if (keylog_depth > 0)
+        return;
+    keylog_depth++;
+    ERR_set_mark();
+    take_secret(s, line);
+    ERR_pop_to_mark();
+    program = context != NULL ? atomic_load(&context->program_keylog) : NULL;
+    if (program != NULL)
+        program(s, line);
+    keylog_depth--;
+}
+
+void atls_context_arm_keylog(SSL_CTX *ctx)
+{
+    struct atls_context *context = atls_context_of(ctx);
+    SSL_CTX_keylog_cb_func found;
+
+    if (context == NULL)
+        return;
+    found = SSL_CTX_get_keylog_callback(ctx);
+    if (found == keylog)
+        return;
+    atomic_store(&context->program_keylog, found);
+    SSL_CTX_set_keylog_callback(ctx, keylog);
+}
+
+static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
+                    void *other, void *ex)
+{
+    static const struct atls_reason reason = {
+        ATLS_E_NOMEM,
+        "attest had no memory to guard this TLS context; it refuses "
+        "every handshake"};
+
+    (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
+    if (s != NULL && op == SSL_SECOP_VERSION)
+        atls_raise(&reason);
+    return 0;
+}
+
+void atls_context_deny(SSL_CTX *ctx)
+{
+    SSL_CTX_set_security_callback(ctx, deny_all);
+}
+
+/* What refuses every handshake of this context, if anything does. */
+static void find_fault(struct atls_context *context)
+{
+    context->broken = *atls_engine_broken(context->engine);
+    if (context->broken.code == ATLS_OK
+        && atls_engine_policy(context->engine, &context->broken,
+                              &context->policy)
+               != ATLS_OK)
+        context->policy = NULL;
+}
+
+void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx)
+{
+    struct atls_context *context;
+
+    if (!atls_connection_init())
+        return NULL;
+    context = OPENSSL_zalloc(sizeof(*context));
+    if (context == NULL)
+        return NULL;
+    atomic_init(&context->refs, 1);
+    context->engine = atls_engine_ref(engine);
+    find_fault(context);
+    context->base_security = SSL_CTX_get_security_callback(ctx);
+    SSL_CTX_set_security_callback(ctx, atls_gate);
+    ERR_set_mark();
+    if (!atls_extension_add(ctx) && context->broken.code == ATLS_OK)
+        (void)atls_fail(
+            &context->broken, ATLS_E_CONFIG,
+            "TLS extension 0xffa7 is taken: attest is loaded from two "
+            "files; keep one section for it in openssl.cnf");
+    ERR_pop_to_mark();
+    return context;
+}
+
+void atls_hook_detach(void *state)
+{
+    atls_context_unref(state);
+}

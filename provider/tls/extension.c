@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tls/extension.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#include "engine.h"
+#include "evidence/codec.h"
+#include "raise.h"
+#include "tls/channel.h"
+#include "tls/connection.h"
+#include "tls/context.h"
+#include "tls/gate.h"
+
+/* struct { opaque cmw<1..49152>; } Attestation: octets of the length. */
+#define ATTESTATION_HEAD_LEN 2u
+
+/* Every callback leaves error queue and errno as found unless it refuses. */
+static int finish(struct atls_connection *connection, enum atls_error r,
+                  const struct atls_reason *why, int saved_errno, int *al,
+                  int success)
+{
+    ERR_pop_to_mark();
+    errno = saved_errno;
+    if (r == ATLS_OK)
+        return success;
+    *al = atls_error_alert(r);
+    if (connection != NULL)
+        atls_log_write(
+            atls_engine_log(atls_context_engine(connection->context)),
+            ATLS_LOG_ERROR, "handshake refused: %s", why->text);
+    atls_raise(why);
+    return -1;
+}
+
+/* --- what we send ------------------------------------------------------- */
+
+/* ClientHello: the request, where the policy covers the server. */
+static enum atls_error add_request(struct atls_connection *connection, SSL *s,
+                                   struct atls_reason *why, const uint8_t **ret,
+                                   size_t *ret_len)
+{
+    uint8_t *request;
+    enum atls_error r = atls_gate_client_hello(connection, s, why);
+
+    if (r != ATLS_OK || !connection->is_requested)
+        return r;
+    request = OPENSSL_malloc(ATLS_REQUEST_LEN);
+    if (request == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    atls_request_write(request);
+    *ret = request;
+    *ret_len = ATLS_REQUEST_LEN;
+    return ATLS_OK;
+}
+
+static enum atls_error wrap(const uint8_t *cmw, size_t cmw_len,
+                            struct atls_reason *why, const uint8_t **ret,
+                            size_t *ret_len)
+{
+    uint8_t *body = OPENSSL_malloc(ATTESTATION_HEAD_LEN + cmw_len);
+
+    if (body == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    body[0] = (uint8_t)(cmw_len >> 8);
+    body[1] = (uint8_t)(cmw_len & 0xff);
+    memcpy(body + ATTESTATION_HEAD_LEN, cmw, cmw_len);
+    *ret = body;
+    *ret_len = ATTESTATION_HEAD_LEN + cmw_len;
+    return ATLS_OK;
+}
+
+/* Certificate: the evidence, in the first entry of a server that was asked. */
+static enum atls_error add_evidence(struct atls_connection *connection,
+                                    X509 *leaf, struct atls_reason *why,
+                                    const uint8_t **ret, size_t *ret_len)
+{
+    struct atls_engine *engine = atls_context_engine(connection->context);
+    uint8_t *der = NULL, *cmw = NULL;
+    int der_len;
+    size_t cmw_len = 0;
+    enum atls_error r;
+
+    if (!connection->has_channel)
+        return atls_fail(
+            why, ATLS_E_NO_CHANNEL,
+            "the handshake secret was not seen: does the program replace "
+            "its keylog callback, or is its context older than attest?");
+    der_len = i2d_X509(leaf, &der);
+    if (der_len <= 0)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    r = atls_engine_evidence(
+        engine, ATLS_ROLE_SERVER, connection->server_channel,
+        (struct atls_span){der, (size_t)der_len}, why, &cmw, &cmw_len);
+    if (r == ATLS_OK)
+        r = wrap(cmw, cmw_len, why, ret, ret_len);
+    OPENSSL_free(cmw);
+    OPENSSL_free(der);
+    return r;
+}
+
+static int add(SSL *s, unsigned int type, unsigned int context,
+               const unsigned char **out, size_t *out_len, X509 *x,
+               size_t chain_index, int *al, void *arg)
+{
+    struct atls_connection *connection;
+    struct atls_reason why = {ATLS_OK, ""};
+    enum atls_error r = ATLS_OK;
+    int saved_errno = errno;
+
+    (void)type, (void)arg;
+    *out = NULL;
+    *out_len = 0;
+    ERR_set_mark();
+    connection = atls_connection_of(s);
+    if (connection == NULL)
+        r = atls_fail(&why, ATLS_E_NOMEM, NULL);
+    else if ((context & SSL_EXT_CLIENT_HELLO) != 0)
+        r = add_request(connection, s, &why, out, out_len);
+    else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && chain_index == 0
+             && SSL_is_server(s) && connection->is_requested && x != NULL)
+        r = add_evidence(connection, x, &why, out, out_len);
+    return finish(connection, r, &why, saved_errno, al, *out != NULL);
+}
+
+static void free_sent(SSL *s, unsigned int type, unsigned int context,
+                      const unsigned char *out, void *arg)
+{
+    (void)s, (void)type, (void)context, (void)arg;
+    OPENSSL_free((void *)(uintptr_t)out);
+}
+
+/* --- what we receive ---------------------------------------------------- */
+
+/* ClientHello: is it us who are asked, and for something we can make? */
+static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
+                                     const uint8_t *data, size_t len,
+                                     struct atls_reason *why)
+{
+    int wanted = 0;
+    enum atls_error r = atls_request_parse(data, len, why, &wanted);
+
+    /* Whatever an earlier handshake left, should the gate not have seen this
+     * one start. */
+    atls_connection_reset(connection);
+    if (r != ATLS_OK)
+        return r;
+    connection->is_requested =
+        wanted
+        && atls_engine_has_attester(atls_context_engine(connection->context));
+    if (!connection->is_requested)
+        return ATLS_OK;
+#ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
+    /* A certificate compressed beforehand carries no evidence. */
+    SSL_set_options(s, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#endif
+    atls_gate_arm(connection, s);
+    return ATLS_OK;
+}
+
+/* Certificate: keep the octets; the gate appraises them at CertificateVerify.
+ * What nobody asked for is not looked at: OpenSSL hands it over all the same. */
+static enum atls_error keep_evidence(struct atls_connection *connection,
+                                     const uint8_t *data, size_t len,
+                                     size_t chain_index,
+                                     struct atls_reason *why)
+{
+    size_t cmw_len;
+
+    if (!connection->is_requested)
+        return ATLS_OK;
+    if (chain_index != 0)
+        return atls_fail(
+            why, ATLS_E_MISPLACED,
+            "attestation evidence in certificate entry %zu; only the "
+            "first may carry it",
+            chain_index + 1);
+    if (len < ATTESTATION_HEAD_LEN + 1)
+        return atls_fail(
+            why, ATLS_E_TRUNCATED,
+            "the attestation extension has %zu octets; at least 3 are "
+            "needed",
+            len);
+    cmw_len = (size_t)data[0] << 8 | data[1];
+    if (cmw_len != len - ATTESTATION_HEAD_LEN || cmw_len > ATLS_CMW_MAX)
+        return atls_fail(
+            why, ATLS_E_MALFORMED,
+            "the attestation extension of %zu octets claims %zu octets of "
+            "evidence; at most 49152 are taken",
+            len, cmw_len);
+    atls_connection_forget_evidence(connection);
+    connection->evidence = OPENSSL_memdup(data + ATTESTATION_HEAD_LEN, cmw_len);
+    if (connection->evidence == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    connection->evidence_len = cmw_len;
+    return ATLS_OK;
+}
+
+static int parse(SSL *s, unsigned int type, unsigned int context,
+                 const unsigned char *in, size_t in_len, X509 *x,
+                 size_t chain_index, int *al, void *arg)
+{
+    struct atls_connection *connection;
+    struct atls_reason why = {ATLS_OK, ""};
+    enum atls_error r = ATLS_OK;
+    int saved_errno = errno;
+
+    (void)type, (void)x, (void)arg;
+    ERR_set_mark();
+    connection = atls_connection_of(s);
+    if (connection == NULL)
+        r = atls_fail(&why, ATLS_E_NOMEM, NULL);
+    else if ((context & SSL_EXT_CLIENT_HELLO) != 0)
+        r = parse_request(connection, s, in, in_len, &why);
+    else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && !SSL_is_server(s))
+        r = keep_evidence(connection, in, in_len, chain_index, &why);
+    return finish(connection, r, &why, saved_errno, al, 1);
+}
+
+int atls_extension_add(SSL_CTX *ctx)
+{
+    return SSL_CTX_add_custom_ext(ctx, ATLS_EXTENSION_TYPE,
+                                  SSL_EXT_CLIENT_HELLO
+                                      | SSL_EXT_TLS1_3_CERTIFICATE
+                                      | SSL_EXT_TLS1_3_CERTIFICATE_REQUEST,
+                                  add, free_sent, NULL, parse, NULL);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What attest-inner.so exports: one table for attest.so (inner.h). */
+#include "tls/hook.h"
+
+#include <openssl/err.h>
+
+#include "inner.h"
+#include "tls/context.h"
+
+static struct atls_engine *engine_new(const struct atls_setting *settings,
+                                      size_t count, int ctx_index)
+{
+    struct atls_engine *engine;
+
+    atls_hook_init(ctx_index);
+    ERR_set_mark();
+    engine = atls_engine_new(settings, count);
+    ERR_pop_to_mark();
+    return engine;
+}
+
+extern const struct atls_inner atls_inner;
+__attribute__((visibility("default"))) const struct atls_inner atls_inner = {
+    .version = ATLS_VERSION,
+    .engine_new = engine_new,
+    .engine_unref = atls_engine_unref,
+    .attach = atls_hook_attach,
+    .detach = atls_hook_detach,
+    .deny = atls_context_deny,
+};

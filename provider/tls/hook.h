@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_TLS_HOOK_H
+#define ATLS_TLS_HOOK_H
+
+#include <openssl/ssl.h>
+
+#include "engine.h"
+
+/* Remember our ex_data index of SSL_CTX; always the same one. */
+void atls_hook_init(int index);
+
+/* attach and detach of inner.h. */
+void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx);
+void atls_hook_detach(void *state);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_TLS_PEER_H
+#define ATLS_TLS_PEER_H
+
+#include <openssl/ssl.h>
+#include <stddef.h>
+
+/* SNI, verify host, verify address, peer address; further verify hosts. */
+#define ATLS_PEER_NAMES_MAX 8u
+/* Octets of a name with terminator: a DNS name has 253. */
+#define ATLS_PEER_NAME_MAX 256u
+
+/* The names and addresses that a server goes by; none: nameless. */
+struct atls_peer {
+    size_t count;
+    char names[ATLS_PEER_NAMES_MAX][ATLS_PEER_NAME_MAX];
+};
+
+/*
+ * Collect, before the ClientHello, what the program has told OpenSSL about the
+ * server it connects to: SNI, hosts and address of the verify parameters, and
+ * the peer's address where the connection shows it. A name that is too long or
+ * one too many is kept as an unmatchable one, so that it is never `nameless`.
+ * Leaves the error queue and errno as found.
+ */
+void atls_peer_collect(const SSL *s, struct atls_peer *ret_peer);
+
+/* What to call it in texts: its first name, or "a server without a name". */
+const char *atls_peer_display(const struct atls_peer *peer);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "verifier/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LABEL_MAX 64u
+
+const char *atls_file_label(const char *path)
+{
+    size_t len = strlen(path);
+
+    return len > LABEL_MAX ? path + len - LABEL_MAX : path;
+}
+
+void atls_file_locate(struct atls_reason *why, const struct atls_file *file,
+                      unsigned line)
+{
+    atls_reason_prefix(why, "%s:%u: ", atls_file_label(file->path), line);
+}
+
+/* An empty file with its path resolved. */
+static struct atls_file *file_new(const struct atls_file *beside,
+                                  const char *path)
+{
+    const char *slash = beside == NULL ? NULL : strrchr(beside->path, '/');
+    size_t folder_len = 0;
+    struct atls_file *file;
+
+    if (slash != NULL && path[0] != '/')
+        folder_len = (size_t)(slash - beside->path) + 1;
+    file = OPENSSL_zalloc(sizeof(*file) + folder_len + strlen(path) + 1);
+    if (file == NULL)
+        return NULL;
+    if (folder_len > 0)
+        memcpy(file->path, beside->path, folder_len);
+    memcpy(file->path + folder_len, path, strlen(path));
+    return file;
+}
+
+/* Octets read, up to size; -1 with errno set. */
+static ssize_t read_all(int fd, char *buffer, size_t size)
+{
+    size_t len = 0;
+
+    while (len < size) {
+        ssize_t got = TEMP_FAILURE_RETRY(read(fd, buffer + len, size - len));
+
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        len += (size_t)got;
+    }
+    return (ssize_t)len;
+}
+
+/* One octet more than fstat() announced is asked for, to see that the file ends
+ * there: half of a file that is being written must not become a policy. */
+static enum atls_error fill(struct atls_file *file, int fd,
+                            struct atls_reason *why)
+{
+    const char *label = atls_file_label(file->path);
+    ssize_t got;
+
+    if (fstat(fd, &file->st) != 0 || !S_ISREG(file->st.st_mode))
+        return atls_fail(why, ATLS_E_IO, "%s: is not a regular file", label);
+    if (file->st.st_size > ATLS_FILE_MAX)
+        return atls_fail(why, ATLS_E_IO,
+                         "%s: is larger than 1 MiB (%lld octets): not a file "
+                         "for a policy",
+                         label, (long long)file->st.st_size);
+    file->len = (size_t)file->st.st_size;
+    file->text = OPENSSL_zalloc(file->len + 1);
+    if (file->text == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    got = read_all(fd, file->text, file->len + 1);
+    if (got < 0)
+        return atls_fail(why, ATLS_E_IO, "%s: cannot be read: %s", label,
+                         strerrordesc_np(errno));
+    if ((size_t)got != file->len)
+        return atls_fail(why, ATLS_E_IO,
+                         "%s: changed while it was read; replace it by "
+                         "renaming a complete file",
+                         label);
+    return ATLS_OK;
+}
+
+static enum atls_error open_and_fill(struct atls_file *file,
+                                     struct atls_reason *why)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    enum atls_error r;
+
+    if (fd < 0)
+        return atls_fail(why, ATLS_E_IO, "%s: cannot be opened: %s",
+                         atls_file_label(file->path), strerrordesc_np(errno));
+    r = fill(file, fd, why);
+    close(fd);
+    return r;
+}
+
+enum atls_error atls_file_read(struct atls_file **list,
+                               const struct atls_file *beside, const char *path,
+                               struct atls_reason *why,
+                               const struct atls_file **ret_file)
+{
+    struct atls_file *file = file_new(beside, path);
+    enum atls_error r;
+
+    if (file == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    r = open_and_fill(file, why);
+    if (r != ATLS_OK) {
+        atls_file_free_list(file);
+        return r;
+    }
+    while (*list != NULL)
+        list = &(*list)->next;
+    *list = file;
+    *ret_file = file;
+    return ATLS_OK;
+}
+
+void atls_file_drop_text(struct atls_file *file)
+{
+    OPENSSL_free(file->text);
+    file->text = NULL;
+    file->len = 0;
+}
+
+void atls_file_free_list(struct atls_file *list)
+{
+    while (list != NULL) {
+        struct atls_file *next = list->next;
+
+        OPENSSL_free(list->text);
+        OPENSSL_free(list);
+        list = next;
+    }
+}
+
+bool atls_file_has_changed(const struct atls_file *file)
+{
+    struct stat now;
+
+    return stat(file->path, &now) == 0
+           && (now.st_ino != file->st.st_ino || now.st_size != file->st.st_size
+               || now.st_mtim.tv_sec != file->st.st_mtim.tv_sec
+               || now.st_mtim.tv_nsec != file->st.st_mtim.tv_nsec);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_VERIFIER_FILE_H
+#define ATLS_VERIFIER_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "error.h"
+
+/* Octets of the longest file that a policy may consist of or name. */
+#define ATLS_FILE_MAX (1024u * 1024u)
+
+/*
+ * A file as it was read, one of a list in the order of reading.
+ *   text  len octets and a NUL after them; the reader may write into it
+ *   st    from before the first octet was read, so that a change during the
+ *         reading shows as one
+ *   path  as it was opened
+ */
+struct atls_file {
+    struct atls_file *next;
+    char *text;
+    size_t len;
+    struct stat st;
+    char path[];
+};
+
+/*
+ * Read a whole file and append it to a list.
+ *   list    *list is NULL for an empty one
+ *   beside  a relative path is relative to the folder of this file; NULL: to
+ *           the working directory
+ * Only regular files: a FIFO or a device would block or never end.
+ * Returns ATLS_OK, ATLS_E_IO, ATLS_E_NOMEM.
+ */
+enum atls_error atls_file_read(
+    struct atls_file **list, const struct atls_file *beside, const char *path,
+    struct atls_reason *why, const struct atls_file **ret_file) ATLS_MUST_CHECK;
+
+/* Let go of the text where only path and st are still of interest. */
+void atls_file_drop_text(struct atls_file *file);
+
+void atls_file_free_list(struct atls_file *list); /* NULL is fine */
+
+/* Is there another file at its path now, or has it been written to? Not when it
+ * cannot be asked: after a chroot there is nothing better than what we have. */
+bool atls_file_has_changed(const struct atls_file *file);
+
+/* The end of a path, short enough to leave room for words in a reason. */
+const char *atls_file_label(const char *path);
+
+/* Put "FILE:LINE: " in front of a reason. */
+void atls_file_locate(struct atls_reason *why, const struct atls_file *file,
+                      unsigned line);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_VERIFIER_PCRS_H
+#define ATLS_VERIFIER_PCRS_H
+
+#include "error.h"
+#include "evidence/codec.h"
+#include "evidence/pcr.h"
+#include "verifier/policy.h"
+
+/*
+ * What quote, PCR values and policy section have to do with each other. All are
+ * pure and thread-safe.
+ */
+
+/*
+ * Are the values those of exactly the quoted PCRs? A value that no quote covers
+ * is anybody's word (CVE-2022-0317), and a quoted one that is missing leaves the
+ * digest without meaning. Returns ATLS_OK or ATLS_E_SELECTION.
+ */
+enum atls_error atls_pcrs_check_quoted(
+    const struct atls_pcr_selection *selection,
+    const struct atls_pcr_values *values,
+    struct atls_reason *why) ATLS_MUST_CHECK;
+
+/*
+ * Does the selection, which is signed, cover each PCR that the section names,
+ * and the measured one where the log counts? PCRs 16 and 23, which any program
+ * can reset, and the SHA-1 bank may travel and never count.
+ * Returns ATLS_OK or ATLS_E_SELECTION.
+ */
+enum atls_error atls_pcrs_check_covered(
+    const struct atls_section *section, const struct atls_evidence *evidence,
+    const struct atls_pcr_selection *selection,
+    struct atls_reason *why) ATLS_MUST_CHECK;
+
+/*
+ * Are the values those that the section accepts? And has firmware measured into
+ * the bank at all? Returns ATLS_OK, ATLS_E_PCR_VALUE for the first PCR that does
+ * not match, ATLS_E_PCR_ZERO.
+ */
+enum atls_error atls_pcrs_check_values(const struct atls_section *section,
+                                       const struct atls_pcr_values *values,
+                                       struct atls_reason *why) ATLS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "verifier/policy.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/x509.h>
+#include <string.h>
+#include <time.h>
+
+#include "verifier/policy_internal.h"
+
+static bool is_policy_section(const struct atls_scan_section *scanned)
+{
+    return strcmp(scanned->name, ATLS_POLICY_SECTION) == 0;
+}
+
+static const struct atls_scan_section *find_policy_section(
+    const struct atls_scan *scan)
+{
+    for (size_t i = 0; i < scan->section_count; i++) {
+        if (is_policy_section(&scan->sections[i]))
+            return &scan->sections[i];
+    }
+    return NULL;
+}
+
+/* All sections that describe peers. */
+static enum atls_error load_sections(struct atls_policy_loader *loader)
+{
+    const struct atls_scan *scan = &loader->scan;
+    struct atls_policy *policy = loader->policy;
+
+    policy->sections =
+        OPENSSL_zalloc(scan->section_count * sizeof(*policy->sections));
+    if (policy->sections == NULL)
+        return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
+    for (size_t i = 0; i < scan->section_count; i++) {
+        enum atls_error r;
+
+        if (is_policy_section(&scan->sections[i]))
+            continue;
+        loader->section = &policy->sections[policy->section_count];
+        policy->section_count++;
+        r = atls_policy_fill_section(loader, &scan->sections[i]);
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}
+
+static bool is_server_section(const struct atls_policy *policy,
+                              const struct atls_section *section)
+{
+    for (size_t i = 0; i < policy->server_count; i++) {
+        if (policy->servers[i] == section)
+            return true;
+    }
+    return false;
+}
+
+/* A section nobody refers to is a misspelt one, and its peers go unchecked. */
+static enum atls_error check_reference(const struct atls_policy_loader *loader,
+                                       const struct atls_section *section)
+{
+    const struct atls_policy *policy = loader->policy;
+
+    if (is_server_section(policy, section))
+        return ATLS_OK;
+    if (policy->nameless_section != section)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%.64s] is in no list of [policy]; add it to "
+                         "`servers`, or take it out",
+                         section->name);
+    if (section->name_count > 0)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "names: [%.64s] is not in `servers`, so these names "
+                         "match nobody; add it there",
+                         section->name);
+    return ATLS_OK;
+}
+
+static enum atls_error check_references(const struct atls_policy_loader *loader)
+{
+    const struct atls_scan *scan = &loader->scan;
+
+    for (size_t i = 0; i < scan->section_count; i++) {
+        const struct atls_section *section =
+            atls_policy_find(loader->policy, scan->sections[i].name);
+        enum atls_error r = ATLS_OK;
+
+        if (section != NULL)
+            r = atls_policy_locate(loader, &scan->sections[i],
+                                   check_reference(loader, section));
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}
+
+static enum atls_error load(struct atls_policy_loader *loader)
+{
+    struct atls_policy *policy = loader->policy;
+    const struct atls_scan_section *scanned =
+        find_policy_section(&loader->scan);
+    enum atls_error r;
+
+    if (scanned == NULL)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "%s: no [" ATLS_POLICY_SECTION
+                         "] section; it says which of the others apply",
+                         atls_policy_path(policy));
+    r = load_sections(loader);
+    if (r != ATLS_OK)
+        return r;
+    r = atls_policy_fill_policy(loader, scanned);
+    if (r != ATLS_OK)
+        return r;
+    r = check_references(loader);
+    if (r != ATLS_OK)
+        return r;
+    atls_policy_warn(loader, (int64_t)time(NULL));
+    if (loader->warning_lost)
+        return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
+    return ATLS_OK;
+}
+
+static enum atls_error read_and_load(struct atls_policy_loader *loader,
+                                     const char *path)
+{
+    enum atls_error r = atls_scan_read(path, loader->why, &loader->scan);
+
+    if (r != ATLS_OK)
+        return r;
+    loader->policy->files = loader->scan.files;
+    loader->scan.files = NULL; /* transferred */
+    return load(loader);
+}
+
+enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
+                                 struct atls_policy **ret_policy)
+{
+    struct atls_policy_loader loader = {.why = why};
+    struct atls_policy *policy = OPENSSL_zalloc(sizeof(*policy));
+    enum atls_error r;
+
+    if (policy == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    atomic_init(&policy->references, 1);
+    loader.policy = policy;
+    ERR_set_mark();
+    r = read_and_load(&loader, path);
+    ERR_pop_to_mark();
+    OPENSSL_free(loader.items);
+    atls_scan_clear(&loader.scan);
+    if (r != ATLS_OK) {
+        atls_policy_unref(policy);
+        return r;
+    }
+    for (struct atls_file *file = policy->files; file != NULL;
+         file = file->next)
+        atls_file_drop_text(file);
+    *ret_policy = policy;
+    return ATLS_OK;
+}
+
+static void clear_section(struct atls_section *section)
+{
+    for (size_t i = 0; i < ATLS_PCR_COUNT; i++)
+        OPENSSL_free(section->pcrs[i].values);
+    for (size_t i = 0; i < section->component_count; i++)
+        OPENSSL_free(section->components[i].digests);
+    for (size_t i = 0; i < section->ak_eku_count; i++)
+        ASN1_OBJECT_free(section->ak_ekus[i]);
+    OPENSSL_free(section->components);
+    OPENSSL_free(section->ak_ekus);
+    OPENSSL_free(section->names);
+    OPENSSL_free(section->machines);
+    OPENSSL_free(section->events);
+    OPENSSL_free(section->name);
+    X509_STORE_free(section->trust);
+}
+
+struct atls_policy *atls_policy_ref(struct atls_policy *policy)
+{
+    atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed);
+    return policy;
+}
+
+void atls_policy_unref(struct atls_policy *policy)
+{
+    if (policy == NULL
+        || atomic_fetch_sub_explicit(&policy->references, 1,
+                                     memory_order_acq_rel)
+               > 1)
+        return;
+    for (size_t i = 0; i < policy->section_count; i++)
+        clear_section(&policy->sections[i]);
+    while (policy->warnings != NULL) {
+        struct atls_policy_warning *next = policy->warnings->next;
+
+        OPENSSL_free(policy->warnings);
+        policy->warnings = next;
+    }
+    OPENSSL_free(policy->sections);
+    OPENSSL_free(policy->servers);
+    atls_file_free_list(policy->files);
+    OPENSSL_free(policy);
+}
+
+const char *atls_policy_path(const struct atls_policy *policy)
+{
+    return policy->files->path;
+}
+
+bool atls_policy_is_stale(const struct atls_policy *policy)
+{
+    for (const struct atls_file *file = policy->files; file != NULL;
+         file = file->next) {
+        if (atls_file_has_changed(file))
+            return true;
+    }
+    return false;
+}
+
+const char *atls_policy_warning(const struct atls_policy *policy, size_t index)
+{
+    const struct atls_policy_warning *warning = policy->warnings;
+
+    for (; warning != NULL && index > 0; index--)
+        warning = warning->next;
+    return warning == NULL ? NULL : warning->reason.text;
+}
+
+const struct atls_section *atls_policy_section(const struct atls_policy *policy,
+                                               size_t index)
+{
+    return index < policy->section_count ? &policy->sections[index] : NULL;
+}
+
+const struct atls_section *atls_policy_find(const struct atls_policy *policy,
+                                            const char *name)
+{
+    for (size_t i = 0; i < policy->section_count; i++) {
+        if (strcmp(policy->sections[i].name, name) == 0)
+            return &policy->sections[i];
+    }
+    return NULL;
+}

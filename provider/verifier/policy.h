@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_VERIFIER_POLICY_H
+#define ATLS_VERIFIER_POLICY_H
+
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "digest.h"
+#include "error.h"
+#include "evidence/eventlog.h"
+#include "evidence/pcr.h"
+
+/*
+ * The policy file: our own strict scanner and what it yields. Immutable once
+ * loaded and shared by reference count, so that a handshake keeps the snapshot
+ * it began with. Source: design "Configuration"; attest-policy.cnf(5).
+ */
+
+enum atls_mode { ATLS_MODE_OFF, ATLS_MODE_OBSERVE, ATLS_MODE_REQUIRE };
+
+enum atls_certificate_rule {
+    ATLS_CERTIFICATE_MEASURED,
+    ATLS_CERTIFICATE_MEASURED_ISSUER,
+    ATLS_CERTIFICATE_ANY
+};
+
+/* Acceptable values of one PCR in the section's bank; count 0: not named. */
+struct atls_pcr_rule {
+    size_t count;
+    uint8_t (*values)[ATLS_PCR_DIGEST_MAX];
+};
+
+struct atls_component_rule {
+    char name[ATLS_COMPONENT_NAME_MAX + 1];
+    size_t count;
+    uint8_t (*digests)[ATLS_SHA256_LEN];
+};
+
+/* One section that describes peers. All pointers belong to the policy. */
+struct atls_section {
+    char *name;
+    enum atls_mode mode;
+    size_t name_count;
+    char **names;      /* patterns, atls_name_matches() */
+    X509_STORE *trust; /* AK roots; NULL only under mode off */
+    bool machines_any; /* or machine_count > 0, but under mode off */
+    size_t machine_count;
+    char **machines; /* DNS patterns, google:P/Z/I, sha256:<lower-case
+                                  hex>; atls_name_matches() is for the first */
+    bool ak_eku_any; /* or ak_eku_count > 0 */
+    size_t ak_eku_count;
+    ASN1_OBJECT **ak_ekus;
+    uint16_t bank; /* TPM_ALG_SHA256, _SHA384, _SHA512 */
+    struct atls_pcr_rule pcrs[ATLS_PCR_COUNT];
+    bool allow_zero;
+    unsigned measure_pcr; /* 8..15 */
+    size_t component_count;
+    struct atls_component_rule *components;
+    bool components_any; /* components = any */
+    size_t event_count;
+    char **events; /* fnmatch-like patterns over the content, only * */
+    enum atls_certificate_rule certificate;
+    int64_t expires; /* seconds since 1970; INT64_MAX: never */
+};
+
+struct atls_policy;
+
+/*
+ * Load a policy file with everything it names (trust anchors, includes).
+ *   path  of the file; relative paths inside are relative to the file they
+ *         stand in
+ *   why   on failure "FILE:LINE: KEY: what is wrong and what would be right"
+ *   ret_policy  set only on success; atls_policy_unref() it
+ * Any unknown or duplicate key or section, empty list, bad number, unreadable
+ * file, `$`, key before the first section, or a require section that demands
+ * nothing makes the whole file invalid: ATLS_E_POLICY, ATLS_E_IO or
+ * ATLS_E_NOMEM. Keys whose feature this version lacks (freshness other than
+ * live, proof, tls_key = tpm, clients, crl, reference, resumption above 0)
+ * are refused by name and say so.
+ */
+enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
+                                 struct atls_policy **ret_policy)
+    ATLS_MUST_CHECK;
+
+struct atls_policy *atls_policy_ref(struct atls_policy *policy);
+void atls_policy_unref(struct atls_policy *policy); /* NULL is fine */
+
+/* The path it was loaded from. */
+const char *atls_policy_path(const struct atls_policy *policy);
+
+/*
+ * Has any of the files it was loaded from (includes and trust anchors too) been
+ * replaced or written to since? By size, time of change and inode. A file that
+ * cannot be looked at, as after a chroot, has not changed.
+ */
+bool atls_policy_is_stale(const struct atls_policy *policy);
+
+/* Remarks that do not make it invalid, each one line with file and line: no
+ * boot PCRs beside components, machines = any without tls_key = tpm, expires
+ * soon or has expired, a file that others can write, nothing ever verified.
+ * index from 0; NULL after the last. */
+const char *atls_policy_warning(const struct atls_policy *policy, size_t index);
+
+/* Sections in the order of the file, by index from 0 (NULL after the last) and
+ * by name (NULL if none); for tools. */
+const struct atls_section *atls_policy_section(const struct atls_policy *policy,
+                                               size_t index);
+const struct atls_section *atls_policy_find(const struct atls_policy *policy,
+                                            const char *name);
+
+/* How many different require sections one server can meet by several names. */
+#define ATLS_MATCH_MAX 4u
+
+/*
+ * What the policy says of one server.
+ *   mode      the strictest over all its names; ATLS_MODE_REQUIRE without a
+ *             section means: refuse, for the reason given
+ *   sections  those of that mode that matched, each once, all must be met;
+ *             none when `otherwise` decided
+ *   refusal   ATLS_OK; or why the peer is refused before evidence:
+ *             ATLS_E_NAMELESS, ATLS_E_UNNAMED
+ */
+struct atls_match {
+    enum atls_mode mode;
+    size_t count;
+    const struct atls_section *sections[ATLS_MATCH_MAX];
+    enum atls_error refusal;
+};
+
+/*
+ * Find the sections for a server (we are the TLS client).
+ *   names  names and addresses it goes by, count of them; 0: nameless
+ * For each name the first section of `servers` that matches, else `otherwise`;
+ * the strictest mode over all names wins. Every connection shows some address:
+ * one that no section names is passed over when another name has a section, or
+ * else `otherwise = require` would refuse each server that is named by its host
+ * name alone. otherwise = observe matches with no section. Nameless peers are
+ * what `nameless` says, else `otherwise`. Pure and thread-safe; cannot fail
+ * (more than ATLS_MATCH_MAX sections is ATLS_MODE_REQUIRE with refusal
+ * ATLS_E_LIMIT).
+ */
+void atls_policy_match_server(const struct atls_policy *policy,
+                              const char *const *names, size_t count,
+                              struct atls_match *ret_match);
+
+#endif

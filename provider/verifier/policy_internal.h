@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_VERIFIER_POLICY_INTERNAL_H
+#define ATLS_VERIFIER_POLICY_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "verifier/file.h"
+#include "verifier/policy.h"
+#include "verifier/scanner.h"
+
+/*
+ * What the files policy*.c share and nobody else sees.
+ *   policy.c           loading, references between sections, life and death
+ *   policy_section.c   a section: its keys in turn, what it must have
+ *   policy_keys.c      the keys of a section that describes peers
+ *   policy_servers.c   the keys of [policy]
+ *   policy_values.c    what stands behind '=': words, numbers, lists, times
+ *   policy_trust.c     trust anchors
+ *   policy_match.c     which section a peer falls under
+ *   policy_warnings.c  what is legal and probably not meant
+ */
+
+enum atls_nameless {
+    ATLS_NAMELESS_OTHERWISE = 0, /* not given: as every unnamed peer */
+    ATLS_NAMELESS_REFUSE,
+    ATLS_NAMELESS_OFF,
+    ATLS_NAMELESS_SECTION
+};
+
+struct atls_policy_warning {
+    struct atls_policy_warning *next;
+    struct atls_reason reason; /* its text */
+};
+
+/* Written by the loader, read-only afterwards but for the count. */
+struct atls_policy {
+    atomic_uint references;
+    struct atls_file *files; /* without text; the first is the policy itself */
+    size_t section_count;
+    struct atls_section *sections;
+    size_t server_count;
+    const struct atls_section **servers; /* in the order of `servers` */
+    enum atls_mode otherwise;
+    enum atls_nameless nameless;
+    const struct atls_section *nameless_section;
+    struct atls_policy_warning *warnings;
+};
+
+/* Name of the section that says which of the others apply. */
+#define ATLS_POLICY_SECTION "policy"
+
+struct atls_policy_loader {
+    struct atls_policy *policy;
+    struct atls_scan scan;
+    struct atls_section *section; /* being filled; NULL for [policy] */
+    size_t item_count;            /* of the value in hand, if it is a list */
+    char **items;                 /* one block */
+    bool warning_lost;            /* no memory for it */
+    struct atls_reason *why;
+};
+
+enum atls_policy_form {
+    ATLS_FORM_WORD, /* the value as a whole */
+    ATLS_FORM_LIST  /* loader->items */
+};
+
+/* A key, and what fills the section (or, in [policy], the policy) with it. */
+struct atls_policy_key {
+    const char *name; /* one that ends with '.' is a family: pcr.0, pcr.1 ... */
+    enum atls_policy_form form;
+    enum atls_error (*set)(struct atls_policy_loader *loader,
+                           const struct atls_scan_pair *pair);
+};
+
+/* policy_keys.c: the keys of a section that describes peers, up to a NULL name.
+ * The setters give reasons without file, line and key. */
+extern const struct atls_policy_key atls_policy_section_keys[];
+
+/* policy_section.c */
+
+/* Fill loader->section. Reasons say file and line. */
+enum atls_error atls_policy_fill_section(
+    struct atls_policy_loader *loader,
+    const struct atls_scan_section *scanned) ATLS_MUST_CHECK;
+
+/* Look a key up, split its value, set it. The reason says file, line and key. */
+enum atls_error atls_policy_apply(
+    struct atls_policy_loader *loader, const struct atls_policy_key *keys,
+    const struct atls_scan_pair *pair) ATLS_MUST_CHECK;
+
+/* Hand r on; the reason of a refusal then says file and line of the section. */
+enum atls_error atls_policy_locate(const struct atls_policy_loader *loader,
+                                   const struct atls_scan_section *scanned,
+                                   enum atls_error r) ATLS_MUST_CHECK;
+
+/* Setter of a key whose feature this version lacks. */
+enum atls_error atls_policy_set_unsupported(struct atls_policy_loader *loader,
+                                            const struct atls_scan_pair *pair)
+    ATLS_MUST_CHECK;
+
+/* policy_servers.c: [policy], once all other sections are filled. */
+enum atls_error atls_policy_fill_policy(struct atls_policy_loader *loader,
+                                        const struct atls_scan_section *scanned)
+    ATLS_MUST_CHECK;
+
+/* A word that may stand behind a key, and what it means. */
+struct atls_policy_choice {
+    const char *word;
+    int meaning;
+};
+
+/* policy_values.c */
+
+/*
+ * Look a word up, in exactly that spelling.
+ *   choices   ended by a NULL word
+ *   expected  the words as the reason lists them
+ */
+enum atls_error atls_policy_parse_choice(
+    const char *value, const struct atls_policy_choice *choices,
+    const char *expected, struct atls_reason *why,
+    int *ret_meaning) ATLS_MUST_CHECK;
+
+enum atls_error atls_policy_parse_mode(
+    const char *value, struct atls_reason *why,
+    enum atls_mode *ret_mode) ATLS_MUST_CHECK;
+
+/* Decimal digits without sign, blanks and leading zeros, min..max. */
+bool atls_policy_parse_number(const char *text, unsigned min, unsigned max,
+                              unsigned *ret_number);
+
+/* Exactly len octets in hex. */
+bool atls_policy_parse_hex(const char *text, uint8_t *ret, size_t len);
+
+/* "sha256:" and the hash in hex. */
+bool atls_policy_parse_sha256(const char *text, uint8_t ret[ATLS_SHA256_LEN]);
+
+/* RFC 3339 in UTC and seconds: 2027-06-30T00:00:00Z. From 1970 on. */
+bool atls_policy_parse_time(const char *text, int64_t *ret_seconds);
+
+/* An entry of `machines`; brings hex to lower case. */
+bool atls_policy_normalise_machine(char *text);
+
+/*
+ * Split a list at blanks and commas.
+ *   ret_items  one block, OPENSSL_free() it; at least one item, none empty
+ */
+enum atls_error atls_policy_parse_list(const char *value,
+                                       struct atls_reason *why,
+                                       size_t *ret_count,
+                                       char ***ret_items) ATLS_MUST_CHECK;
+
+/*
+ * policy_trust.c: a store of the certificates of a PEM text, each of them an
+ * anchor whether it is self-signed or not. Borrows text; the caller frees
+ * *ret_store. Leaves entries in the OpenSSL error queue.
+ */
+enum atls_error atls_policy_parse_trust(const struct atls_file *file,
+                                        struct atls_reason *why,
+                                        X509_STORE **ret_store) ATLS_MUST_CHECK;
+
+/* policy_warnings.c: all warnings; now in seconds since 1970. */
+void atls_policy_warn(struct atls_policy_loader *loader, int64_t now);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "verifier/names.h"
+#include "verifier/policy_internal.h"
+
+static bool section_names(const struct atls_section *section, const char *name)
+{
+    for (size_t i = 0; i < section->name_count; i++) {
+        if (atls_name_matches(section->names[i], name))
+            return true;
+    }
+    return false;
+}
+
+static const struct atls_section *find_server(const struct atls_policy *policy,
+                                              const char *name)
+{
+    for (size_t i = 0; i < policy->server_count; i++) {
+        if (section_names(policy->servers[i], name))
+            return policy->servers[i];
+    }
+    return NULL;
+}
+
+static void add_section(struct atls_match *match,
+                        const struct atls_section *section)
+{
+    for (size_t i = 0; i < match->count; i++) {
+        if (match->sections[i] == section)
+            return;
+    }
+    if (match->count == ATLS_MATCH_MAX) {
+        match->mode = ATLS_MODE_REQUIRE;
+        match->refusal = ATLS_E_LIMIT;
+        return;
+    }
+    match->sections[match->count] = section;
+    match->count++;
+}
+
+/* One name is under this mode, because of a section or (NULL) of `otherwise`:
+ * what is less strict no longer counts. */
+static void consider(struct atls_match *match, enum atls_mode mode,
+                     const struct atls_section *section)
+{
+    if (mode < match->mode)
+        return;
+    if (mode > match->mode)
+        *match = (struct atls_match){.mode = mode};
+    if (section != NULL)
+        add_section(match, section);
+    else if (mode == ATLS_MODE_REQUIRE)
+        match->refusal = ATLS_E_UNNAMED;
+}
+
+static void match_nameless(const struct atls_policy *policy,
+                           struct atls_match *match)
+{
+    switch (policy->nameless) {
+    case ATLS_NAMELESS_OFF:
+        break;
+    case ATLS_NAMELESS_SECTION:
+        consider(match, policy->nameless_section->mode,
+                 policy->nameless_section);
+        break;
+    case ATLS_NAMELESS_OTHERWISE:
+        consider(match, policy->otherwise, NULL);
+        break;
+    case ATLS_NAMELESS_REFUSE:
+    default:
+        match->mode = ATLS_MODE_REQUIRE;
+        match->refusal = ATLS_E_NAMELESS;
+        break;
+    }
+}
+
+void atls_policy_match_server(const struct atls_policy *policy,
+                              const char *const *names, size_t count,
+                              struct atls_match *ret_match)
+{
+    struct atls_match match = {.mode = ATLS_MODE_OFF};
+    bool has_section = false;
+
+    if (count == 0)
+        match_nameless(policy, &match);
+    for (size_t i = 0; i < count; i++) {
+        const struct atls_section *section = find_server(policy, names[i]);
+
+        if (section != NULL) {
+            consider(&match, section->mode, section);
+            has_section = true;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (find_server(policy, names[i]) == NULL
+            && (!has_section || !atls_name_is_address(names[i])))
+            consider(&match, policy->otherwise, NULL);
+    }
+    *ret_match = match;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <openssl/crypto.h>
+#include <string.h>
+#include <tss2/tss2_tpm2_types.h>
+
+#include "verifier/policy_internal.h"
+
+/* tcg-kp-AIKCertificate (TCG Credential Profile EK 2.0, "OIDs"). */
+#define AK_EKU_DEFAULT "2.23.133.8.3"
+
+/* PCRs 0-7 are the firmware's (TCG PC Client Platform Firmware Profile). */
+#define FIRMWARE_PCR_COUNT 8u
+
+static bool key_is(const struct atls_policy_key *key, const char *name)
+{
+    size_t len = strlen(key->name);
+
+    if (key->name[len - 1] == '.')
+        return strncmp(key->name, name, len) == 0;
+    return strcmp(key->name, name) == 0;
+}
+
+static enum atls_error set_value(struct atls_policy_loader *loader,
+                                 const struct atls_policy_key *keys,
+                                 const struct atls_scan_pair *pair)
+{
+    enum atls_error r;
+
+    while (keys->name != NULL && !key_is(keys, pair->key))
+        keys++;
+    if (keys->name == NULL)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "unknown key in %s; compare its spelling with "
+                         "attest-policy.cnf(5)",
+                         loader->section == NULL ? "[policy]"
+                                                 : "a section for peers");
+    if (keys->form == ATLS_FORM_LIST) {
+        OPENSSL_free(loader->items);
+        loader->items = NULL;
+        r = atls_policy_parse_list(pair->value, loader->why,
+                                   &loader->item_count, &loader->items);
+        if (r != ATLS_OK)
+            return r;
+    }
+    return keys->set(loader, pair);
+}
+
+enum atls_error atls_policy_apply(struct atls_policy_loader *loader,
+                                  const struct atls_policy_key *keys,
+                                  const struct atls_scan_pair *pair)
+{
+    enum atls_error r = set_value(loader, keys, pair);
+
+    if (r != ATLS_OK) {
+        atls_reason_prefix(loader->why, "%.48s: ", pair->key);
+        atls_file_locate(loader->why, pair->file, pair->line);
+    }
+    return r;
+}
+
+enum atls_error atls_policy_set_unsupported(struct atls_policy_loader *loader,
+                                            const struct atls_scan_pair *pair)
+{
+    (void)pair;
+    return atls_fail(loader->why, ATLS_E_POLICY,
+                     "not supported yet; this version would not check it, so "
+                     "take the line out");
+}
+
+enum atls_error atls_policy_locate(const struct atls_policy_loader *loader,
+                                   const struct atls_scan_section *scanned,
+                                   enum atls_error r)
+{
+    if (r != ATLS_OK)
+        atls_file_locate(loader->why, scanned->file, scanned->line);
+    return r;
+}
+
+static enum atls_error begin_section(const struct atls_policy_loader *loader,
+                                     const struct atls_scan_section *scanned)
+{
+    struct atls_section *section = loader->section;
+
+    section->mode = ATLS_MODE_REQUIRE;
+    section->bank = TPM2_ALG_SHA256;
+    section->measure_pcr = ATLS_MEASURE_PCR_DEFAULT;
+    section->expires = INT64_MAX;
+    section->name = OPENSSL_strdup(scanned->name);
+    /* More than enough: as if each key were a component. */
+    section->components = OPENSSL_zalloc((scanned->pair_count + 1)
+                                         * sizeof(*section->components));
+    if (section->name == NULL || section->components == NULL)
+        return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
+    if (strcmp(section->name, "off") == 0
+        || strcmp(section->name, "refuse") == 0)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%s] would be a section and a word of `nameless`; "
+                         "give it another name",
+                         section->name);
+    return ATLS_OK;
+}
+
+static enum atls_error apply_keys(struct atls_policy_loader *loader,
+                                  const struct atls_scan_section *scanned)
+{
+    const struct atls_scan_pair *bank = atls_scan_find(scanned, "bank");
+    const struct atls_scan_pair default_eku = {"ak_eku", AK_EKU_DEFAULT,
+                                               scanned->file, scanned->line};
+    enum atls_error r = ATLS_OK;
+
+    /* First, as PCR values are read in its light. */
+    if (bank != NULL)
+        r = atls_policy_apply(loader, atls_policy_section_keys, bank);
+    if (r == ATLS_OK && atls_scan_find(scanned, "ak_eku") == NULL)
+        r = atls_policy_apply(loader, atls_policy_section_keys, &default_eku);
+    for (size_t i = 0; i < scanned->pair_count && r == ATLS_OK; i++) {
+        if (&scanned->pairs[i] != bank)
+            r = atls_policy_apply(loader, atls_policy_section_keys,
+                                  &scanned->pairs[i]);
+    }
+    return r;
+}
+
+static bool demands_something(const struct atls_section *section)
+{
+    for (size_t i = 0; i < ATLS_PCR_COUNT; i++) {
+        if (section->pcrs[i].count > 0)
+            return true;
+    }
+    return section->component_count > 0;
+}
+
+/* PCRs 0-7 that are all zero are what an unused bank looks like: that they are
+ * meant must be said twice. */
+static bool lists_zero(const struct atls_section *section)
+{
+    static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
+
+    for (size_t i = 0; i < FIRMWARE_PCR_COUNT; i++) {
+        const struct atls_pcr_rule *rule = &section->pcrs[i];
+
+        for (size_t j = 0; j < rule->count; j++) {
+            if (memcmp(rule->values[j], zero, sizeof(zero)) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What a section must have, in whatever order its keys stand. */
+static enum atls_error check_section(const struct atls_policy_loader *loader,
+                                     const struct atls_scan_section *scanned)
+{
+    const struct atls_section *section = loader->section;
+
+    if (atls_scan_find(scanned, "mode") == NULL)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "mode: missing in [%.64s]; write require, observe or "
+                         "off",
+                         section->name);
+    if (section->mode == ATLS_MODE_OFF)
+        return ATLS_OK;
+    if (section->trust == NULL)
+        return atls_fail(
+            loader->why, ATLS_E_POLICY,
+            "trust: missing in [%.64s]; name the PEM file with the "
+            "issuers of its AK certificates",
+            section->name);
+    if (!section->machines_any && section->machine_count == 0)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "machines: missing in [%.64s]; name the machines, or "
+                         "write any if each machine under `trust` will do",
+                         section->name);
+    if (section->mode == ATLS_MODE_REQUIRE && !demands_something(section))
+        return atls_fail(
+            loader->why, ATLS_E_POLICY,
+            "[%.64s] requires nothing of the machine; add pcr.N or "
+            "component.NAME, or write mode = observe",
+            section->name);
+    if (section->allow_zero && !lists_zero(section))
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "allow_zero: no pcr.0 to pcr.7 of [%.64s] lists zero, "
+                         "so that nothing would check it; list it too",
+                         section->name);
+    return ATLS_OK;
+}
+
+enum atls_error atls_policy_fill_section(
+    struct atls_policy_loader *loader, const struct atls_scan_section *scanned)
+{
+    enum atls_error r;
+
+    r = atls_policy_locate(loader, scanned, begin_section(loader, scanned));
+    if (r != ATLS_OK)
+        return r;
+    r = apply_keys(loader, scanned);
+    if (r != ATLS_OK)
+        return r;
+    return atls_policy_locate(loader, scanned, check_section(loader, scanned));
+}

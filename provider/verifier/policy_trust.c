@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "digest.h"
+#include "verifier/policy_internal.h"
+
+/* An encrypted block must not make a web server ask its terminal. */
+static int no_password(char *buffer, int size, int writing, void *arg)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return -1;
+}
+
+static bool text_is_used_up(BIO *text)
+{
+    return BIO_eof(text)
+           && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
+static const char *last_error(void)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+    return reason != NULL ? reason : "without a reason";
+}
+
+/*
+ * The next certificate, NULL behind the last one. What is no certificate is
+ * passed over, as PEM files carry remarks; half of one is not.
+ */
+static enum atls_error read_certificate(BIO *text, unsigned number,
+                                        struct atls_reason *why,
+                                        X509 **ret_certificate)
+{
+    OSSL_LIB_CTX *libctx = atls_libctx();
+    /* Without a context of ours it would get the program's. */
+    X509 *certificate = libctx == NULL ? NULL : X509_new_ex(libctx, NULL);
+
+    if (certificate == NULL
+        || PEM_read_bio_X509(text, &certificate, no_password, NULL) == NULL) {
+        X509_free(certificate);
+        certificate = NULL;
+        if (!text_is_used_up(text))
+            return atls_fail(why, ATLS_E_POLICY,
+                             "certificate %u cannot be read: %s", number,
+                             last_error());
+    }
+    *ret_certificate = certificate;
+    return ATLS_OK;
+}
+
+static enum atls_error add_anchor(X509_STORE *store, X509 *certificate,
+                                  unsigned number, struct atls_reason *why)
+{
+    char subject[80];
+
+    X509_NAME_oneline(X509_get_subject_name(certificate), subject,
+                      sizeof(subject));
+    /* Path building would refuse it for each peer, with less to go by. */
+    if (X509_check_ca(certificate) == 0)
+        return atls_fail(
+            why, ATLS_E_POLICY,
+            "certificate %u (%s) is no CA; name the issuers of AKs, "
+            "not AK certificates",
+            number, subject);
+    if (X509_get0_pubkey(certificate) == NULL)
+        return atls_fail(
+            why, ATLS_E_POLICY,
+            "certificate %u (%s) has a key that this OpenSSL cannot "
+            "use",
+            number, subject);
+    if (!X509_STORE_add_cert(store, certificate))
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    return ATLS_OK;
+}
+
+static enum atls_error add_anchors(X509_STORE *store, BIO *text,
+                                   struct atls_reason *why)
+{
+    for (unsigned number = 1;; number++) {
+        X509 *certificate = NULL;
+        enum atls_error r = read_certificate(text, number, why, &certificate);
+
+        if (r != ATLS_OK)
+            return r;
+        if (certificate == NULL && number == 1)
+            return atls_fail(why, ATLS_E_POLICY,
+                             "there is no certificate in it; expected PEM with "
+                             "BEGIN CERTIFICATE");
+        if (certificate == NULL)
+            return ATLS_OK;
+        r = add_anchor(store, certificate, number, why);
+        X509_free(certificate);
+        if (r != ATLS_OK)
+            return r;
+    }
+}
+
+static enum atls_error fill_store(X509_STORE *store, BIO *text,
+                                  struct atls_reason *why)
+{
+    if (store == NULL || text == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    /* Clouds rotate intermediates under a root that signs far more than AKs:
+     * an intermediate must be able to be the anchor. */
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    return add_anchors(store, text, why);
+}
+
+enum atls_error atls_policy_parse_trust(const struct atls_file *file,
+                                        struct atls_reason *why,
+                                        X509_STORE **ret_store)
+{
+    X509_STORE *store = X509_STORE_new();
+    /* The length is not above ATLS_FILE_MAX. */
+    BIO *text = BIO_new_mem_buf(file->text, (int)file->len);
+    enum atls_error r = fill_store(store, text, why);
+
+    BIO_free(text);
+    if (r != ATLS_OK) {
+        X509_STORE_free(store);
+        atls_reason_prefix(why, "%s: ", atls_file_label(file->path));
+        return r;
+    }
+    *ret_store = store;
+    return ATLS_OK;
+}

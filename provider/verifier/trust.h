@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_VERIFIER_TRUST_H
+#define ATLS_VERIFIER_TRUST_H
+
+#include <openssl/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "evidence/codec.h"
+#include "span.h"
+#include "verifier/policy.h"
+
+/*
+ * The AK chain of evidence against a section: parse (each certificate DER with
+ * no trailing octet, none twice, none self-signed, none unused), path to a
+ * trusted root at time now (basic constraints, key usage keyCertSign of
+ * issuers, digitalSignature of the AK where key usage is present, unknown
+ * critical extensions refused, at most ATLS_CHAIN_MAX), the AK certificate is
+ * no CA, EKU, machines.
+ *   chain   count certificates, DER, AK certificate first
+ *   now     seconds since 1970
+ *   ret_key set as soon as the AK certificate was parsed, also when its chain is
+ *           then refused, so that tools can show more; EVP_PKEY_free() it
+ * Returns ATLS_OK, ATLS_E_CHAIN_*, ATLS_E_MACHINE, ATLS_E_MALFORMED,
+ * ATLS_E_NOMEM. Uses atls_libctx(); error queue as found. Thread-safe.
+ */
+enum atls_error atls_trust_check(const struct atls_section *section,
+                                 const struct atls_span *chain, size_t count,
+                                 int64_t now, struct atls_reason *why,
+                                 EVP_PKEY **ret_key) ATLS_MUST_CHECK;
+
+/* The names of an AK certificate that `machines` can match, for reports: SAN
+ * dNSNames, else CN; google:P/Z/I; sha256:<hex of SubjectPublicKeyInfo>. Comma
+ * separated, cut to size, "" on error. */
+void atls_trust_machine_names(struct atls_span ak_der, char *ret, size_t size);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "configuration.h"
+
+#define ROLE "attester.quoter", "tcti:swtpm:port=1"
+#define KEY "attester.ak", "0x81010002"
+#define CHAIN "attester.ak_chain", "/c.pem"
+#define VERIFIER "verifier.policy", "/p.cnf"
+
+/* Up to six settings, as keys and values in turn. */
+struct row {
+    const char *pairs[12];
+    enum { FINE, BROKEN, ATTESTER_BROKEN } outcome;
+    const char *text; /* that must stand in the reason */
+};
+
+static const struct row rows[] = {
+    {{VERIFIER}, FINE, NULL},
+    {{ROLE, KEY, CHAIN}, FINE, NULL},
+    {{ROLE, KEY, CHAIN, VERIFIER}, FINE, NULL},
+    /* C10: neither role, or a role whose section does not exist */
+    {{NULL}, BROKEN, "neither attester nor verifier"},
+    {{"log", "stderr"}, BROKEN, "neither attester nor verifier"},
+    {{"verifier", "verifer_sect"}, BROKEN, "no section [verifer_sect]"},
+    {{"attester", "x", VERIFIER}, BROKEN, "no section [x]"},
+    {{ATLS_SETTING_BROKEN, "twice", VERIFIER}, BROKEN, "twice"},
+    /* P4: strict spelling */
+    {{"log", "Stderr", VERIFIER}, BROKEN, "log = Stderr: expected stderr"},
+    {{"log", "log.txt", VERIFIER}, BROKEN, "log = log.txt"},
+    {{"log_level", "warning", VERIFIER}, BROKEN, "log_level = warning"},
+    {{"log_level", "", VERIFIER}, BROKEN, "log_level = "},
+    {{"log_level", "debug", "log", "syslog", VERIFIER}, FINE, NULL},
+    /* an attester that cannot work leaves other handshakes alone */
+    {{KEY, CHAIN}, ATTESTER_BROKEN, "has no quoter"},
+    {{"attester.quoter", "unix:/run/a", KEY, CHAIN},
+     ATTESTER_BROKEN,
+     "no agent yet"},
+    {{"attester.quoter", "tcti:", KEY, CHAIN},
+     ATTESTER_BROKEN,
+     "expected tcti: and a TCTI"},
+    {{"attester.quoter", "/dev/tpmrm0", KEY, CHAIN},
+     ATTESTER_BROKEN,
+     "expected tcti: and a TCTI"},
+    {{ROLE, CHAIN}, ATTESTER_BROKEN, "has no ak"},
+    {{ROLE, KEY}, ATTESTER_BROKEN, "has no ak_chain"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "0"},
+     ATTESTER_BROKEN,
+     "attester.timeout = 0 is not from 1 to 600000"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "600001"},
+     ATTESTER_BROKEN,
+     "not from 1"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "600000"}, FINE, NULL},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "99999999999999999999"},
+     ATTESTER_BROKEN,
+     "is no number"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "-1"},
+     ATTESTER_BROKEN,
+     "is no number"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", "5s"},
+     ATTESTER_BROKEN,
+     "is no number"},
+    {{ROLE, KEY, CHAIN, "attester.timeout", ""},
+     ATTESTER_BROKEN,
+     "is not from"},
+    {{ROLE, KEY, CHAIN, "attester.measure_pcr", "16"},
+     ATTESTER_BROKEN,
+     "not from 8 to 15"},
+    {{ROLE, KEY, CHAIN, "attester.measure_pcr", "8"}, FINE, NULL},
+    {{ROLE, KEY, CHAIN, "attester.max_queue", "4097"},
+     ATTESTER_BROKEN,
+     "not from 1 to 4096"},
+    {{ROLE, KEY, CHAIN, "attester.evidence", "epoch"},
+     ATTESTER_BROKEN,
+     "supports only live"},
+    {{ROLE, KEY, CHAIN, "attester.prove_to", "example.com"},
+     ATTESTER_BROKEN,
+     "supports only any"},
+};
+
+START_TEST(test_C10_P4_settings)
+{
+    const struct row *row = &rows[_i];
+    struct atls_setting settings[6];
+    struct atls_configuration got;
+    size_t count = 0;
+
+    for (; count < 6 && row->pairs[2 * count] != NULL; count++) {
+        settings[count].key = row->pairs[2 * count];
+        settings[count].value = row->pairs[2 * count + 1];
+    }
+    atls_configuration_read(settings, count, &got);
+    ck_assert_int_eq(got.broken.code,
+                     row->outcome == BROKEN ? ATLS_E_CONFIG : ATLS_OK);
+    ck_assert_int_eq(got.attester_broken.code,
+                     row->outcome == ATTESTER_BROKEN ? ATLS_E_CONFIG : ATLS_OK);
+    if (row->outcome == BROKEN)
+        ck_assert_msg(strstr(got.broken.text, row->text) != NULL, "%s",
+                      got.broken.text);
+    if (row->outcome == ATTESTER_BROKEN)
+        ck_assert_msg(strstr(got.attester_broken.text, row->text) != NULL, "%s",
+                      got.attester_broken.text);
+}
+END_TEST
+
+START_TEST(test_values_and_defaults)
+{
+    static const struct atls_setting settings[] = {
+        {ROLE},     {KEY},         {CHAIN},
+        {VERIFIER}, {"log", "/l"}, {"log_level", "warn"}};
+    struct atls_configuration got;
+
+    atls_configuration_read(settings, 6, &got);
+    ck_assert_int_eq(got.broken.code, ATLS_OK);
+    ck_assert_str_eq(got.log, "/l");
+    ck_assert_int_eq(got.log_level, ATLS_LOG_WARN);
+    ck_assert(got.has_attester);
+    ck_assert(got.has_verifier);
+    ck_assert_str_eq(got.policy, "/p.cnf");
+    ck_assert_str_eq(got.quoter.tcti, "swtpm:port=1");
+    ck_assert_str_eq(got.quoter.ak, "0x81010002");
+    ck_assert_str_eq(got.quoter.ak_chain, "/c.pem");
+    ck_assert_ptr_null(got.quoter.ak_auth);
+    ck_assert_ptr_null(got.quoter.pcrs);
+    ck_assert_ptr_nonnull(got.quoter.event_log);
+    ck_assert_uint_eq(got.quoter.measure_pcr, 15);
+    ck_assert_uint_eq(got.quoter.timeout_ms, 5000);
+    ck_assert_uint_eq(got.quoter.max_queue, 4096);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("configuration");
+    TCase *tcase = tcase_create("configuration");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_loop_test(tcase, test_C10_P4_settings, 0,
+                        (int)(sizeof(rows) / sizeof(rows[0])));
+    tcase_add_test(tcase, test_values_and_defaults);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

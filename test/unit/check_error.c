@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* provider/error.c: names, alerts, texts. */
+#include <check.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+static const struct {
+    enum atls_error code;
+    const char *name;
+    int alert;
+    const char *sentence;
+} all_errors[] = {
+#define ROW(symbol, name, alert, sentence) \
+    {ATLS_E_##symbol, name, alert, sentence},
+    ATLS_ERRORS(ROW)
+#undef ROW
+};
+
+#define ERROR_COUNT (sizeof(all_errors) / sizeof(all_errors[0]))
+
+START_TEST(test_every_code_has_its_row)
+{
+    ck_assert_uint_eq(ERROR_COUNT + 1, ATLS_E_COUNT);
+    for (size_t i = 0; i < ERROR_COUNT; i++) {
+        enum atls_error code = all_errors[i].code;
+
+        ck_assert_int_ne(code, ATLS_OK);
+        ck_assert_str_eq(atls_error_name(code), all_errors[i].name);
+        ck_assert_str_eq(atls_error_sentence(code), all_errors[i].sentence);
+        ck_assert_int_eq(atls_error_alert(code), all_errors[i].alert);
+    }
+}
+END_TEST
+
+/* Tests, JSON and scripts tell refusals apart by name. */
+START_TEST(test_names_are_unique_and_kebab_case)
+{
+    for (size_t i = 0; i < ERROR_COUNT; i++) {
+        const char *name = all_errors[i].name;
+
+        ck_assert_uint_eq(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"),
+                          strlen(name));
+        for (size_t j = 0; j < i; j++)
+            ck_assert_str_ne(name, all_errors[j].name);
+    }
+}
+END_TEST
+
+/* RFC 8446 §6.2; none of them is a warning such as close_notify (0). */
+START_TEST(test_alerts_are_fatal_ones_of_tls13)
+{
+    static const int alerts[] = {40, 42, 44, 45, 47, 48, 50, 51, 70, 80};
+
+    for (size_t i = 0; i < ERROR_COUNT; i++) {
+        int is_known = 0;
+
+        for (size_t j = 0; j < sizeof(alerts) / sizeof(alerts[0]); j++)
+            is_known = is_known || all_errors[i].alert == alerts[j];
+        ck_assert_msg(is_known, "%s has alert %d", all_errors[i].name,
+                      all_errors[i].alert);
+    }
+}
+END_TEST
+
+START_TEST(test_codes_out_of_range_accept_nothing)
+{
+    static const int codes[] = {-1, ATLS_E_COUNT, 100000};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        enum atls_error code = (enum atls_error)codes[i];
+
+        ck_assert_str_eq(atls_error_name(code), "unknown");
+        ck_assert_str_eq(atls_error_sentence(code), "unknown error");
+        ck_assert_int_eq(atls_error_alert(code), 80);
+    }
+    ck_assert_str_eq(atls_error_name(ATLS_OK), "ok");
+}
+END_TEST
+
+START_TEST(test_fail_records_code_and_text)
+{
+    struct atls_reason why = {ATLS_OK, "before"};
+
+    ck_assert_int_eq(
+        atls_fail(&why, ATLS_E_PCR_VALUE, "PCR %u: expected %s", 4, "3f"),
+        ATLS_E_PCR_VALUE);
+    ck_assert_int_eq(why.code, ATLS_E_PCR_VALUE);
+    ck_assert_str_eq(why.text, "PCR 4: expected 3f");
+}
+END_TEST
+
+START_TEST(test_fail_without_text_says_the_generic_sentence)
+{
+    struct atls_reason why = {0};
+
+    ck_assert_int_eq(atls_fail(&why, ATLS_E_NOMEM, NULL), ATLS_E_NOMEM);
+    ck_assert_str_eq(why.text, "out of memory");
+}
+END_TEST
+
+START_TEST(test_fail_without_reason)
+{
+    ck_assert_int_eq(atls_fail(NULL, ATLS_E_TYPE, "%s", "unread"), ATLS_E_TYPE);
+    atls_reason_prefix(NULL, "unread");
+}
+END_TEST
+
+/* A peer's octets must not forge a log line or drive a terminal. */
+START_TEST(test_B9_fail_keeps_texts_printable)
+{
+    struct atls_reason why = {0};
+
+    ck_assert_int_eq(
+        atls_fail(&why, ATLS_E_COMPONENT, "%s", "a\nb\x1b[2J\x7f\xc3\xa4\t~ z"),
+        ATLS_E_COMPONENT);
+    ck_assert_str_eq(why.text, "a?b?[2J????~ z");
+}
+END_TEST
+
+START_TEST(test_fail_cuts_long_texts)
+{
+    struct atls_reason why = {0};
+    char text[2 * ATLS_REASON_MAX];
+
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    ck_assert_int_eq(atls_fail(&why, ATLS_E_LIMIT, "%s", text), ATLS_E_LIMIT);
+    ck_assert_uint_eq(strlen(why.text), ATLS_REASON_MAX - 1);
+}
+END_TEST
+
+START_TEST(test_fail_may_quote_the_reason_it_overwrites)
+{
+    struct atls_reason why = {ATLS_E_IO, "file is gone"};
+
+    ck_assert_int_eq(atls_fail(&why, ATLS_E_CONFIG, "ak: %s", why.text),
+                     ATLS_E_CONFIG);
+    ck_assert_str_eq(why.text, "ak: file is gone");
+}
+END_TEST
+
+START_TEST(test_prefix_keeps_code_and_stays_printable)
+{
+    struct atls_reason why = {ATLS_E_POLICY, "unknown key"};
+
+    atls_reason_prefix(&why, "%s:%d: ", "po\nlicy.cnf", 7);
+    ck_assert_int_eq(why.code, ATLS_E_POLICY);
+    ck_assert_str_eq(why.text, "po?licy.cnf:7: unknown key");
+}
+END_TEST
+
+START_TEST(test_prefix_cuts_at_the_end)
+{
+    struct atls_reason why = {ATLS_E_POLICY, ""};
+
+    memset(why.text, 'x', sizeof(why.text) - 1);
+    atls_reason_prefix(&why, "policy.cnf: ");
+    ck_assert_uint_eq(strlen(why.text), ATLS_REASON_MAX - 1);
+    ck_assert_mem_eq(why.text, "policy.cnf: xxx", 15);
+}
+END_TEST
+
+START_TEST(test_errno_and_error_queue_stay_as_found)
+{
+    struct atls_reason why = {0};
+
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_USER, 42);
+    errno = EAGAIN;
+    ck_assert_int_eq(atls_fail(&why, ATLS_E_IO, "%s", "text"), ATLS_E_IO);
+    atls_reason_prefix(&why, "more ");
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_eq(ERR_GET_REASON(ERR_get_error()), 42);
+    ck_assert_uint_eq(ERR_get_error(), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("error");
+    TCase *tcase = tcase_create("error");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(tcase, test_every_code_has_its_row);
+    tcase_add_test(tcase, test_names_are_unique_and_kebab_case);
+    tcase_add_test(tcase, test_alerts_are_fatal_ones_of_tls13);
+    tcase_add_test(tcase, test_codes_out_of_range_accept_nothing);
+    tcase_add_test(tcase, test_fail_records_code_and_text);
+    tcase_add_test(tcase, test_fail_without_text_says_the_generic_sentence);
+    tcase_add_test(tcase, test_fail_without_reason);
+    tcase_add_test(tcase, test_B9_fail_keeps_texts_printable);
+    tcase_add_test(tcase, test_fail_cuts_long_texts);
+    tcase_add_test(tcase, test_fail_may_quote_the_reason_it_overwrites);
+    tcase_add_test(tcase, test_prefix_keeps_code_and_stays_printable);
+    tcase_add_test(tcase, test_prefix_cuts_at_the_end);
+    tcase_add_test(tcase, test_errno_and_error_queue_stay_as_found);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static char folder[] = "/tmp/attest-log-XXXXXX";
+static char path[sizeof(folder) + 8];
+
+static void setup(void)
+{
+    strcpy(folder + sizeof(folder) - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/log", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    rmdir(folder);
+}
+
+static size_t read_log(char *ret, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    size_t len;
+
+    ck_assert_ptr_nonnull(file);
+    len = fread(ret, 1, size - 1, file);
+    fclose(file);
+    ret[len] = '\0';
+    return len;
+}
+
+START_TEST(test_level_and_one_line)
+{
+    struct atls_log *log = atls_log_open(path, ATLS_LOG_WARN);
+    char text[512];
+
+    ck_assert_ptr_nonnull(log);
+    errno = ENOTTY;
+    atls_log_write(log, ATLS_LOG_ERROR, "two\nlines of a %s", "peer\x1b[31m");
+    ck_assert_int_eq(errno, ENOTTY);
+    atls_log_write(log, ATLS_LOG_INFO, "not wanted");
+    atls_log_close(log);
+    read_log(text, sizeof(text));
+    ck_assert_msg(strstr(text, "error: two?lines of a peer?[31m\n") != NULL,
+                  "%s", text);
+    ck_assert_ptr_null(strstr(text, "not wanted"));
+    ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
+}
+END_TEST
+
+START_TEST(test_long_lines_are_cut)
+{
+    struct atls_log *log = atls_log_open(path, ATLS_LOG_DEBUG);
+    char text[4096], letters[3000];
+
+    memset(letters, 'a', sizeof(letters) - 1);
+    letters[sizeof(letters) - 1] = '\0';
+    atls_log_write(log, ATLS_LOG_DEBUG, "%s", letters);
+    atls_log_close(log);
+    ck_assert_uint_eq(read_log(text, sizeof(text)), 1023);
+    ck_assert_int_eq(text[1022], '\n');
+}
+END_TEST
+
+START_TEST(test_L5_descriptor_is_closed_by_exec)
+{
+    int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct atls_log *log;
+
+    close(before);
+    log = atls_log_open(path, ATLS_LOG_INFO);
+    ck_assert_int_ne(fcntl(before, F_GETFD) & FD_CLOEXEC, 0);
+    atls_log_close(log);
+    ck_assert_int_eq(fcntl(before, F_GETFD), -1);
+}
+END_TEST
+
+START_TEST(test_no_log_and_no_file_are_no_crash)
+{
+    struct atls_log *log =
+        atls_log_open("/nonexistent/folder/log", ATLS_LOG_INFO);
+
+    ck_assert_ptr_nonnull(log);
+    atls_log_write(log, ATLS_LOG_ERROR, "goes to syslog, if there is one");
+    atls_log_close(log);
+    atls_log_write(NULL, ATLS_LOG_ERROR, "goes nowhere");
+    atls_log_close(NULL);
+    log = atls_log_open(NULL, ATLS_LOG_INFO);
+    ck_assert_ptr_nonnull(log);
+    atls_log_write(log, ATLS_LOG_ERROR, "goes nowhere");
+    atls_log_close(log);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("log");
+    TCase *tcase = tcase_create("log");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_level_and_one_line);
+    tcase_add_test(tcase, test_long_lines_are_cut);
+    tcase_add_test(tcase, test_L5_descriptor_is_closed_by_exec);
+    tcase_add_test(tcase, test_no_log_and_no_file_are_no_crash);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

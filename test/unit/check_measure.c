@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attester/measured_log.h"
+#include "evidence/codec.h"
+#include "lib/measuring.h"
+#include "lib/scratch.h"
+
+#define SYSTEMD "tpm2-measure.log"
+
+static mode_t mode_of(const char *name)
+{
+    struct stat st;
+
+    ck_assert_int_eq(stat(scratch_path(name), &st), 0);
+    return st.st_mode & 07777;
+}
+
+/* A process that holds a lock on a file for a while; waits until it does. */
+static pid_t hold_lock(const char *name, unsigned ms)
+{
+    int fds[2];
+    pid_t pid;
+    char c;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        int fd = open(scratch_path(name), O_RDWR);
+
+        if (fd < 0 || flock(fd, LOCK_EX) < 0 || write(fds[1], "x", 1) != 1)
+            _exit(1);
+        usleep(ms * 1000);
+        _exit(0);
+    }
+    close(fds[1]);
+    ck_assert_int_eq(read(fds[0], &c, 1), 1);
+    close(fds[0]);
+    return pid;
+}
+
+START_TEST(test_measure)
+{
+    umask(077); /* must not count */
+    measuring_expect("log", "component a sha256:00", ATLS_MEASURED_NEW);
+    measuring_expect_state("log", "component a sha256:00");
+    ck_assert_uint_eq(mode_of("log"), 0644);
+    ck_assert_uint_eq(mode_of("log.lock"), 0600);
+    measuring_expect("log", "certificate sha256:11", ATLS_MEASURED_NEW);
+    measuring_expect("log", "component a sha256:00", ATLS_MEASURED_ALREADY);
+    measuring_expect("log", "certificate sha256:11", ATLS_MEASURED_ALREADY);
+    /* A content that merely begins like one that is there. */
+    measuring_expect("log", "component a", ATLS_MEASURED_NEW);
+    measuring_expect_state(
+        "log", "component a sha256:00|certificate sha256:11|component a");
+}
+END_TEST
+
+/* Each PCR has its own events in the same log. */
+START_TEST(test_measure_into_another_pcr)
+{
+    enum atls_measured done;
+
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path("log"), 8, "a", 0,
+                                  &measuring_why, &done),
+                     ATLS_OK);
+    ck_assert_int_eq(done, ATLS_MEASURED_NEW);
+    measuring_expect("log", "b", ATLS_MEASURED_NEW);
+    measuring_expect_state("log", "a|b");
+}
+END_TEST
+
+static const char *const illegal[] = {"", "a\nb", "a\x1e", "\xc3\xa4"};
+
+START_TEST(test_content_must_be_one_line)
+{
+    enum atls_measured done;
+
+    ck_assert_int_eq(measuring_try("log", illegal[_i], &done), ATLS_E_USAGE);
+    ck_assert_str_eq(measuring_why.text,
+                     "what is measured must be one line of 1 to 4096 printable "
+                     "ASCII characters");
+    ck_assert_int_ne(access(scratch_path("log"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(test_default_log)
+{
+    const char *expected =
+        access(ATLS_SYSTEMD_LOG, F_OK) == 0 ? ATLS_SYSTEMD_LOG : ATLS_OWN_LOG;
+
+    ck_assert_str_eq(atls_measure_default_log(), expected);
+}
+END_TEST
+
+static const struct {
+    const char *log;
+    const char *locked; /* the file whose lock counts */
+} logs[] = {{"log", "log.lock"}, {SYSTEMD, SYSTEMD}};
+
+START_TEST(test_T15_lock_is_held)
+{
+    struct timespec before;
+    struct timespec after;
+    char expected[64];
+    pid_t holder;
+    long waited;
+
+    measuring_expect(logs[_i].log, "a", ATLS_MEASURED_NEW);
+    holder = hold_lock(logs[_i].locked, 60000);
+    snprintf(expected, sizeof(expected), "is locked by process %d, waited 0 ms",
+             (int)holder);
+    measuring_expect_refusal(logs[_i].log, "b", ATLS_E_LOG_BUSY, expected);
+
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path(logs[_i].log),
+                                  MEASURING_PCR, "b", 200, &measuring_why,
+                                  &(enum atls_measured){0}),
+                     ATLS_E_LOG_BUSY);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    waited = (after.tv_sec - before.tv_sec) * 1000
+             + (after.tv_nsec - before.tv_nsec) / 1000000;
+    ck_assert_int_ge(waited, 200);
+    ck_assert_int_lt(waited, 5000);
+
+    kill(holder, SIGKILL);
+    ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+    measuring_expect(logs[_i].log, "b", ATLS_MEASURED_NEW);
+    measuring_expect_state(logs[_i].log, "a|b");
+}
+END_TEST
+
+START_TEST(test_T15_lock_is_released_in_time)
+{
+    pid_t holder;
+
+    measuring_expect(logs[_i].log, "a", ATLS_MEASURED_NEW);
+    holder = hold_lock(logs[_i].locked, 100);
+    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path(logs[_i].log),
+                                  MEASURING_PCR, "b", 20000, &measuring_why,
+                                  &(enum atls_measured){0}),
+                     ATLS_OK);
+    ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+    measuring_expect_state(logs[_i].log, "a|b");
+}
+END_TEST
+
+/* Whoever can open a file can hold a lock on it for ever. */
+START_TEST(test_T15_lock_file_of_others_is_refused)
+{
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    ck_assert_int_eq(chmod(scratch_path("log.lock"), 0644), 0);
+    measuring_expect_refusal("log", "b", ATLS_E_IO,
+                             "/log.lock must be ours with mode 0600");
+    ck_assert_int_eq(chmod(scratch_path("log.lock"), 0600), 0);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(chown(scratch_path("log.lock"), 65534, 65534), 0);
+        measuring_expect_refusal("log", "b", ATLS_E_IO,
+                                 "/log.lock must be ours with mode 0600");
+    }
+}
+END_TEST
+
+START_TEST(test_log_must_be_a_file_in_a_folder)
+{
+    enum atls_measured done;
+
+    ck_assert_int_eq(measuring_try("no/log", "a", &done), ATLS_E_IO);
+    ck_assert_ptr_nonnull(
+        strstr(measuring_why.text, "/no/log.lock for writing: No such file"));
+    ck_assert_int_eq(mkdir(scratch_path("folder"), 0755), 0);
+    ck_assert_int_eq(measuring_try("folder", "a", &done), ATLS_E_IO);
+    ck_assert_ptr_nonnull(strstr(measuring_why.text, "Is a directory"));
+    ck_assert_int_eq(symlink("elsewhere", scratch_path("link")), 0);
+    ck_assert_int_eq(measuring_try("link", "a", &done), ATLS_E_IO);
+    ck_assert_ptr_nonnull(strstr(measuring_why.text, "/link for writing: "));
+    ck_assert_int_eq(mkfifo(scratch_path("fifo"), 0600), 0);
+    ck_assert_int_eq(measuring_try("fifo", "a", &done), ATLS_E_IO);
+    ck_assert_ptr_nonnull(
+        strstr(measuring_why.text, "/fifo is not a regular file"));
+}
+END_TEST
+
+START_TEST(test_T15_extended_by_others)
+{
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    measuring_extend("intruder");
+    measuring_expect_refusal("log", "b", ATLS_E_LOG_MISMATCH,
+                             "PCR 15 was extended by others: ");
+    /* Not even what the log already has: it is not proven any more. */
+    measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
+                             "..; reboot, or set measure_pcr to another PCR");
+}
+END_TEST
+
+/* One bank is enough to lie in. */
+START_TEST(test_T15_one_bank_extended_by_others)
+{
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    ck_assert(swtpm_extend(measuring.swtpm, MEASURING_PCR, "b"));
+    measuring_expect_refusal("log", "b", ATLS_E_LOG_MISMATCH,
+                             "/log replays to sha256:");
+}
+END_TEST
+
+START_TEST(test_T15_kexec_loses_the_log)
+{
+    measuring_extend("before kexec");
+    scratch_write("log", "", 0, 0644);
+    measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
+                             "PCR 15 is not zero, yet ");
+    measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
+                             "or log lost (kexec); reboot, or");
+}
+END_TEST
+
+START_TEST(test_T15_reset_loses_the_pcr)
+{
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    measuring_expect("log", "b", ATLS_MEASURED_NEW);
+    ck_assert(swtpm_reset(measuring.swtpm));
+    measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
+                             "PCR 15 is zero, yet ");
+    measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
+                             "/log has 2 events of it: the TPM was reset since "
+                             "(reboot, hibernation); remove the log");
+    ck_assert_int_eq(unlink(scratch_path("log")), 0);
+    measuring_expect("log", "b", ATLS_MEASURED_NEW);
+    measuring_expect_state("log", "b");
+}
+END_TEST
+
+START_TEST(test_log_event_left_out)
+{
+    char *log;
+
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    measuring_expect("log", "b", ATLS_MEASURED_NEW);
+    log = scratch_read("log", NULL);
+    *strchr(log + 1, '\x1e') = '\0';
+    scratch_write("log", log, strlen(log), 0644);
+    free(log);
+    measuring_expect_refusal("log", "c", ATLS_E_LOG_MISMATCH,
+                             "PCR 15 was extended by others: ");
+}
+END_TEST
+
+START_TEST(test_T15_torn_record_of_others)
+{
+    measuring_expect("log", "a", ATLS_MEASURED_NEW);
+    scratch_write("log", "\x1e{\"pcr\"", 7, 0644);
+    measuring_expect_refusal("log", "b", ATLS_E_MALFORMED,
+                             "/log: record 1 is cut off");
+}
+END_TEST
+
+/* A log that evidence could not carry is not made. */
+START_TEST(test_R2_events_of_a_pcr)
+{
+    struct atls_pcr_selection banks;
+    char *record = NULL;
+    size_t len = 0;
+    FILE *log;
+
+    ck_assert_int_eq(atls_tpm_banks(measuring.tpm, MEASURING_PCR, NULL, &banks),
+                     ATLS_OK);
+    ck_assert_int_eq(
+        atls_measured_record(MEASURING_PCR, &banks, "a", NULL, &record, &len),
+        ATLS_OK);
+    log = fopen(scratch_path("log"), "w");
+    for (unsigned i = 0; i < ATLS_LOG_EVENTS_MAX; i++) {
+        measuring_extend("a");
+        ck_assert_uint_eq(fwrite(record, 1, len, log), len);
+    }
+    fclose(log);
+    OPENSSL_free(record);
+    measuring_expect("log", "a", ATLS_MEASURED_ALREADY);
+    measuring_expect_refusal(
+        "log", "b", ATLS_E_LIMIT,
+        "/log has 1024 events of PCR 15, evidence holds no "
+        "more: reboot");
+}
+END_TEST
+
+START_TEST(test_systemds_log)
+{
+    static const char phase[] =
+        "\x1e{\"pcr\":11,\"digests\":[],\"content_type\":\"systemd\"}\n";
+    char *log;
+
+    scratch_write(SYSTEMD, phase, strlen(phase), 0600);
+    measuring_expect(SYSTEMD, "a", ATLS_MEASURED_NEW);
+    measuring_expect_state(SYSTEMD, "a");
+    /* Its mode without the sticky bit again, no lock file, its record kept. */
+    ck_assert_uint_eq(mode_of(SYSTEMD), 0600);
+    ck_assert_int_ne(access(scratch_path(SYSTEMD ".lock"), F_OK), 0);
+    log = scratch_read(SYSTEMD, NULL);
+    ck_assert_int_eq(strncmp(log, phase, strlen(phase)), 0);
+    free(log);
+}
+END_TEST
+
+START_TEST(test_T15_systemd_was_interrupted)
+{
+    measuring_expect(SYSTEMD, "a", ATLS_MEASURED_NEW);
+    ck_assert_int_eq(chmod(scratch_path(SYSTEMD), 0600 | S_ISVTX), 0);
+    measuring_expect_refusal(SYSTEMD, "b", ATLS_E_LOG_MISMATCH,
+                             SYSTEMD " lacks a record, its sticky bit says: "
+                                     "systemd was interrupted; reboot");
+    ck_assert_uint_eq(mode_of(SYSTEMD), 0600 | S_ISVTX);
+}
+END_TEST
+
+#define WRITERS 4
+#define EVENTS_EACH 5
+
+/* swtpm lets one connection wait: a second one is refused after a second. */
+static bool open_tpm(void)
+{
+    for (int i = 0; i < 20; i++)
+        if (atls_tpm_open(swtpm_tcti(measuring.swtpm), &measuring_why,
+                          &measuring.tpm)
+            == ATLS_OK)
+            return true;
+    return false;
+}
+
+static int write_events(int writer)
+{
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
+    char content[32];
+    bool good = open_tpm();
+
+    for (int i = 0; good && i < EVENTS_EACH; i++) {
+        snprintf(content, sizeof(content), "writer %d event %d", writer, i);
+        good = atls_measure(measuring.tpm, scratch_path("log"), MEASURING_PCR,
+                            content, 60000, &measuring_why, &done)
+                   == ATLS_OK
+               && done == ATLS_MEASURED_NEW;
+    }
+    if (good)
+        atls_tpm_close(measuring.tpm);
+    else
+        fprintf(stderr, "%s\n", measuring_why.text);
+    return good ? 0 : 1;
+}
+
+START_TEST(test_many_writers)
+{
+    struct atls_measured_log log;
+    pid_t pids[WRITERS];
+    int status;
+
+    for (int i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        ck_assert_int_ge(pids[i], 0);
+        if (pids[i] == 0)
+            _exit(write_events(i));
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        ck_assert_int_eq(status, 0);
+    }
+    measuring_expect("log", "writer 0 event 0", ATLS_MEASURED_ALREADY);
+    ck_assert_int_eq(
+        atls_measured_log_read(scratch_path("log"), MEASURING_PCR, NULL, &log),
+        ATLS_OK);
+    ck_assert_uint_eq(log.count, WRITERS * EVENTS_EACH);
+    atls_measured_log_clear(&log);
+}
+END_TEST
+
+#define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
+
+static void add_tests(TCase *tcase)
+{
+    tcase_add_test(tcase, test_measure);
+    tcase_add_test(tcase, test_measure_into_another_pcr);
+    tcase_add_loop_test(tcase, test_content_must_be_one_line, 0,
+                        COUNT(illegal));
+    tcase_add_test(tcase, test_default_log);
+    tcase_add_loop_test(tcase, test_T15_lock_is_held, 0, COUNT(logs));
+    tcase_add_loop_test(tcase, test_T15_lock_is_released_in_time, 0,
+                        COUNT(logs));
+    tcase_add_test(tcase, test_T15_lock_file_of_others_is_refused);
+    tcase_add_test(tcase, test_log_must_be_a_file_in_a_folder);
+    tcase_add_test(tcase, test_T15_extended_by_others);
+    tcase_add_test(tcase, test_T15_one_bank_extended_by_others);
+    tcase_add_test(tcase, test_T15_kexec_loses_the_log);
+    tcase_add_test(tcase, test_T15_reset_loses_the_pcr);
+    tcase_add_test(tcase, test_log_event_left_out);
+    tcase_add_test(tcase, test_T15_torn_record_of_others);
+    tcase_add_test(tcase, test_R2_events_of_a_pcr);
+    tcase_add_test(tcase, test_systemds_log);
+    tcase_add_test(tcase, test_T15_systemd_was_interrupted);
+    tcase_add_test(tcase, test_many_writers);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("measure");
+    TCase *tcase = tcase_create("measure");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    if (!swtpm_is_installed())
+        return 77;
+    tcase_add_checked_fixture(tcase, measuring_start, measuring_stop);
+    tcase_set_timeout(tcase, 120);
+    add_tests(tcase);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* provider/evidence/merkle.c against test/vectors/merkle.txt (the reference
+ * inputs of Certificate Transparency) and against itself. */
+#include <check.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "evidence/merkle.h"
+#include "lib/allocation.h"
+#include "lib/vectors.h"
+
+static const char file[] = "merkle.txt";
+
+#define REFERENCE_COUNT 8
+
+static uint8_t leaves[ATLS_BATCH_MAX][ATLS_SHA256_LEN];
+
+/* The reference inputs are of any length, a binding is not: their leaves are
+ * hashed here as RFC 9162 §2.1.1 says. */
+static void reference_leaves(void)
+{
+    for (int i = 0; i < REFERENCE_COUNT; i++) {
+        static const uint8_t prefix = 0x00;
+        char section[32];
+        struct vector data;
+        struct vector leaf;
+
+        snprintf(section, sizeof(section), "input-%d", i);
+        vector_octets(file, section, "data", &data);
+        vector_octets(file, section, "leaf", &leaf);
+        ck_assert_int_eq(
+            atls_hash_parts(
+                "SHA2-256",
+                (const struct atls_span[]){{&prefix, 1}, {data.data, data.len}},
+                2, leaves[i], NULL),
+            ATLS_OK);
+        ck_assert_mem_eq(leaves[i], leaf.data, ATLS_SHA256_LEN);
+    }
+}
+
+/* Leaves that differ, without hashing thousands of them. */
+static void numbered_leaves(size_t count)
+{
+    memset(leaves, 0, sizeof(leaves));
+    for (size_t i = 0; i < count; i++)
+        memcpy(leaves[i], &i, sizeof(i));
+}
+
+static struct atls_merkle_tree *tree_of(size_t count)
+{
+    struct atls_merkle_tree *tree = NULL;
+
+    ck_assert_int_eq(
+        atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves, count,
+                             &tree),
+        ATLS_OK);
+    return tree;
+}
+
+START_TEST(test_roots_and_proofs_of_the_reference_inputs)
+{
+    const size_t size = (size_t)_i;
+    struct atls_merkle_tree *tree;
+    struct vector expected;
+    char section[32];
+
+    reference_leaves();
+    tree = tree_of(size);
+    snprintf(section, sizeof(section), "size-%zu", size);
+    vector_octets(file, section, "root", &expected);
+    ck_assert_mem_eq(atls_merkle_tree_root(tree), expected.data,
+                     ATLS_SHA256_LEN);
+    for (size_t i = 0; i < size; i++) {
+        struct atls_merkle_proof proof;
+        char key[32];
+        size_t n = 0;
+
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
+        ck_assert_uint_eq(proof.tree_size, size);
+        ck_assert_uint_eq(proof.leaf_index, i);
+        snprintf(key, sizeof(key), "proof.%zu", i);
+        while (vector_list(file, section, key, n, &expected)) {
+            ck_assert_uint_lt(n, proof.path_count);
+            ck_assert_mem_eq(proof.path[n], expected.data, ATLS_SHA256_LEN);
+            n++;
+        }
+        ck_assert_uint_eq(n, proof.path_count);
+    }
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+/* Around the powers of two, where trees are lopsided. */
+static const size_t sizes[] = {1,   2,   3,   4,   5,   6,   7,    8,   9,
+                               15,  16,  17,  31,  33,  63,  64,   65,  100,
+                               127, 129, 255, 257, 511, 513, 1023, 1025};
+
+START_TEST(test_every_proof_leads_to_the_root)
+{
+    size_t size = sizes[_i];
+    struct atls_merkle_tree *tree;
+
+    numbered_leaves(size);
+    tree = tree_of(size);
+    for (size_t i = 0; i < size; i += 1 + i / 64) {
+        struct atls_merkle_proof proof;
+        uint8_t root[ATLS_SHA256_LEN];
+
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
+        ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
+    }
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+START_TEST(test_G9_largest_batch_has_paths_of_log2)
+{
+    struct atls_merkle_tree *tree;
+    struct atls_merkle_proof proof;
+    uint8_t root[ATLS_SHA256_LEN];
+
+    numbered_leaves(ATLS_BATCH_MAX);
+    tree = tree_of(ATLS_BATCH_MAX);
+    for (size_t i = 0; i < ATLS_BATCH_MAX; i += 455) {
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
+        ck_assert_uint_eq(proof.path_count, ATLS_PATH_MAX);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
+        ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
+    }
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+START_TEST(test_sizes_out_of_range_are_refused)
+{
+    struct atls_merkle_tree *tree = NULL;
+    struct atls_merkle_proof proof;
+    const uint8_t(*all)[ATLS_SHA256_LEN] =
+        (const uint8_t(*)[ATLS_SHA256_LEN])leaves;
+
+    ck_assert_int_eq(atls_merkle_tree_new(all, 0, &tree), ATLS_E_LIMIT);
+    ck_assert_int_eq(atls_merkle_tree_new(all, ATLS_BATCH_MAX + 1, &tree),
+                     ATLS_E_LIMIT);
+    ck_assert_ptr_null(tree);
+    tree = tree_of(3);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 3, &proof), ATLS_E_LIMIT);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, SIZE_MAX, &proof),
+                     ATLS_E_LIMIT);
+    atls_merkle_tree_free(tree);
+    atls_merkle_tree_free(NULL);
+}
+END_TEST
+
+/* Size, index and path length that do not belong together (RFC 9162
+ * §2.1.3.2, steps 1, 4.1 and 5). */
+START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
+{
+    static const struct {
+        uint64_t size;
+        uint64_t index;
+        size_t path_count;
+        enum atls_error r;
+    } cases[] = {
+        {0, 0, 0, ATLS_E_MALFORMED},
+        {1, 1, 0, ATLS_E_MALFORMED},
+        {3, 3, 2, ATLS_E_MALFORMED},
+        {3, UINT64_MAX, 2, ATLS_E_MALFORMED},
+        {ATLS_BATCH_MAX + 1, 0, 12, ATLS_E_MALFORMED},
+        {UINT64_MAX, 0, 12, ATLS_E_MALFORMED},
+        {1, 0, 1, ATLS_E_MALFORMED},
+        {2, 0, 0, ATLS_E_MALFORMED},
+        {2, 0, 2, ATLS_E_MALFORMED},
+        {3, 2, 2, ATLS_E_MALFORMED}, /* the odd leaf has a path of one */
+        {3, 2, 1, ATLS_OK},
+        {3, 1, 1, ATLS_E_MALFORMED},
+        {5, 4, 3, ATLS_E_MALFORMED},
+        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX - 1, ATLS_E_MALFORMED},
+        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX + 1, ATLS_E_MALFORMED},
+        {ATLS_BATCH_MAX, 0, SIZE_MAX, ATLS_E_MALFORMED},
+        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX, ATLS_OK},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static const uint8_t leaf[ATLS_SHA256_LEN] = {0};
+        struct atls_merkle_proof proof = {.tree_size = cases[i].size,
+                                          .leaf_index = cases[i].index,
+                                          .path_count = cases[i].path_count};
+        uint8_t root[ATLS_SHA256_LEN];
+
+        ck_assert_msg(atls_merkle_fold(leaf, &proof, root) == cases[i].r,
+                      "size %llu index %llu path %zu",
+                      (unsigned long long)cases[i].size,
+                      (unsigned long long)cases[i].index, cases[i].path_count);
+    }
+}
+END_TEST
+
+/* Another leaf, index, size or node leads to another root. */
+START_TEST(test_changed_proofs_lead_elsewhere)
+{
+    struct atls_merkle_tree *tree;
+    struct atls_merkle_proof proof;
+    struct atls_merkle_proof changed;
+    uint8_t root[ATLS_SHA256_LEN];
+
+    numbered_leaves(7);
+    tree = tree_of(7);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 2, &proof), ATLS_OK);
+    ck_assert_int_eq(atls_merkle_fold(leaves[3], &proof, root), ATLS_OK);
+    ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+    changed = proof;
+    changed.leaf_index = 3;
+    ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, root), ATLS_OK);
+    ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+    for (size_t bit = 0; bit < proof.path_count * ATLS_SHA256_LEN * 8; bit++) {
+        changed = proof;
+        changed.path[bit / 256][bit % 256 / 8] ^= (uint8_t)(1u << bit % 8);
+        ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, root), ATLS_OK);
+        ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+    }
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+/* An inner node, offered as the leaf of a smaller tree, is no leaf: leaves are
+ * hashed with another prefix. */
+START_TEST(test_inner_node_is_no_leaf)
+{
+    uint8_t binding[ATLS_SHA256_LEN] = {0};
+    uint8_t leaf[ATLS_SHA256_LEN];
+    uint8_t plain[ATLS_SHA256_LEN];
+
+    ck_assert_int_eq(atls_merkle_leaf(binding, leaf), ATLS_OK);
+    ck_assert_int_eq(atls_sha256(binding, sizeof(binding), plain), ATLS_OK);
+    ck_assert_mem_ne(leaf, plain, sizeof(leaf));
+}
+END_TEST
+
+START_TEST(test_R3_every_allocation_fails)
+{
+    struct atls_merkle_tree *tree = NULL;
+    enum atls_error r;
+    size_t n = 0;
+
+    numbered_leaves(7);
+    atls_merkle_tree_free(tree_of(7));
+    do {
+        allocation_fail_at(++n);
+        r = atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves, 7,
+                                 &tree);
+        allocation_fail_at(0);
+        ck_assert(r == ATLS_OK || r == (n == 1 ? ATLS_E_NOMEM : ATLS_E_CRYPTO));
+        ck_assert(r == ATLS_OK || tree == NULL);
+        ck_assert_uint_lt(n, 100);
+    } while (r != ATLS_OK);
+    ck_assert_uint_gt(n, 2);
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+START_TEST(test_R3_fold_without_memory)
+{
+    struct atls_merkle_proof proof = {.tree_size = 2, .path_count = 1};
+    uint8_t root[ATLS_SHA256_LEN];
+
+    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, root), ATLS_OK);
+    allocation_fail_at(1);
+    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, root), ATLS_E_CRYPTO);
+    allocation_fail_at(0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("merkle");
+    TCase *tcase = tcase_create("merkle");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    allocation_install();
+    tcase_add_loop_test(tcase, test_roots_and_proofs_of_the_reference_inputs, 1,
+                        REFERENCE_COUNT + 1);
+    tcase_add_loop_test(tcase, test_every_proof_leads_to_the_root, 0,
+                        (int)(sizeof(sizes) / sizeof(sizes[0])));
+    tcase_add_test(tcase, test_G9_largest_batch_has_paths_of_log2);
+    tcase_add_test(tcase, test_sizes_out_of_range_are_refused);
+    tcase_add_test(tcase, test_fold_refuses_proofs_of_the_wrong_shape);
+    tcase_add_test(tcase, test_changed_proofs_lead_elsewhere);
+    tcase_add_test(tcase, test_inner_node_is_no_leaf);
+    tcase_add_test(tcase, test_R3_every_allocation_fails);
+    tcase_add_test(tcase, test_R3_fold_without_memory);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raise.h"
+
+static void raise_text(enum atls_error code, const char *text)
+{
+    struct atls_reason reason = {code, ""};
+
+    snprintf(reason.text, sizeof(reason.text), "%s", text);
+    atls_raise(&reason);
+}
+
+START_TEST(test_text_reaches_the_user_word_for_word)
+{
+    char text[256];
+
+    raise_text(ATLS_E_PCR_VALUE, "PCR 7 does not match policy");
+    ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+    ck_assert_msg(strstr(text, ":attest::PCR 7 does not match policy") != NULL,
+                  "%s", text);
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+}
+END_TEST
+
+START_TEST(test_no_text_means_the_generic_sentence)
+{
+    raise_text(ATLS_E_BINDING, "");
+    ck_assert_str_eq(ERR_reason_error_string(ERR_get_error()),
+                     atls_error_sentence(ATLS_E_BINDING));
+}
+END_TEST
+
+START_TEST(test_same_text_takes_no_second_slot)
+{
+    unsigned long first, second;
+
+    raise_text(ATLS_E_PCR_VALUE, "once");
+    first = ERR_get_error();
+    raise_text(ATLS_E_PCR_VALUE, "once");
+    second = ERR_get_error();
+    ck_assert_uint_eq(first, second);
+}
+END_TEST
+
+START_TEST(test_R2_texts_of_a_peer_take_bounded_memory)
+{
+    char text[64];
+    const char *data = NULL;
+    int flags = 0;
+
+    for (unsigned i = 0; i < 4 * ATLS_RAISE_TEXTS; i++) {
+        snprintf(text, sizeof(text), "text number %u", i);
+        raise_text(ATLS_E_COMPONENT, text);
+        if (i < 4 * ATLS_RAISE_TEXTS - 1)
+            ERR_clear_error();
+    }
+    /* No slot is left: the sentence of the code, and the text as data. */
+    ck_assert_str_eq(ERR_reason_error_string(
+                         ERR_get_error_all(NULL, NULL, NULL, &data, &flags)),
+                     atls_error_sentence(ATLS_E_COMPONENT));
+    ck_assert_str_eq(data, text);
+}
+END_TEST
+
+static void *raise_many(void *arg)
+{
+    char text[64], got[256];
+    intptr_t wrong = 0;
+
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(text, sizeof(text), "thread text %u", i);
+        raise_text(ATLS_E_MACHINE, text);
+        ERR_error_string_n(ERR_get_error(), got, sizeof(got));
+        wrong += strstr(got, text) == NULL;
+    }
+    (void)arg;
+    return (void *)wrong;
+}
+
+START_TEST(test_threads_see_their_own_text)
+{
+    pthread_t threads[4];
+    void *wrong;
+
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, raise_many, NULL),
+                         0);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], &wrong);
+        ck_assert_ptr_null(wrong);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("raise");
+    TCase *tcase = tcase_create("raise");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tcase, test_text_reaches_the_user_word_for_word);
+    tcase_add_test(tcase, test_no_text_means_the_generic_sentence);
+    tcase_add_test(tcase, test_same_text_takes_no_second_slot);
+    tcase_add_test(tcase, test_threads_see_their_own_text);
+    tcase_add_test(tcase, test_R2_texts_of_a_peer_take_bounded_memory);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Write the test vectors of doc/PROTOCOL.md.
+
+A second implementation of the protocol, with nothing but Python's standard
+library: it shares no line with the C code that the vectors test, not even
+OpenSSL, libcbor or tpm2-tss. Keys, nonces (RFC 6979) and times are fixed, so
+every run writes the same files:
+
+    test/vectors/generate.py [FOLDER]
+"""
+
+import hashlib
+import hmac
+import os
+import struct
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CMW_TYPE = "application/vnd.attest.tpm-evidence+cbor"
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+# P-256 (FIPS 186-5), deterministic ECDSA (RFC 6979) --------------------------
+
+P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+G = (0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5)
+
+
+def add(p, q):
+    if p is None or q is None:
+        return p or q
+    if p[0] == q[0] and (p[1] + q[1]) % P == 0:
+        return None
+    if p == q:
+        slope = (3 * p[0] * p[0] - 3) * pow(2 * p[1], -1, P) % P
+    else:
+        slope = (q[1] - p[1]) * pow(q[0] - p[0], -1, P) % P
+    x = (slope * slope - p[0] - q[0]) % P
+    return x, (slope * (p[0] - x) - p[1]) % P
+
+
+def multiply(k, point):
+    result = None
+    while k:
+        if k & 1:
+            result = add(result, point)
+        point = add(point, point)
+        k >>= 1
+    return result
+
+
+def nonces(key, digest):
+    """RFC 6979, 3.2, for SHA-256 and P-256."""
+    x = key.to_bytes(32, "big")
+    h = (int.from_bytes(digest, "big") % N).to_bytes(32, "big")
+    v, k = b"\x01" * 32, b"\x00" * 32
+    for octet in (b"\x00", b"\x01"):
+        k = hmac.digest(k, v + octet + x + h, "sha256")
+        v = hmac.digest(k, v, "sha256")
+    while True:
+        v = hmac.digest(k, v, "sha256")
+        yield int.from_bytes(v, "big")
+        k = hmac.digest(k, v + b"\x00", "sha256")
+        v = hmac.digest(k, v, "sha256")
+
+
+def sign(key, message):
+    digest = sha256(message)
+    e = int.from_bytes(digest, "big")
+    for nonce in nonces(key, digest):
+        if not 0 < nonce < N:
+            continue
+        r = multiply(nonce, G)[0] % N
+        s = pow(nonce, -1, N) * (e + r * key) % N
+        if r and s:
+            return r, s
+
+
+# DER and X.509 (RFC 5280) ----------------------------------------------------
+
+def der(tag, *parts):
+    body = b"".join(parts)
+    if len(body) < 0x80:
+        return bytes([tag, len(body)]) + body
+    size = (len(body).bit_length() + 7) // 8
+    return bytes([tag, 0x80 | size]) + len(body).to_bytes(size, "big") + body
+
+
+def integer(value):
+    return der(2, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def oid(text):
+    first, second, *rest = (int(arc) for arc in text.split("."))
+    body = b""
+    for arc in [40 * first + second] + rest:
+        octets = [arc & 0x7F]
+        while arc := arc >> 7:
+            octets.insert(0, 0x80 | arc & 0x7F)
+        body += bytes(octets)
+    return der(6, body)
+
+
+ECDSA_SHA256 = der(0x30, oid("1.2.840.10045.4.3.2"))
+
+
+def name(common_name):
+    return der(0x30, der(0x31, der(0x30, oid("2.5.4.3"),
+                                   der(12, common_name.encode()))))
+
+
+def spki(key):
+    x, y = multiply(key, G)
+    point = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
+    return der(0x30,
+               der(0x30, oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")),
+               der(3, b"\x00", point))
+
+
+def pkcs8(key):
+    x, y = multiply(key, G)
+    point = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
+    private = der(0x30, integer(1), der(4, key.to_bytes(32, "big")),
+                  der(0xA1, der(3, b"\x00", point)))
+    return der(0x30, integer(0),
+               der(0x30, oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")),
+               der(4, private))
+
+
+def extension(identifier, critical, value):
+    flag = [der(1, b"\xff")] if critical else []
+    return der(0x30, oid(identifier), *flag, der(4, value))
+
+
+CA = [extension("2.5.29.19", True, der(0x30, der(1, b"\xff"))),
+      extension("2.5.29.15", True, der(3, b"\x02\x04"))]      # keyCertSign
+END_ENTITY = [extension("2.5.29.19", True, der(0x30)),
+              extension("2.5.29.15", True, der(3, b"\x07\x80"))]  # signature
+AK_EKU = extension("2.5.29.37", False, der(0x30, oid("2.23.133.8.3")))
+
+
+def dns(host):
+    return extension("2.5.29.17", False, der(0x30, der(0x82, host.encode())))
+
+
+def key_identifier(key):
+    return sha256(spki(key))[:20]
+
+
+def certificate(serial, subject, key, issuer, issuer_key, extensions):
+    extensions = extensions + [
+        extension("2.5.29.14", False, der(4, key_identifier(key))),
+        extension("2.5.29.35", False,
+                  der(0x30, der(0x80, key_identifier(issuer_key))))]
+    tbs = der(0x30, der(0xA0, integer(2)), integer(serial), ECDSA_SHA256,
+              name(issuer),
+              der(0x30, der(0x17, b"250101000000Z"), der(0x18, b"20541231235959Z")),
+              name(subject), spki(key), der(0xA3, der(0x30, *extensions)))
+    r, s = sign(issuer_key, tbs)
+    return der(0x30, tbs, ECDSA_SHA256,
+               der(3, b"\x00", der(0x30, integer(r), integer(s))))
+
+
+# CBOR, deterministic (RFC 8949, 4.2.1) ---------------------------------------
+
+def head(major, value):
+    if value < 24:
+        return bytes([major << 5 | value])
+    for extra, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+        if value < 1 << (8 * size):
+            return bytes([major << 5 | extra]) + value.to_bytes(size, "big")
+    raise ValueError(value)
+
+
+def cbor(value):
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value)) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(map(cbor, value))
+    return head(5, len(value)) + b"".join(
+        cbor(key) + cbor(value[key]) for key in sorted(value))
+
+
+# Merkle trees (RFC 9162, 2.1) ------------------------------------------------
+
+def split(leaves):
+    return 1 << ((len(leaves) - 1).bit_length() - 1)
+
+
+def merkle_root(leaves):
+    if len(leaves) == 1:
+        return leaves[0]
+    k = split(leaves)
+    return sha256(b"\x01", merkle_root(leaves[:k]), merkle_root(leaves[k:]))
+
+
+def merkle_path(leaves, index):
+    if len(leaves) == 1:
+        return []
+    k = split(leaves)
+    if index < k:
+        return merkle_path(leaves[:k], index) + [merkle_root(leaves[k:])]
+    return merkle_path(leaves[k:], index - k) + [merkle_root(leaves[:k])]
+
+
+# The protocol ----------------------------------------------------------------
+
+def binding_live(role, channel, cert):
+    return sha256(b"attest v1 live", role, channel, sha256(cert))
+
+
+def binding_epoch(role, time, cert):
+    return sha256(b"attest v1 epoch", role, struct.pack(">Q", time), sha256(cert))
+
+
+def leaf_hash(data):
+    return sha256(b"\x00", data)
+
+
+def extend(value, content):
+    return sha256(value, sha256(content))
+
+
+# The TPM (Library Part 2) ----------------------------------------------------
+
+def tpm2b(data):
+    return struct.pack(">H", len(data)) + data
+
+
+def quote(extra_data, pcrs):
+    """TPMS_ATTEST of a quote over all 24 PCRs of the SHA-256 bank."""
+    return (struct.pack(">IH", 0xFF544347, 0x8018)
+            + tpm2b(b"\x00\x0b" + sha256(b"qualified name of the AK"))
+            + tpm2b(extra_data)
+            + struct.pack(">QIIB", 123456789, 7, 0, 1)
+            + struct.pack(">Q", 0x2020031200120003)
+            + struct.pack(">IHB", 1, 0x000B, 3) + b"\xff\xff\xff"
+            + tpm2b(sha256(*pcrs)))
+
+
+def ecdsa_signature(key, message):
+    """TPMT_SIGNATURE, ECDSA with SHA-256."""
+    r, s = sign(key, message)
+    return (struct.pack(">HH", 0x0018, 0x000B) + tpm2b(r.to_bytes(32, "big"))
+            + tpm2b(s.to_bytes(32, "big")))
+
+
+# The files -------------------------------------------------------------------
+
+def write(folder, file, about, sections):
+    with open(os.path.join(folder, file), "w", encoding="ascii") as out:
+        out.write("# SPDX-License-Identifier: BSD-2-Clause\n")
+        out.write("# Written by test/vectors/generate.py; do not edit.\n")
+        out.write("# " + about + "\n")
+        for section, values in sections.items():
+            out.write(f"\n[{section}]\n")
+            for key, value in values.items():
+                if isinstance(value, bytes):
+                    value = value.hex()
+                out.write(f"{key} = {value}".rstrip() + "\n")
+
+
+def fixed_key(label):
+    return int.from_bytes(sha256(b"attest test key: ", label.encode()), "big") % N
+
+
+def make_certificates():
+    root, intermediate = fixed_key("AK root"), fixed_key("AK intermediate")
+    return {
+        "root": certificate(1, "attest test AK root", root,
+                            "attest test AK root", root, CA),
+        "intermediate": certificate(2, "attest test AK intermediate",
+                                    intermediate, "attest test AK root", root,
+                                    CA),
+        "ak": certificate(3, "ak.example", fixed_key("AK"),
+                          "attest test AK intermediate", intermediate,
+                          END_ENTITY + [AK_EKU, dns("host1.example")]),
+        "tls": certificate(4, "server.example", fixed_key("TLS"),
+                           "server.example", fixed_key("TLS"),
+                           END_ENTITY + [dns("server.example")]),
+    }
+
+
+def binding_vectors(tls):
+    channel = bytes(range(32))
+    cases = {
+        "live-server": (b"s", channel, tls),
+        "live-client": (b"c", channel, tls),
+        "live-other-channel": (b"s", bytes(32), tls),
+        "live-other-certificate": (b"s", channel, b"any octets are hashed"),
+    }
+    sections = {}
+    for label, (role, value, cert) in cases.items():
+        binding = binding_live(role, value, cert)
+        sections[label] = {"role": role.decode(), "channel": value,
+                           "cert": cert, "binding": binding,
+                           "leaf": leaf_hash(binding)}
+    for label, role, time in (("epoch-server", b"s", 1735689600),
+                              ("epoch-client", b"c", 0x0102030405060708)):
+        sections[label] = {"role": role.decode(), "time": time, "cert": tls,
+                           "binding": binding_epoch(role, time, tls)}
+    return sections
+
+
+# The inputs that Certificate Transparency's implementations are tested with.
+REFERENCE = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657",
+             "606162636465666768696a6b6c6d6e6f"]
+
+
+def merkle_vectors():
+    data = [bytes.fromhex(text) for text in REFERENCE]
+    leaves = [leaf_hash(item) for item in data]
+    sections = {f"input-{i}": {"data": item, "leaf": leaf}
+                for i, (item, leaf) in enumerate(zip(data, leaves))}
+    for size in range(1, len(leaves) + 1):
+        proofs = {f"proof.{i}": " ".join(
+            node.hex() for node in merkle_path(leaves[:size], i))
+            for i in range(size)}
+        sections[f"size-{size}"] = {"root": merkle_root(leaves[:size]), **proofs}
+    return sections
+
+
+def make_evidence(certs, extra_data, contents, proof):
+    pcrs = [sha256(b"PCR %d of the test vector" % i) for i in range(24)]
+    pcrs[15] = bytes(32)
+    for content in contents:
+        pcrs[15] = extend(pcrs[15], content)
+    attest = quote(extra_data, pcrs)
+    signature = ecdsa_signature(fixed_key("AK"), attest)
+    evidence = {1: attest, 2: signature, 3: [certs["ak"], certs["intermediate"]],
+                4: {0x000B: dict(enumerate(pcrs))}, **proof,
+                7: [15, contents]}
+    return attest, signature, pcrs, cbor([CMW_TYPE, cbor(evidence), 4])
+
+
+def evidence_vectors(certs):
+    channel = bytes(range(32))
+    contents = [
+        b"component model-weights sha256:" + sha256(b"weights").hex().encode(),
+        b"component server-code sha256:" + sha256(b"code").hex().encode(),
+        b"certificate sha256:" + sha256(certs["tls"]).hex().encode(),
+    ]
+    leaves = [leaf_hash(sha256(b"another handshake")),
+              leaf_hash(binding_live(b"s", channel, certs["tls"])),
+              leaf_hash(sha256(b"a third handshake"))]
+    time = 1767225600
+    cases = {
+        "live": (merkle_root(leaves), {5: [3, 1, merkle_path(leaves, 1)]}),
+        "epoch": (binding_epoch(b"s", time, certs["tls"]), {6: time}),
+    }
+    sections = {"common": {
+        "role": "s", "channel": channel, "tls_cert": certs["tls"],
+        "root": certs["root"], "chain": " ".join(
+            certs[label].hex() for label in ("ak", "intermediate")),
+        "ak_private": pkcs8(fixed_key("AK")),
+        **{f"event.{i}": content.decode() for i, content in enumerate(contents)},
+    }}
+    for label, (extra_data, proof) in cases.items():
+        attest, signature, pcrs, cmw = make_evidence(certs, extra_data,
+                                                     contents, proof)
+        sections["common"]["pcr.15"] = pcrs[15]
+        sections[label] = {"extra_data": extra_data, "quote": attest,
+                           "signature": signature, "cmw": cmw}
+    sections["live"]["tree_size"] = 3
+    sections["live"]["leaf_index"] = 1
+    sections["live"]["path"] = " ".join(n.hex() for n in merkle_path(leaves, 1))
+    sections["epoch"]["time"] = time
+    return sections
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else HERE
+    certs = make_certificates()
+    write(folder, "binding.txt", "doc/PROTOCOL.md, Binding",
+          binding_vectors(certs["tls"]))
+    write(folder, "merkle.txt", "doc/PROTOCOL.md, Merkle tree (RFC 9162, 2.1)",
+          merkle_vectors())
+    write(folder, "evidence.txt", "doc/PROTOCOL.md, Evidence",
+          evidence_vectors(certs))
+
+
+main()

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <openssl/conf.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/auxv.h>
+
+#include "checks.h"
+#include "suggest.h"
+
+static const char *const setting_keys[] = {
+#define SETTING_KEY(name) name,
+    ATLS_SETTINGS(SETTING_KEY)
+#undef SETTING_KEY
+};
+#define SETTING_COUNT (sizeof(setting_keys) / sizeof(setting_keys[0]))
+
+/* What OpenSSL itself reads in a provider's section (config(5)). */
+static const char *const openssl_keys[] = {"module", "activate", "soft_load",
+                                           "identity"};
+#define OPENSSL_KEY_COUNT (sizeof(openssl_keys) / sizeof(openssl_keys[0]))
+
+static const STACK_OF(CONF_VALUE) *section_values(const struct check *check,
+                                                  const char *section)
+{
+    const STACK_OF(CONF_VALUE) *values = NULL;
+
+    if (section == NULL)
+        return NULL;
+    ERR_set_mark();
+    values = NCONF_get_section(check->conf->nconf, section);
+    ERR_pop_to_mark();
+    return values;
+}
+
+static bool section_exists(const struct check *check, const char *section)
+{
+    return section_values(check, section) != NULL;
+}
+
+/* The line of a key, 0 when the raw text does not have it. */
+static unsigned line_of(const struct check *check, const char *section,
+                        const char *key, const char **ret_file)
+{
+    const struct cnf_entry *entry = cnf_scan_find(check->scan, section, key);
+
+    *ret_file = entry != NULL ? entry->file : check->conf->path;
+    return entry != NULL ? entry->line : 0;
+}
+
+/* ---- the way to attest ---- */
+
+/* A key that should stand in a section is not there: is one like it? */
+static void fail_missing(struct check *check, const char *section,
+                         const char *key, const char *what, const char *meaning)
+{
+    const STACK_OF(CONF_VALUE) *values = section_values(check, section);
+    struct suggestion near;
+    char next[160];
+
+    suggestion_begin(&near, key);
+    for (int i = 0; i < sk_CONF_VALUE_num(values); i++)
+        suggestion_consider(&near, sk_CONF_VALUE_value(values, i)->name);
+    if (near.best != NULL)
+        snprintf(next, sizeof(next), "Did you mean %s where it says %s?", key,
+                 near.best);
+    else
+        snprintf(next, sizeof(next), "openssl.cnf.example shows where it stands");
+    finding_fail(check->findings, TOOL_USAGE, what, next, "%s has no %s in [%s]: %s",
+                 check->conf->path, key, section, meaning);
+}
+
+/* A section that is named must exist; is one like it? */
+static bool check_section_exists(struct check *check, const char *in,
+                                 const char *key, const char *section)
+{
+    struct suggestion near;
+    const char *file;
+    unsigned line = line_of(check, in, key, &file);
+    char next[160];
+
+    if (section_exists(check, section))
+        return true;
+    suggestion_begin(&near, section);
+    for (size_t i = 0; i < check->scan->count; i++)
+        if (check->scan->entries[i].kind == CNF_SECTION)
+            suggestion_consider(&near, check->scan->entries[i].section);
+    if (near.best != NULL)
+        snprintf(next, sizeof(next), "Did you mean [%s]?", near.best);
+    else
+        snprintf(next, sizeof(next), "Add the section, or take the key out");
+    finding_fail(check->findings, TOOL_USAGE, key, next,
+                 "%s:%u: %s = %s, but there is no section [%s]", file, line, key,
+                 section, section);
+    return false;
+}
+
+/* openssl_conf -> [init] providers -> [providers] attest -> [attest]. */
+static bool check_chain(struct check *check)
+{
+    const struct tool_conf *conf = check->conf;
+
+    if (conf->init == NULL) {
+        fail_missing(check, "default", "openssl_conf", "openssl_conf",
+                     "attest is not active, nor anything else in this file");
+        return false;
+    }
+    if (!check_section_exists(check, "default", "openssl_conf", conf->init))
+        return false;
+    if (conf->providers == NULL) {
+        fail_missing(check, conf->init, "providers", "providers",
+                     "attest is not active");
+        return false;
+    }
+    if (!check_section_exists(check, conf->init, "providers", conf->providers))
+        return false;
+    if (conf->provider == NULL) {
+        fail_missing(check, conf->providers, "attest", "attest",
+                     "attest is not active, programs run without it");
+        return false;
+    }
+    if (!check_section_exists(check, conf->providers, "attest", conf->provider))
+        return false;
+    finding_ok(check->findings, "attest", "[default] -> [%s] -> [%s] -> [%s]",
+               conf->init, conf->providers, conf->provider);
+    return true;
+}
+
+/* ---- duplicates and includes ---- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct cnf_entry *x = *(const struct cnf_entry *const *)a;
+    const struct cnf_entry *y = *(const struct cnf_entry *const *)b;
+    int order = (int)x->kind - (int)y->kind;
+
+    if (order == 0)
+        order = strcmp(x->section, y->section);
+    if (order == 0)
+        order = strcmp(x->key, y->key);
+    if (order == 0)
+        order = x < y ? -1 : 1; /* both point into one array */
+    return order;
+}
+
+/* Does a section decide whether and how attest runs? */
+static bool is_ours(const struct check *check, const char *section)
+{
+    const struct tool_conf *conf = check->conf;
+    const char *const ours[] = {conf->init,     conf->providers, conf->provider,
+                                conf->attester, conf->verifier,  "default"};
+
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (ours[i] != NULL && strcmp(ours[i], section) == 0)
+            return true;
+    return false;
+}
+
+static void report_duplicate(struct check *check, const struct cnf_entry *first,
+                             const struct cnf_entry *again)
+{
+    const char *next = "Keep one of them";
+
+    if (again->kind == CNF_SECTION)
+        finding_warn(check->findings, "duplicate",
+                     "Join them, so that nobody overlooks one",
+                     "%s:%u: [%s] begins again, first at %s:%u; OpenSSL merges "
+                     "them", again->file, again->line, again->section,
+                     first->file, first->line);
+    else if (is_ours(check, again->section))
+        finding_fail(check->findings, TOOL_USAGE, "duplicate", next,
+                     "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
+                     "last", again->file, again->line, again->key,
+                     again->section, first->file, first->line);
+    else
+        finding_warn(check->findings, "duplicate", next,
+                     "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
+                     "last", again->file, again->line, again->key,
+                     again->section, first->file, first->line);
+}
+
+static void check_duplicates(struct check *check)
+{
+    const struct cnf_scan *scan = check->scan;
+    const struct cnf_entry **sorted = calloc(scan->count, sizeof(*sorted));
+    const struct cnf_entry *first = NULL;
+
+    if (sorted == NULL) {
+        finding_fail(check->findings, TOOL_USAGE, "duplicates", "Try again",
+                     "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < scan->count; i++)
+        sorted[i] = &scan->entries[i];
+    qsort(sorted, scan->count, sizeof(*sorted), compare_entries);
+    for (size_t i = 0; i < scan->count; i++) {
+        const struct cnf_entry *entry = sorted[i];
+
+        if (entry->kind != CNF_SECTION && entry->kind != CNF_KEY)
+            continue;
+        if (first != NULL && first->kind == entry->kind &&
+            strcmp(first->section, entry->section) == 0 &&
+            strcmp(first->key, entry->key) == 0)
+            report_duplicate(check, first, entry);
+        else
+            first = entry;
+    }
+    free(sorted);
+}
+
+static void check_includes(struct check *check)
+{
+    for (size_t i = 0; i < check->scan->count; i++) {
+        const struct cnf_entry *entry = &check->scan->entries[i];
+
+        if (entry->kind == CNF_INCLUDE_MISSING)
+            finding_warn(check->findings, "include",
+                         "Create it, or take the line out",
+                         "%s:%u: .include %s cannot be read; OpenSSL goes on "
+                         "without it", entry->file, entry->line, entry->key);
+        else if (entry->kind == CNF_INCLUDE_OPAQUE)
+            finding_note(check->findings, "include",
+                         "%s:%u: .include %s has a variable: duplicates in it "
+                         "are not looked for", entry->file, entry->line,
+                         entry->key);
+    }
+}
+
+/* ---- the other providers ---- */
+
+static bool is_true(const char *value)
+{
+    return value != NULL &&
+           (strcmp(value, "1") == 0 || strcasecmp(value, "yes") == 0 ||
+            strcasecmp(value, "true") == 0 || strcasecmp(value, "on") == 0);
+}
+
+/* Is a provider of that name listed and activated? */
+static bool provider_is_active(const struct check *check, const char *name)
+{
+    const STACK_OF(CONF_VALUE) *values =
+        section_values(check, check->conf->providers);
+    bool active = false;
+
+    for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+        const CONF_VALUE *value = sk_CONF_VALUE_value(values, i);
+        const char *dot = strrchr(value->name, '.');
+
+        if (strcmp(dot != NULL ? dot + 1 : value->name, name) == 0)
+            active = is_true(tool_conf_get(check->conf, value->value, "activate"));
+    }
+    return active;
+}
+
+/* The form that makes a missing module fail closed (openssl-strict.cnf.example):
+ * `null` is active, and attest itself loads what `base` names. */
+static void check_strict_form(struct check *check, const char *base)
+{
+    if (!provider_is_active(check, "null"))
+        finding_fail(check->findings, TOOL_USAGE, "strict form",
+                     "Activate null beside attest, as openssl-strict.cnf.example "
+                     "does",
+                     "base = %s without an active null provider: without the "
+                     "module OpenSSL falls back on its own", base);
+    else if (provider_is_active(check, base))
+        finding_fail(check->findings, TOOL_USAGE, "strict form",
+                     "Take it out of the providers, attest loads it",
+                     "base = %s, but %s is active by itself: programs run on "
+                     "without the module", base, base);
+    else
+        finding_ok(check->findings, "strict form",
+                   "programs work only with the module, which loads %s", base);
+}
+
+/* C2: once any provider is named, `default` is no longer there by itself. */
+static void check_default_provider(struct check *check)
+{
+    const char *base = tool_conf_get(check->conf, check->conf->provider, "base");
+
+    if (base != NULL)
+        check_strict_form(check, base);
+    else if (provider_is_active(check, "default"))
+        finding_ok(check->findings, "default provider", "named and active");
+    else if (provider_is_active(check, "fips") &&
+             provider_is_active(check, "base"))
+        finding_ok(check->findings, "default provider",
+                   "fips and base are active in its place");
+    else
+        finding_fail(check->findings, TOOL_USAGE, "default provider",
+                     "Add default = default_sect to the providers and "
+                     "[default_sect] with activate = 1",
+                     "not active in [%s]: as soon as one provider is named, every "
+                     "program loses all algorithms of OpenSSL",
+                     check->conf->providers);
+    if (!is_true(tool_conf_get(check->conf, check->conf->provider, "activate")))
+        finding_fail(check->findings, TOOL_USAGE, "attest",
+                     "Write activate = 1 there",
+                     "[%s] is not activated: programs run without attestation",
+                     check->conf->provider);
+}
+
+/* ---- keys ---- */
+
+/* The part of a setting's name that stands in the section of a role: role "" is
+ * the provider's own section. NULL: not there. */
+static const char *key_in_role(const char *setting, const char *role)
+{
+    const char *dot = strchr(setting, '.');
+    size_t len = strlen(role);
+
+    if (len == 0)
+        return dot == NULL ? setting : NULL;
+    if (dot == NULL || (size_t)(dot - setting) != len ||
+        strncmp(setting, role, len) != 0)
+        return NULL;
+    return dot + 1;
+}
+
+static bool is_known_key(const char *role, const char *key)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const char *known = key_in_role(setting_keys[i], role);
+
+        if (known != NULL && strcmp(known, key) == 0)
+            return true;
+    }
+    for (size_t i = 0; role[0] == '\0' && i < OPENSSL_KEY_COUNT; i++)
+        if (strcmp(openssl_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+static void report_unknown_key(struct check *check, const char *section,
+                               const char *role, const char *key)
+{
+    static const char *const roles[] = {"", "attester", "verifier"};
+    struct suggestion near;
+    const char *file;
+    unsigned line = line_of(check, section, key, &file);
+    char next[160] = "See attest(7) for the keys there are";
+
+    suggestion_begin(&near, key);
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (key_in_role(setting_keys[i], role) != NULL)
+            suggestion_consider(&near, key_in_role(setting_keys[i], role));
+    for (size_t i = 0; role[0] == '\0' && i < OPENSSL_KEY_COUNT; i++)
+        suggestion_consider(&near, openssl_keys[i]);
+    if (near.best != NULL)
+        snprintf(next, sizeof(next), "Did you mean %s?", near.best);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (is_known_key(roles[i], key))
+            snprintf(next, sizeof(next), "It belongs into the %s section",
+                     roles[i][0] != '\0' ? roles[i] : "provider's own");
+    finding_fail(check->findings, TOOL_USAGE, "unknown key", next,
+                 "%s:%u: %s in [%s] has no effect", file, line, key, section);
+}
+
+/* C10: OpenSSL hands the module only the keys it asks for. */
+static void check_keys(struct check *check, const char *section,
+                       const char *role)
+{
+    const STACK_OF(CONF_VALUE) *values = section_values(check, section);
+
+    for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
+        const char *key = sk_CONF_VALUE_value(values, i)->name;
+
+        if (!is_known_key(role, key))
+            report_unknown_key(check, section, role, key);
+    }
+}
+
+/* What the module gets for a setting, NULL for nothing: a nested section comes
+ * as section.key, and its own name not at all (design fact 10). */
+static const char *setting_value(const struct check *check, const char *setting)
+{
+    const struct tool_conf *conf = check->conf;
+    const char *dot = strchr(setting, '.');
+    const char *value = tool_conf_get(conf, conf->provider, setting);
+
+    if (dot == NULL)
+        return value != NULL && section_exists(check, value) ? NULL : value;
+    return tool_conf_get(conf, setting[0] == 'a' ? conf->attester : conf->verifier,
+                         dot + 1);
+}
+
+/* Let the provider's own code judge the settings. */
+static void check_values(struct check *check)
+{
+    struct atls_setting settings[SETTING_COUNT];
+    struct atls_configuration *configuration = &check->configuration;
+    size_t count = 0;
+
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const char *value = setting_value(check, setting_keys[i]);
+
+        if (value != NULL)
+            settings[count++] =
+                (struct atls_setting){.key = setting_keys[i], .value = value};
+    }
+    atls_configuration_read(settings, count, configuration);
+    if (configuration->broken.code != ATLS_OK)
+        finding_fail(check->findings, TOOL_USAGE, "settings",
+                     "Until then every handshake is refused", "%s",
+                     configuration->broken.text);
+    else if (configuration->attester_broken.code != ATLS_OK)
+        finding_fail(check->findings, TOOL_USAGE, "settings",
+                     "Until then this machine proves nothing", "%s",
+                     configuration->attester_broken.text);
+    else
+        finding_ok(check->findings, "settings", "%s%s%s",
+                   configuration->has_attester ? "attester" : "",
+                   configuration->has_attester && configuration->has_verifier
+                       ? " and "
+                       : "",
+                   configuration->has_verifier ? "verifier" : "");
+}
+
+/* ---- surroundings ---- */
+
+/* A system-wide MaxProtocol below TLS 1.3 makes every attested handshake fail
+ * (design fact 2: it is applied to every SSL_CTX). */
+static void check_tls13(struct check *check)
+{
+    const char *ssl = tool_conf_get(check->conf, check->conf->init, "ssl_conf");
+    const char *system = tool_conf_get(check->conf, ssl, "system_default");
+    const char *max = tool_conf_get(check->conf, system, "MaxProtocol");
+
+    if (max != NULL && strcasecmp(max, "TLSv1.3") != 0 &&
+        strcasecmp(max, "None") != 0)
+        finding_warn(check->findings, "TLS 1.3", "Take MaxProtocol out",
+                     "[%s] has MaxProtocol = %s: attestation needs TLS 1.3",
+                     system, max);
+}
+
+/* C3: what OPENSSL_CONF names is invisible to setuid programs. */
+static void check_scope(struct check *check)
+{
+    char *system = NULL;
+    const char *dir = X509_get_default_cert_area();
+
+    if (getauxval(AT_SECURE) != 0)
+        finding_warn(check->findings, "scope", "Run it as an ordinary program",
+                     "this process runs setuid or with capabilities: OpenSSL "
+                     "ignores OPENSSL_CONF in it");
+    if (asprintf(&system, "%s/openssl.cnf", dir) < 0)
+        return;
+    if (strcmp(system, check->conf->path) != 0)
+        finding_note(check->findings, "scope",
+                     "only programs started with OPENSSL_CONF=%s read this file; "
+                     "setuid programs and those with file capabilities ignore "
+                     "OPENSSL_CONF and read %s", check->conf->path, system);
+    free(system);
+}
+
+bool check_configuration(struct check *check)
+{
+    bool safe = true;
+
+    for (size_t i = 0; i < check->scan->file_count; i++)
+        safe = check_permissions(check, "configuration", check->scan->files[i]) &&
+               safe;
+    if (safe)
+        finding_ok(check->findings, "configuration", "%s", check->conf->path);
+    check_includes(check);
+    check_duplicates(check);
+    if (!check_chain(check))
+        return false;
+    check_default_provider(check);
+    check_keys(check, check->conf->provider, "");
+    check_keys(check, check->conf->attester, "attester");
+    check_keys(check, check->conf->verifier, "verifier");
+    check_values(check);
+    check_tls13(check);
+    check_scope(check);
+    return true;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+
+#include "checks.h"
+#include "verifier/certificate.h"
+#include "verifier/policy.h"
+
+/* Roots of a section that expire take all its peers with them. */
+static void check_trust(struct check *check, const struct atls_section *section)
+{
+    STACK_OF(X509_OBJECT) *objects =
+        section->trust != NULL ? X509_STORE_get0_objects(section->trust) : NULL;
+
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        const X509 *cert =
+            X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        char subject[ATLS_SUBJECT_MAX];
+        char thing[ATLS_SUBJECT_MAX + 128];
+
+        if (cert == NULL)
+            continue;
+        atls_certificate_subject(cert, subject, sizeof(subject));
+        snprintf(thing, sizeof(thing), "[%.80s] trust anchor %s", section->name,
+                 subject);
+        check_expiry(check, "trust", thing, check_time_of(X509_get0_notAfter(cert)),
+                     "Get the successor from its issuer");
+    }
+}
+
+static void check_sections(struct check *check, const struct atls_policy *policy)
+{
+    const struct atls_section *section;
+    unsigned require = 0, observe = 0;
+    size_t count = 0;
+
+    for (; (section = atls_policy_section(policy, count)) != NULL; count++) {
+        char thing[128];
+
+        require += section->mode == ATLS_MODE_REQUIRE;
+        observe += section->mode == ATLS_MODE_OBSERVE;
+        if (section->mode == ATLS_MODE_OFF)
+            continue;
+        snprintf(thing, sizeof(thing), "section [%.100s]", section->name);
+        check_expiry(check, "policy", thing, section->expires,
+                     "Look its values over and set a later time");
+        check_trust(check, section);
+    }
+    finding_ok(check->findings, "policy",
+               "%s: %zu sections, %u require, %u observe",
+               check->configuration.policy, count, require, observe);
+}
+
+void check_policy(struct check *check)
+{
+    const char *path = check->configuration.policy;
+    struct atls_policy *policy = NULL;
+    struct atls_reason why = {0};
+    const char *warning;
+
+    if (path == NULL)
+        return;
+    if (path[0] != '/')
+        finding_warn(check->findings, "policy", "Write the whole path",
+                     "%s is relative to wherever a program happens to run", path);
+    if (atls_policy_load(path, &why, &policy) != ATLS_OK) {
+        finding_fail(check->findings, TOOL_USAGE, "policy",
+                     "Until then every handshake is refused", "%s",
+                     why.text[0] != '\0' ? why.text
+                                         : atls_error_sentence(why.code));
+        return;
+    }
+    check_permissions(check, "policy", path);
+    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
+        finding_warn(check->findings, "policy", NULL, "%s", warning);
+    check_sections(check, policy);
+    atls_policy_unref(policy);
+}
