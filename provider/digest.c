@@ -8,83 +8,96 @@
 #include <stdatomic.h>
 #include <string.h>
 
+static const char *const hash_names[] = {"SHA2-256", "SHA2-384", "SHA2-512",
+                                         "SHA1"};
+
+#define HASH_COUNT (sizeof(hash_names) / sizeof(hash_names[0]))
+
+/*
+ * The library context and the hashes fetched from it: a fetch takes locks and
+ * more instructions than the hash of one block (2,300 against 2,000), and a
+ * handshake hashes dozens of short inputs.
+ */
+struct own {
+    OSSL_LIB_CTX *libctx;
+    OSSL_PROVIDER *provider; /* the default one */
+    EVP_MD *hashes[HASH_COUNT];
+};
+
 /*
  * Compare-and-swap instead of a run-once: a once that met an allocation failure
  * could never be tried again, and every later handshake of the process would be
- * refused.
+ * refused. For the same reason a context is only kept with all hashes: OpenSSL
+ * 3.0 never again finds those that it had no memory for at the first fetch.
  */
-static _Atomic(OSSL_LIB_CTX *) shared_libctx;
+static _Atomic(struct own *) shared;
 
-static OSSL_LIB_CTX *libctx_new(void)
+static void own_free(struct own *own)
 {
-    OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
+    for (size_t i = 0; i < HASH_COUNT; i++)
+        EVP_MD_free(own->hashes[i]);
+    if (own->provider != NULL)
+        OSSL_PROVIDER_unload(own->provider);
+    OSSL_LIB_CTX_free(own->libctx);
+    OPENSSL_free(own);
+}
 
-    if (libctx != NULL && OSSL_PROVIDER_load(libctx, "default") == NULL) {
-        OSSL_LIB_CTX_free(libctx);
-        libctx = NULL;
+static struct own *own_new(void)
+{
+    struct own *own = OPENSSL_zalloc(sizeof(*own));
+
+    if (own == NULL)
+        return NULL;
+    own->libctx = OSSL_LIB_CTX_new();
+    if (own->libctx != NULL)
+        own->provider = OSSL_PROVIDER_load(own->libctx, "default");
+    if (own->provider == NULL) {
+        own_free(own);
+        return NULL;
     }
-    return libctx;
+    for (size_t i = 0; i < HASH_COUNT; i++) {
+        own->hashes[i] = EVP_MD_fetch(own->libctx, hash_names[i], NULL);
+        if (own->hashes[i] == NULL) {
+            own_free(own);
+            return NULL;
+        }
+    }
+    return own;
+}
+
+static struct own *own_get(void)
+{
+    struct own *own = atomic_load(&shared);
+    struct own *first = NULL;
+
+    if (own != NULL)
+        return own;
+    ERR_set_mark();
+    own = own_new();
+    ERR_pop_to_mark();
+    if (own != NULL && !atomic_compare_exchange_strong(&shared, &first, own)) {
+        own_free(own); /* another thread was faster */
+        own = first;
+    }
+    return own;
 }
 
 OSSL_LIB_CTX *atls_libctx(void)
 {
-    OSSL_LIB_CTX *libctx = atomic_load(&shared_libctx);
-    OSSL_LIB_CTX *first = NULL;
+    const struct own *own = own_get();
 
-    if (libctx != NULL)
-        return libctx;
-    ERR_set_mark();
-    libctx = libctx_new();
-    ERR_pop_to_mark();
-    if (libctx == NULL)
-        return NULL;
-    if (!atomic_compare_exchange_strong(&shared_libctx, &first, libctx)) {
-        /* Another thread was faster; frees its default provider as well. */
-        OSSL_LIB_CTX_free(libctx);
-        libctx = first;
-    }
-    return libctx;
+    return own != NULL ? own->libctx : NULL;
 }
 
-/*
- * A fetch takes locks and more instructions than the hash of one block (2,300
- * against 2,000), and a handshake hashes dozens of short inputs: each algorithm
- * is fetched once and kept like the library context.
- */
-static struct {
-    const char *name;
-    _Atomic(EVP_MD *) md;
-} kept_hashes[] = {
-    {"SHA2-256", NULL},
-    {"SHA2-384", NULL},
-    {"SHA2-512", NULL},
-    {"SHA1", NULL},
-};
-
-static const EVP_MD *kept_hash(const char *name)
+static const EVP_MD *find_hash(const char *name)
 {
-    EVP_MD *first = NULL;
-    EVP_MD *md;
-    size_t i = 0;
+    const struct own *own = own_get();
 
-    while (strcmp(kept_hashes[i].name, name) != 0) {
-        if (++i == sizeof(kept_hashes) / sizeof(kept_hashes[0]))
-            return NULL;
+    for (size_t i = 0; own != NULL && i < HASH_COUNT; i++) {
+        if (strcmp(hash_names[i], name) == 0)
+            return own->hashes[i];
     }
-    md = atomic_load(&kept_hashes[i].md);
-    if (md != NULL)
-        return md;
-    /* With a NULL context the fetch would fall to the program's own. */
-    if (atls_libctx() == NULL)
-        return NULL;
-    md = EVP_MD_fetch(atls_libctx(), name, NULL);
-    if (md == NULL)
-        return NULL;
-    if (!atomic_compare_exchange_strong(&kept_hashes[i].md, &first, md)) {
-        EVP_MD_free(md);
-        md = first;
-    }
-    return md;
+    return NULL;
 }
 
 static int hash_parts(const EVP_MD *md, EVP_MD_CTX *ctx,
@@ -114,7 +127,7 @@ enum atls_error atls_hash_parts(const char *name, const struct atls_span *parts,
     const EVP_MD *md;
 
     ERR_set_mark();
-    md = kept_hash(name);
+    md = find_hash(name);
     if (md != NULL)
         ctx = EVP_MD_CTX_new();
     if (ctx != NULL && hash_parts(md, ctx, parts, count, ret, ret_len))

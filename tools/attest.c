@@ -20,9 +20,8 @@ static const struct tool_verb *const verbs[] = {
 static int run_help(int argc, char **argv, struct tool_options *options);
 static int run_version(int argc, char **argv, struct tool_options *options);
 
-static const struct tool_verb verb_help = {.name = "help", .run = run_help};
-static const struct tool_verb verb_version = {.name = "version",
-                                              .run = run_version};
+static const struct tool_verb verb_help = {.name = "", .run = run_help};
+static const struct tool_verb verb_version = {.name = "", .run = run_version};
 
 static const struct tool_verb *find_verb(const char *name)
 {

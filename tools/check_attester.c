@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "attester/measure.h"
@@ -46,14 +47,14 @@ static void fail_with(struct check *check, const char *what, const char *next,
 /* ---- AK chain ---- */
 
 /* The certificates of a PEM file, in order; NULL without any. */
-static STACK_OF(X509) *read_chain(const char *path)
+static STACK_OF(X509) * read_chain(const char *path)
 {
     STACK_OF(X509) *chain = sk_X509_new_null();
     FILE *file = fopen(path, "re");
     X509 *cert = NULL;
 
-    while (chain != NULL && file != NULL &&
-           (cert = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
+    while (chain != NULL && file != NULL
+           && (cert = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
         if (sk_X509_push(chain, cert) <= 0) {
             X509_free(cert);
             break;
@@ -67,7 +68,7 @@ static STACK_OF(X509) *read_chain(const char *path)
     return NULL;
 }
 
-static void check_chain(struct check *check, STACK_OF(X509) *chain)
+static void check_chain(struct check *check, STACK_OF(X509) * chain)
 {
     const char *path = check->configuration.quoter.ak_chain;
     int count = sk_X509_num(chain);
@@ -84,17 +85,20 @@ static void check_chain(struct check *check, STACK_OF(X509) *chain)
                      check_time_of(X509_get0_notAfter(cert)),
                      "Renew it at its issuer; peers refuse the evidence after "
                      "that");
-        if (i > 0 && X509_check_issued(cert, sk_X509_value(chain, i - 1)) !=
-                         X509_V_OK)
+        if (i > 0
+            && X509_check_issued(cert, sk_X509_value(chain, i - 1))
+                   != X509_V_OK)
             finding_fail(check->findings, TOOL_USAGE, "AK chain",
                          "Put the AK certificate first, then each issuer",
                          "%s: certificate %d (%s) did not issue the one before "
-                         "it", path, i + 1, subject);
+                         "it",
+                         path, i + 1, subject);
         if (X509_check_issued(cert, cert) == X509_V_OK)
             finding_fail(check->findings, TOOL_USAGE, "AK chain",
                          "Take it out: peers have the root in their policy",
                          "%s: certificate %d (%s) is a root, which does not "
-                         "belong into the evidence", path, i + 1, subject);
+                         "belong into the evidence",
+                         path, i + 1, subject);
     }
     finding_ok(check->findings, "AK chain", "%s: %d certificate%s", path, count,
                count == 1 ? "" : "s");
@@ -115,13 +119,14 @@ static void check_ak_public(struct check *check, struct atls_tpm *tpm,
         return;
     }
     cert_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &in_cert);
-    if (cert_len <= 0 || (size_t)cert_len != tpm_len ||
-        memcmp(in_cert, in_tpm, tpm_len) != 0)
-        finding_fail(check->findings, TOOL_USAGE, "AK",
-                     "Correct ak or ak_chain; a cleared TPM has new keys",
-                     "%s in the TPM is not the key of the first certificate in %s",
-                     check->configuration.quoter.ak,
-                     check->configuration.quoter.ak_chain);
+    if (cert_len <= 0 || (size_t)cert_len != tpm_len
+        || memcmp(in_cert, in_tpm, tpm_len) != 0)
+        finding_fail(
+            check->findings, TOOL_USAGE, "AK",
+            "Correct ak or ak_chain; a cleared TPM has new keys",
+            "%s in the TPM is not the key of the first certificate in %s",
+            check->configuration.quoter.ak,
+            check->configuration.quoter.ak_chain);
     else
         finding_ok(check->findings, "AK", "%s is the key of the AK certificate",
                    check->configuration.quoter.ak);
@@ -146,10 +151,12 @@ static void check_log(struct check *check, struct atls_tpm *tpm)
     struct atls_reason why = {0};
 
     if (atls_measured_log_read(config->event_log, config->measure_pcr, &why,
-                               &log) != ATLS_OK ||
-        atls_tpm_banks(tpm, config->measure_pcr, &why, &banks) != ATLS_OK ||
-        atls_tpm_read_pcrs(tpm, &banks, &why, &values) != ATLS_OK) {
-        fail_with(check, "event log", "Peers that check components refuse", &why);
+                               &log)
+            != ATLS_OK
+        || atls_tpm_banks(tpm, config->measure_pcr, &why, &banks) != ATLS_OK
+        || atls_tpm_read_pcrs(tpm, &banks, &why, &values) != ATLS_OK) {
+        fail_with(check, "event log", "Peers that check components refuse",
+                  &why);
         atls_measured_log_clear(&log);
         return;
     }
@@ -157,22 +164,25 @@ static void check_log(struct check *check, struct atls_tpm *tpm)
         const struct atls_hash *hash = atls_hash_by_alg(values.banks[i].alg);
         uint8_t value[ATLS_PCR_DIGEST_MAX];
 
-        if (hash == NULL ||
-            atls_eventlog_replay(hash->alg, log.contents, log.count, value) !=
-                ATLS_OK ||
-            memcmp(value, values.banks[i].value[config->measure_pcr],
-                   hash->len) == 0)
+        if (hash == NULL
+            || atls_eventlog_replay(hash->alg, log.contents, log.count, value)
+                   != ATLS_OK
+            || memcmp(value, values.banks[i].value[config->measure_pcr],
+                      hash->len)
+                   == 0)
             continue;
         finding_fail(check->findings, TOOL_USAGE, "event log",
                      missing_log_hint(log.count),
-                     "%s: its %zu events do not replay to PCR %u of bank %s",
+                     "%s: what it says (events: %zu) does not replay to PCR %u "
+                     "of bank %s",
                      config->event_log, log.count, config->measure_pcr,
                      hash->name);
         atls_measured_log_clear(&log);
         return;
     }
-    finding_ok(check->findings, "event log", "%s: %zu events replay to PCR %u",
-               config->event_log, log.count, config->measure_pcr);
+    finding_ok(check->findings, "event log",
+               "%s replays to PCR %u (events: %zu)", config->event_log,
+               config->measure_pcr, log.count);
     atls_measured_log_clear(&log);
 }
 
@@ -186,16 +196,18 @@ static void check_tpm(struct check *check, const X509 *cert)
         fail_with(check, "TPM", NULL, &why);
         return;
     }
-    atls_tpm_set_deadline(tpm, monotonic_ms() + (int64_t)config->timeout_ms, -1);
+    atls_tpm_set_deadline(tpm, monotonic_ms() + (int64_t)config->timeout_ms,
+                          -1);
     if (atls_tpm_load_ak(tpm, config->ak, NULL, 0, &why) != ATLS_OK) {
         fail_with(check, "AK", NULL, &why);
     } else {
         check_ak_public(check, tpm, cert);
         if (!atls_tpm_ak_has_no_da(tpm))
-            finding_warn(check->findings, "AK",
-                         "Make it anew with the attribute noda",
-                         "%s lacks noDA: failed authorizations elsewhere lock it, "
-                         "and every proof with it", config->ak);
+            finding_warn(
+                check->findings, "AK", "Make it anew with the attribute noda",
+                "%s lacks noDA: failed authorizations elsewhere lock it, "
+                "and every proof with it",
+                config->ak);
         check_log(check, tpm);
     }
     atls_tpm_close(tpm);
@@ -219,14 +231,31 @@ static void check_evidence(struct check *check, struct atls_quoter *quoter)
     if (RAND_bytes_ex(atls_libctx(), channel, sizeof(channel), 0) != 1)
         (void)atls_fail(&why, ATLS_E_CRYPTO, NULL);
     else if (atls_quoter_submit(quoter, ATLS_ROLE_SERVER, channel, cert, &why,
-                                &ticket) == ATLS_OK &&
-             atls_ticket_wait(ticket, &why, &cmw, &len) == ATLS_OK)
+                                &ticket)
+                 == ATLS_OK
+             && atls_ticket_wait(ticket, &why, &cmw, &len) == ATLS_OK)
         finding_ok(check->findings, "evidence",
-                   "%zu of at most %u octets, made in %lld ms", len, ATLS_CMW_MAX,
-                   (long long)(monotonic_ms() - begin));
+                   "%zu of at most %u octets, made in %lld ms", len,
+                   ATLS_CMW_MAX, (long long)(monotonic_ms() - begin));
     if (cmw == NULL)
-        fail_with(check, "evidence", "Attested handshakes fail like this", &why);
+        fail_with(check, "evidence", "Attested handshakes fail like this",
+                  &why);
     OPENSSL_free(cmw);
+}
+
+/* Whoever knows the authorization value can quote what he likes. */
+static void check_auth_file(struct check *check)
+{
+    const char *auth = check->configuration.quoter.ak_auth;
+    const char *path = auth != NULL ? strchr(auth, ':') : NULL;
+    struct stat st;
+
+    if (path == NULL || stat(path + 1, &st) != 0)
+        return; /* none, or the quoter has said what is wrong */
+    if ((st.st_mode & S_IROTH) != 0)
+        finding_fail(check->findings, TOOL_USAGE, "AK authorization",
+                     "Take the right away: chmod o-r",
+                     "%s can be read by everybody", path + 1);
 }
 
 void check_attester(struct check *check)
@@ -236,14 +265,15 @@ void check_attester(struct check *check)
     STACK_OF(X509) *chain = NULL;
     struct atls_reason why = {0};
 
-    if (!configuration->has_attester ||
-        configuration->attester_broken.code != ATLS_OK)
+    if (!configuration->has_attester
+        || configuration->attester_broken.code != ATLS_OK)
         return;
-    if (atls_quoter_new(&configuration->quoter, NULL, NULL, &why, &quoter) !=
-        ATLS_OK) {
+    if (atls_quoter_new(&configuration->quoter, NULL, NULL, &why, &quoter)
+        != ATLS_OK) {
         fail_with(check, "attester", NULL, &why);
         return;
     }
+    check_auth_file(check);
     chain = read_chain(configuration->quoter.ak_chain);
     if (chain == NULL) {
         finding_fail(check->findings, TOOL_USAGE, "AK chain",

@@ -23,8 +23,8 @@ static const char *const openssl_keys[] = {"module", "activate", "soft_load",
                                            "identity"};
 #define OPENSSL_KEY_COUNT (sizeof(openssl_keys) / sizeof(openssl_keys[0]))
 
-static const STACK_OF(CONF_VALUE) *section_values(const struct check *check,
-                                                  const char *section)
+static const STACK_OF(CONF_VALUE)
+    * section_values(const struct check *check, const char *section)
 {
     const STACK_OF(CONF_VALUE) *values = NULL;
 
@@ -68,9 +68,11 @@ static void fail_missing(struct check *check, const char *section,
         snprintf(next, sizeof(next), "Did you mean %s where it says %s?", key,
                  near.best);
     else
-        snprintf(next, sizeof(next), "openssl.cnf.example shows where it stands");
-    finding_fail(check->findings, TOOL_USAGE, what, next, "%s has no %s in [%s]: %s",
-                 check->conf->path, key, section, meaning);
+        snprintf(next, sizeof(next),
+                 "openssl.cnf.example shows where it stands");
+    finding_fail(check->findings, TOOL_USAGE, what, next,
+                 "%s has no %s in [%s]: %s", check->conf->path, key, section,
+                 meaning);
 }
 
 /* A section that is named must exist; is one like it? */
@@ -93,8 +95,8 @@ static bool check_section_exists(struct check *check, const char *in,
     else
         snprintf(next, sizeof(next), "Add the section, or take the key out");
     finding_fail(check->findings, TOOL_USAGE, key, next,
-                 "%s:%u: %s = %s, but there is no section [%s]", file, line, key,
-                 section, section);
+                 "%s:%u: %s = %s, but there is no section [%s]", file, line,
+                 key, section, section);
     return false;
 }
 
@@ -168,18 +170,23 @@ static void report_duplicate(struct check *check, const struct cnf_entry *first,
         finding_warn(check->findings, "duplicate",
                      "Join them, so that nobody overlooks one",
                      "%s:%u: [%s] begins again, first at %s:%u; OpenSSL merges "
-                     "them", again->file, again->line, again->section,
-                     first->file, first->line);
+                     "them",
+                     again->file, again->line, again->section, first->file,
+                     first->line);
     else if (is_ours(check, again->section))
-        finding_fail(check->findings, TOOL_USAGE, "duplicate", next,
-                     "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
-                     "last", again->file, again->line, again->key,
-                     again->section, first->file, first->line);
+        finding_fail(
+            check->findings, TOOL_USAGE, "duplicate", next,
+            "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
+            "last",
+            again->file, again->line, again->key, again->section, first->file,
+            first->line);
     else
-        finding_warn(check->findings, "duplicate", next,
-                     "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
-                     "last", again->file, again->line, again->key,
-                     again->section, first->file, first->line);
+        finding_warn(
+            check->findings, "duplicate", next,
+            "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
+            "last",
+            again->file, again->line, again->key, again->section, first->file,
+            first->line);
 }
 
 static void check_duplicates(struct check *check)
@@ -201,9 +208,9 @@ static void check_duplicates(struct check *check)
 
         if (entry->kind != CNF_SECTION && entry->kind != CNF_KEY)
             continue;
-        if (first != NULL && first->kind == entry->kind &&
-            strcmp(first->section, entry->section) == 0 &&
-            strcmp(first->key, entry->key) == 0)
+        if (first != NULL && first->kind == entry->kind
+            && strcmp(first->section, entry->section) == 0
+            && strcmp(first->key, entry->key) == 0)
             report_duplicate(check, first, entry);
         else
             first = entry;
@@ -220,12 +227,13 @@ static void check_includes(struct check *check)
             finding_warn(check->findings, "include",
                          "Create it, or take the line out",
                          "%s:%u: .include %s cannot be read; OpenSSL goes on "
-                         "without it", entry->file, entry->line, entry->key);
+                         "without it",
+                         entry->file, entry->line, entry->key);
         else if (entry->kind == CNF_INCLUDE_OPAQUE)
             finding_note(check->findings, "include",
                          "%s:%u: .include %s has a variable: duplicates in it "
-                         "are not looked for", entry->file, entry->line,
-                         entry->key);
+                         "are not looked for",
+                         entry->file, entry->line, entry->key);
     }
 }
 
@@ -233,9 +241,10 @@ static void check_includes(struct check *check)
 
 static bool is_true(const char *value)
 {
-    return value != NULL &&
-           (strcmp(value, "1") == 0 || strcasecmp(value, "yes") == 0 ||
-            strcasecmp(value, "true") == 0 || strcasecmp(value, "on") == 0);
+    return value != NULL
+           && (strcmp(value, "1") == 0 || strcasecmp(value, "yes") == 0
+               || strcasecmp(value, "true") == 0
+               || strcasecmp(value, "on") == 0);
 }
 
 /* Is a provider of that name listed and activated? */
@@ -250,7 +259,8 @@ static bool provider_is_active(const struct check *check, const char *name)
         const char *dot = strrchr(value->name, '.');
 
         if (strcmp(dot != NULL ? dot + 1 : value->name, name) == 0)
-            active = is_true(tool_conf_get(check->conf, value->value, "activate"));
+            active =
+                is_true(tool_conf_get(check->conf, value->value, "activate"));
     }
     return active;
 }
@@ -260,16 +270,19 @@ static bool provider_is_active(const struct check *check, const char *name)
 static void check_strict_form(struct check *check, const char *base)
 {
     if (!provider_is_active(check, "null"))
-        finding_fail(check->findings, TOOL_USAGE, "strict form",
-                     "Activate null beside attest, as openssl-strict.cnf.example "
-                     "does",
-                     "base = %s without an active null provider: without the "
-                     "module OpenSSL falls back on its own", base);
+        finding_fail(
+            check->findings, TOOL_USAGE, "strict form",
+            "Activate null beside attest, as openssl-strict.cnf.example "
+            "does",
+            "base = %s without an active null provider: without the "
+            "module OpenSSL falls back on its own",
+            base);
     else if (provider_is_active(check, base))
         finding_fail(check->findings, TOOL_USAGE, "strict form",
                      "Take it out of the providers, attest loads it",
                      "base = %s, but %s is active by itself: programs run on "
-                     "without the module", base, base);
+                     "without the module",
+                     base, base);
     else
         finding_ok(check->findings, "strict form",
                    "programs work only with the module, which loads %s", base);
@@ -278,23 +291,25 @@ static void check_strict_form(struct check *check, const char *base)
 /* C2: once any provider is named, `default` is no longer there by itself. */
 static void check_default_provider(struct check *check)
 {
-    const char *base = tool_conf_get(check->conf, check->conf->provider, "base");
+    const char *base =
+        tool_conf_get(check->conf, check->conf->provider, "base");
 
     if (base != NULL)
         check_strict_form(check, base);
     else if (provider_is_active(check, "default"))
         finding_ok(check->findings, "default provider", "named and active");
-    else if (provider_is_active(check, "fips") &&
-             provider_is_active(check, "base"))
+    else if (provider_is_active(check, "fips")
+             && provider_is_active(check, "base"))
         finding_ok(check->findings, "default provider",
                    "fips and base are active in its place");
     else
-        finding_fail(check->findings, TOOL_USAGE, "default provider",
-                     "Add default = default_sect to the providers and "
-                     "[default_sect] with activate = 1",
-                     "not active in [%s]: as soon as one provider is named, every "
-                     "program loses all algorithms of OpenSSL",
-                     check->conf->providers);
+        finding_fail(
+            check->findings, TOOL_USAGE, "default provider",
+            "Add default = default_sect to the providers and "
+            "[default_sect] with activate = 1",
+            "not active in [%s]: as soon as one provider is named, every "
+            "program loses all algorithms of OpenSSL",
+            check->conf->providers);
     if (!is_true(tool_conf_get(check->conf, check->conf->provider, "activate")))
         finding_fail(check->findings, TOOL_USAGE, "attest",
                      "Write activate = 1 there",
@@ -313,8 +328,8 @@ static const char *key_in_role(const char *setting, const char *role)
 
     if (len == 0)
         return dot == NULL ? setting : NULL;
-    if (dot == NULL || (size_t)(dot - setting) != len ||
-        strncmp(setting, role, len) != 0)
+    if (dot == NULL || (size_t)(dot - setting) != len
+        || strncmp(setting, role, len) != 0)
         return NULL;
     return dot + 1;
 }
@@ -382,8 +397,8 @@ static const char *setting_value(const struct check *check, const char *setting)
 
     if (dot == NULL)
         return value != NULL && section_exists(check, value) ? NULL : value;
-    return tool_conf_get(conf, setting[0] == 'a' ? conf->attester : conf->verifier,
-                         dot + 1);
+    return tool_conf_get(
+        conf, setting[0] == 'a' ? conf->attester : conf->verifier, dot + 1);
 }
 
 /* Let the provider's own code judge the settings. */
@@ -428,8 +443,8 @@ static void check_tls13(struct check *check)
     const char *system = tool_conf_get(check->conf, ssl, "system_default");
     const char *max = tool_conf_get(check->conf, system, "MaxProtocol");
 
-    if (max != NULL && strcasecmp(max, "TLSv1.3") != 0 &&
-        strcasecmp(max, "None") != 0)
+    if (max != NULL && strcasecmp(max, "TLSv1.3") != 0
+        && strcasecmp(max, "None") != 0)
         finding_warn(check->findings, "TLS 1.3", "Take MaxProtocol out",
                      "[%s] has MaxProtocol = %s: attestation needs TLS 1.3",
                      system, max);
@@ -448,10 +463,12 @@ static void check_scope(struct check *check)
     if (asprintf(&system, "%s/openssl.cnf", dir) < 0)
         return;
     if (strcmp(system, check->conf->path) != 0)
-        finding_note(check->findings, "scope",
-                     "only programs started with OPENSSL_CONF=%s read this file; "
-                     "setuid programs and those with file capabilities ignore "
-                     "OPENSSL_CONF and read %s", check->conf->path, system);
+        finding_note(
+            check->findings, "scope",
+            "only programs started with OPENSSL_CONF=%s read this file; "
+            "setuid programs and those with file capabilities ignore "
+            "OPENSSL_CONF and read %s",
+            check->conf->path, system);
     free(system);
 }
 
@@ -460,8 +477,8 @@ bool check_configuration(struct check *check)
     bool safe = true;
 
     for (size_t i = 0; i < check->scan->file_count; i++)
-        safe = check_permissions(check, "configuration", check->scan->files[i]) &&
-               safe;
+        safe = check_permissions(check, "configuration", check->scan->files[i])
+               && safe;
     if (safe)
         finding_ok(check->findings, "configuration", "%s", check->conf->path);
     check_includes(check);

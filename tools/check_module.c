@@ -90,7 +90,8 @@ static char *inner_path(const char *path)
     char *inner = NULL;
 
     if (asprintf(&inner, "%.*s/" ATLS_INNER_NAME,
-                 slash != NULL ? (int)(slash - path) : 0, path) < 0)
+                 slash != NULL ? (int)(slash - path) : 0, path)
+        < 0)
         return NULL;
     return inner;
 }
@@ -106,8 +107,13 @@ void check_module(struct check *check)
         finding_fail(check->findings, TOOL_USAGE, "module", "Try again",
                      "out of memory");
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
-        inner = load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");
-    if (inner != NULL)
+        inner =
+            load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");
+    if (inner != NULL && strcmp(inner->version, ATLS_VERSION) != 0)
+        finding_warn(check->findings, "module", "Install one version of attest",
+                     "%s is version %s, this command " ATLS_VERSION, path,
+                     inner->version);
+    else if (inner != NULL)
         finding_ok(check->findings, "module", "%s, version %s", path,
                    inner->version);
     free(path);

@@ -24,12 +24,14 @@ static void check_trust(struct check *check, const struct atls_section *section)
         atls_certificate_subject(cert, subject, sizeof(subject));
         snprintf(thing, sizeof(thing), "[%.80s] trust anchor %s", section->name,
                  subject);
-        check_expiry(check, "trust", thing, check_time_of(X509_get0_notAfter(cert)),
+        check_expiry(check, "trust", thing,
+                     check_time_of(X509_get0_notAfter(cert)),
                      "Get the successor from its issuer");
     }
 }
 
-static void check_sections(struct check *check, const struct atls_policy *policy)
+static void check_sections(struct check *check,
+                           const struct atls_policy *policy)
 {
     const struct atls_section *section;
     unsigned require = 0, observe = 0;
@@ -48,8 +50,30 @@ static void check_sections(struct check *check, const struct atls_policy *policy
         check_trust(check, section);
     }
     finding_ok(check->findings, "policy",
-               "%s: %zu sections, %u require, %u observe",
+               "%s (sections: %zu, of them require: %u, observe: %u)",
                check->configuration.policy, count, require, observe);
+}
+
+/* Remarks of the policy itself. C5: that others can write one of its files is
+ * more than a remark here; times of expiry are looked at below, with --warn. */
+static void check_warnings(struct check *check,
+                           const struct atls_policy *policy)
+{
+    const char *warning;
+
+    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL;
+         i++) {
+        switch (atls_policy_warning_code(policy, i)) {
+        case ATLS_E_IO:
+            finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
+                         warning);
+            break;
+        case ATLS_E_EXPIRED:
+            break;
+        default:
+            finding_warn(check->findings, "policy", NULL, "%s", warning);
+        }
+    }
 }
 
 void check_policy(struct check *check)
@@ -57,13 +81,13 @@ void check_policy(struct check *check)
     const char *path = check->configuration.policy;
     struct atls_policy *policy = NULL;
     struct atls_reason why = {0};
-    const char *warning;
 
     if (path == NULL)
         return;
     if (path[0] != '/')
         finding_warn(check->findings, "policy", "Write the whole path",
-                     "%s is relative to wherever a program happens to run", path);
+                     "%s is relative to wherever a program happens to run",
+                     path);
     if (atls_policy_load(path, &why, &policy) != ATLS_OK) {
         finding_fail(check->findings, TOOL_USAGE, "policy",
                      "Until then every handshake is refused", "%s",
@@ -71,9 +95,8 @@ void check_policy(struct check *check)
                                          : atls_error_sentence(why.code));
         return;
     }
-    check_permissions(check, "policy", path);
-    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
-        finding_warn(check->findings, "policy", NULL, "%s", warning);
+    check_warnings(check, policy);
+    check_surroundings(check, "policy", path);
     check_sections(check, policy);
     atls_policy_unref(policy);
 }

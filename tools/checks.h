@@ -20,7 +20,7 @@ struct check {
     struct cnf_scan *scan;
     struct tool_conf *conf;
     struct atls_configuration configuration; /* set by check_configuration() */
-    int64_t now;          /* seconds since 1970 */
+    int64_t now;                             /* seconds since 1970 */
     int64_t warn_seconds; /* what expires sooner is warned about */
 };
 
@@ -46,6 +46,10 @@ void check_attester(struct check *check);
  * Returns false when it is not safe to use; says nothing when all is well.
  */
 bool check_permissions(struct check *check, const char *what, const char *path);
+
+/* The same but for the rights to the file itself. */
+bool check_surroundings(struct check *check, const char *what,
+                        const char *path);
 
 /* Has something a time of expiry that is past (FAIL) or near (warning)? thing:
  * "section [inference]"; adds nothing when it is far. */

@@ -73,8 +73,8 @@ const struct cnf_entry *cnf_scan_find(const struct cnf_scan *scan,
             continue;
         if (key == NULL && entry->kind == CNF_SECTION)
             return entry;
-        if (key != NULL && entry->kind == CNF_KEY &&
-            strcmp(entry->key, key) == 0)
+        if (key != NULL && entry->kind == CNF_KEY
+            && strcmp(entry->key, key) == 0)
             found = entry;
     }
     return found;
@@ -133,8 +133,9 @@ static char *skip_space(char *p)
 /* Past a name: IS_ALNUM_PUNCT of conf_def.h. */
 static char *skip_name(char *p)
 {
-    while (*p != '\0' && (isalnum((unsigned char)*p) ||
-                          strchr("_!.%&*+,/;?@^~|-\\", *p) != NULL))
+    while (*p != '\0'
+           && (isalnum((unsigned char)*p)
+               || strchr("_!.%&*+,/;?@^~|-\\", *p) != NULL))
         p = *p == '\\' ? skip_quoted(p) : p + 1;
     return p;
 }
@@ -183,8 +184,9 @@ static int is_cnf_name(const struct dirent *entry)
     size_t len = strlen(entry->d_name);
     const char *end = entry->d_name + len - (len < 4 ? len : 4);
 
-    return len > 4 && (strcasecmp(end, ".cnf") == 0 ||
-                       (len > 5 && strcasecmp(end - 1, ".conf") == 0));
+    return len > 4
+           && (strcasecmp(end, ".cnf") == 0
+               || (len > 5 && strcasecmp(end - 1, ".conf") == 0));
 }
 
 /* A folder stands for its *.cnf and *.conf. OpenSSL reads them in the order of
@@ -316,8 +318,8 @@ static enum atls_error scan_line(struct scanner *scanner, char *line)
 /* Is the last character a backslash that is not itself escaped? */
 static bool continues(const char *line, size_t len)
 {
-    return len > 0 && line[len - 1] == '\\' &&
-           (len < 2 || line[len - 2] != '\\');
+    return len > 0 && line[len - 1] == '\\'
+           && (len < 2 || line[len - 2] != '\\');
 }
 
 /* The next logical line: physical ones joined at a final backslash, in one
@@ -381,8 +383,8 @@ static enum atls_error open_file(struct scanner *scanner, const char *path,
     if (scanner->depth >= CNF_DEPTH_MAX || scan->file_count >= CNF_FILES_MAX)
         return atls_fail(scanner->why, ATLS_E_LIMIT,
                          "%s: more than %u files, or .include deeper than %u "
-                         "(does a file include itself?)", path, CNF_FILES_MAX,
-                         CNF_DEPTH_MAX);
+                         "(does a file include itself?)",
+                         path, CNF_FILES_MAX, CNF_DEPTH_MAX);
     if (stat(path, &st) != 0)
         return atls_fail(scanner->why, ATLS_E_IO, "cannot open %s: %s", path,
                          strerror(errno));

@@ -20,9 +20,9 @@
 #define CNF_FILES_MAX 256u
 
 enum cnf_kind {
-    CNF_FILE,            /* a file begins; section and key "" */
-    CNF_SECTION,         /* [section] */
-    CNF_KEY,             /* section and key; "default" before the first section */
+    CNF_FILE,    /* a file begins; section and key "" */
+    CNF_SECTION, /* [section] */
+    CNF_KEY,     /* section and key; "default" before the first section */
     CNF_INCLUDE_MISSING, /* key: the path that cannot be read; OpenSSL goes on */
     CNF_INCLUDE_OPAQUE   /* key: the path, which has a variable: not followed */
 };

@@ -78,7 +78,8 @@ static void add(struct findings *findings, enum level level, const char *what,
         findings->incomplete = true;
 }
 
-void finding_ok(struct findings *findings, const char *what, const char *fmt, ...)
+void finding_ok(struct findings *findings, const char *what, const char *fmt,
+                ...)
 {
     va_list args;
 
@@ -128,8 +129,8 @@ bool findings_failed(const struct findings *findings)
 
 static int exit_status(const struct findings *findings, bool strict)
 {
-    if (findings->unusable || findings->incomplete ||
-        (strict && findings->counts[LEVEL_WARN] > 0))
+    if (findings->unusable || findings->incomplete
+        || (strict && findings->counts[LEVEL_WARN] > 0))
         return TOOL_USAGE;
     return findings->unavailable ? TOOL_UNAVAILABLE : TOOL_DONE;
 }
@@ -139,8 +140,8 @@ static void print_line(json_t *finding, bool colour)
     const char *name = "", *what = "", *detail = "", *next = NULL;
     size_t level = 0;
 
-    json_unpack(finding, "{s:s, s:s, s:s, s?s}", "level",
-                &name, "what", &what, "detail", &detail, "next", &next);
+    json_unpack(finding, "{s:s, s:s, s:s, s?s}", "level", &name, "what", &what,
+                "detail", &detail, "next", &next);
     while (level < LEVEL_FAIL && strcmp(levels[level].name, name) != 0)
         level++;
     printf("%s%-4s%s  %s: %s%s%s\n", colour ? levels[level].colour : "",
@@ -163,14 +164,12 @@ int findings_print(const struct findings *findings,
         if (findings->counts[level] > 0)
             worst = level;
     if (options->json) {
-        r = tool_print_json(options,
-                            json_pack("{s:s, s:i, s:O}", "result",
-                                      levels[worst].name, "exit", status,
-                                      "findings", findings->list));
+        r = tool_print_json(
+            options, json_pack("{s:s, s:i, s:O}", "result", levels[worst].name,
+                               "exit", status, "findings", findings->list));
         return r != TOOL_DONE ? r : status;
     }
-    json_array_foreach(findings->list, i, finding)
-        print_line(finding, colour);
+    json_array_foreach(findings->list, i, finding) print_line(finding, colour);
     if (fflush(stdout) != 0) {
         perror("attest check: standard output");
         return TOOL_USAGE;

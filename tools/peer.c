@@ -52,8 +52,8 @@ static bool is_literal(const char *host)
 {
     struct in6_addr octets;
 
-    return inet_pton(AF_INET, host, &octets) == 1 ||
-           inet_pton(AF_INET6, host, &octets) == 1;
+    return inet_pton(AF_INET, host, &octets) == 1
+           || inet_pton(AF_INET6, host, &octets) == 1;
 }
 
 /* Where the host ends: at the bracket, at the only colon, or at the end. NULL
@@ -82,14 +82,14 @@ enum atls_error peer_address_parse(const char *text, struct atls_reason *why,
     const char *rest;
     unsigned port;
 
-    if (end == NULL || end == host ||
-        (size_t)(end - host) >= sizeof(address.host))
+    if (end == NULL || end == host
+        || (size_t)(end - host) >= sizeof(address.host))
         return atls_fail(why, ATLS_E_USAGE,
                          "%s: expected HOST, HOST:PORT or [IPV6]:PORT", text);
     memcpy(address.host, host, (size_t)(end - host));
     address.is_literal = is_literal(address.host);
-    if ((text[0] == '[' || strchr(address.host, ':') != NULL) &&
-        (!address.is_literal || strchr(address.host, ':') == NULL))
+    if ((text[0] == '[' || strchr(address.host, ':') != NULL)
+        && (!address.is_literal || strchr(address.host, ':') == NULL))
         return atls_fail(why, ATLS_E_USAGE, "%s: %s is no IPv6 address", text,
                          address.host);
     rest = *end == ']' ? end + 1 : end;
@@ -128,9 +128,9 @@ static int connect_one(struct fetch *fetch, const struct addrinfo *ai)
     socklen_t len = sizeof(error);
     int n;
 
-    fetch->fd = socket(ai->ai_family,
-                       ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                       ai->ai_protocol);
+    fetch->fd =
+        socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+               ai->ai_protocol);
     if (fetch->fd < 0)
         return errno;
     if (connect(fetch->fd, ai->ai_addr, ai->ai_addrlen) == 0)
@@ -146,7 +146,8 @@ static int connect_one(struct fetch *fetch, const struct addrinfo *ai)
 }
 
 /* Connect to the first address that answers. */
-static enum atls_error connect_peer(struct fetch *fetch, struct atls_reason *why)
+static enum atls_error connect_peer(struct fetch *fetch,
+                                    struct atls_reason *why)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_ADDRCONFIG};
@@ -172,8 +173,9 @@ static enum atls_error connect_peer(struct fetch *fetch, struct atls_reason *why
     }
     freeaddrinfo(list);
     if (fetch->fd < 0)
-        return atls_fail(why, ATLS_E_NO_EVIDENCE, "cannot connect to %s port %s: %s",
-                         address->host, address->port, strerror(error));
+        return atls_fail(why, ATLS_E_NO_EVIDENCE,
+                         "cannot connect to %s port %s: %s", address->host,
+                         address->port, strerror(error));
     return ATLS_OK;
 }
 
@@ -186,9 +188,10 @@ static void on_keylog(const SSL *ssl, const char *line)
     uint8_t secret[sizeof(fetch->secret)];
     size_t len;
 
-    if (SSL_get_client_random(ssl, client_random, sizeof(client_random)) ==
-            sizeof(client_random) &&
-        atls_channel_parse_keylog(line, client_random, secret, &len) == ATLS_OK) {
+    if (SSL_get_client_random(ssl, client_random, sizeof(client_random))
+            == sizeof(client_random)
+        && atls_channel_parse_keylog(line, client_random, secret, &len)
+               == ATLS_OK) {
         memcpy(fetch->secret, secret, len);
         fetch->secret_len = len;
     }
@@ -251,20 +254,24 @@ static int on_parse(SSL *ssl, unsigned ext_type, unsigned context,
 static enum atls_error new_context(struct fetch *fetch, const char *cafile,
                                    struct atls_reason *why)
 {
-    if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
-        (fetch->ctx = SSL_CTX_new_ex(atls_libctx(), NULL,
-                                     TLS_client_method())) == NULL ||
-        SSL_CTX_set_min_proto_version(fetch->ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_add_custom_ext(fetch->ctx, ATLS_EXTENSION_TYPE,
-                               SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_CERTIFICATE,
-                               on_add, NULL, NULL, on_parse, NULL) != 1)
+    if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1
+        || (fetch->ctx =
+                SSL_CTX_new_ex(atls_libctx(), NULL, TLS_client_method()))
+               == NULL
+        || SSL_CTX_set_min_proto_version(fetch->ctx, TLS1_3_VERSION) != 1
+        || SSL_CTX_add_custom_ext(fetch->ctx, ATLS_EXTENSION_TYPE,
+                                  SSL_EXT_CLIENT_HELLO
+                                      | SSL_EXT_TLS1_3_CERTIFICATE,
+                                  on_add, NULL, NULL, on_parse, NULL)
+               != 1)
         return atls_fail(why, ATLS_E_NOMEM, "cannot set up a TLS context");
     SSL_CTX_set_keylog_callback(fetch->ctx, on_keylog);
     if (cafile == NULL)
         SSL_CTX_set_default_verify_paths(fetch->ctx);
     else if (SSL_CTX_load_verify_file(fetch->ctx, cafile) != 1)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: no readable PEM certificates for --cafile", cafile);
+                         "%s: no readable PEM certificates for --cafile",
+                         cafile);
     return ATLS_OK;
 }
 
@@ -276,24 +283,25 @@ static enum atls_error new_ssl(struct fetch *fetch, struct atls_reason *why)
 
     memcpy(host, fetch->address->host, sizeof(host));
     fetch->ssl = SSL_new(fetch->ctx);
-    if (fetch->ssl == NULL || SSL_set_fd(fetch->ssl, fetch->fd) != 1 ||
-        SSL_set_app_data(fetch->ssl, fetch) != 1)
+    if (fetch->ssl == NULL || SSL_set_fd(fetch->ssl, fetch->fd) != 1
+        || SSL_set_app_data(fetch->ssl, fetch) != 1)
         return atls_fail(why, ATLS_E_NOMEM, "cannot set up a TLS connection");
     SSL_set_verify(fetch->ssl, SSL_VERIFY_NONE, NULL);
     param = SSL_get0_param(fetch->ssl);
     if (fetch->address->is_literal)
         named = X509_VERIFY_PARAM_set1_ip_asc(param, host);
     else
-        named = X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 &&
-                SSL_set_tlsext_host_name(fetch->ssl, host) == 1;
+        named = X509_VERIFY_PARAM_set1_host(param, host, 0) == 1
+                && SSL_set_tlsext_host_name(fetch->ssl, host) == 1;
     if (named != 1)
         return atls_fail(why, ATLS_E_USAGE, "%s: not a host name", host);
     return ATLS_OK;
 }
 
 /* What SSL_connect() gave up on, in words. */
-static enum atls_error handshake_failed(const struct fetch *fetch, int ssl_error,
-                                        int error, struct atls_reason *why)
+static enum atls_error handshake_failed(const struct fetch *fetch,
+                                        int ssl_error, int error,
+                                        struct atls_reason *why)
 {
     const struct peer_address *address = fetch->address;
     unsigned long code = ERR_peek_error();
@@ -306,17 +314,19 @@ static enum atls_error handshake_failed(const struct fetch *fetch, int ssl_error
     if (fetch->error == ATLS_E_MALFORMED)
         return atls_fail(why, fetch->error,
                          "%s: what came in extension 0xFFA7 is no evidence "
-                         "(length field or size wrong)", address->host);
+                         "(length field or size wrong)",
+                         address->host);
     if (fetch->error != ATLS_OK)
         return atls_fail(why, fetch->error, NULL);
     if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
         switch (ERR_GET_REASON(code)) {
         case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
         case SSL_R_UNSUPPORTED_PROTOCOL:
-            return atls_fail(why, ATLS_E_VERSION,
-                             "%s port %s does not speak TLS 1.3, which evidence "
-                             "needs: enable it there", address->host,
-                             address->port);
+            return atls_fail(
+                why, ATLS_E_VERSION,
+                "%s port %s does not speak TLS 1.3, which evidence "
+                "needs: enable it there",
+                address->host, address->port);
         case SSL_R_WRONG_VERSION_NUMBER:
             return atls_fail(why, ATLS_E_NO_EVIDENCE,
                              "what answers at %s port %s does not speak TLS",
@@ -353,10 +363,11 @@ static enum atls_error handshake(struct fetch *fetch, struct atls_reason *why)
         else
             return handshake_failed(fetch, ssl_error, error, why);
         if (r <= 0)
-            return atls_fail(why, ATLS_E_NO_EVIDENCE,
-                             "TLS handshake with %s port %s timed out: --timeout "
-                             "allows more", fetch->address->host,
-                             fetch->address->port);
+            return atls_fail(
+                why, ATLS_E_NO_EVIDENCE,
+                "TLS handshake with %s port %s timed out: --timeout "
+                "allows more",
+                fetch->address->host, fetch->address->port);
     }
 }
 
@@ -364,7 +375,8 @@ static void describe_connection(const struct fetch *fetch,
                                 struct peer_evidence *evidence)
 {
     SSL *ssl = fetch->ssl;
-    const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
+    const char *group =
+        SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
     long verified = SSL_get_verify_result(ssl);
 
     snprintf(evidence->tls, sizeof(evidence->tls), "%s, %s%s%s",
@@ -383,12 +395,15 @@ static enum atls_error collect(struct fetch *fetch, struct atls_reason *why,
     int len;
 
     if (cert == NULL || fetch->cmw == NULL)
-        return atls_fail(why, ATLS_E_NO_EVIDENCE,
-                         "%s port %s sent no attestation evidence: attest is not "
-                         "active there, or has no attester (run 'attest check' "
-                         "on it)", fetch->address->host, fetch->address->port);
+        return atls_fail(
+            why, ATLS_E_NO_EVIDENCE,
+            "%s port %s sent no attestation evidence: attest is not "
+            "active there, or has no attester (run 'attest check' "
+            "on it)",
+            fetch->address->host, fetch->address->port);
     if (atls_channel_derive(fetch->secret, fetch->secret_len, evidence->role,
-                            evidence->channel) != ATLS_OK)
+                            evidence->channel)
+        != ATLS_OK)
         return atls_fail(why, ATLS_E_CRYPTO, "cannot derive the channel value");
     evidence->has_channel = true;
     len = i2d_X509(cert, &evidence->cert_der);
@@ -429,7 +444,8 @@ enum atls_error peer_fetch(const struct peer_address *address,
         r = handshake(&fetch, why);
     if (r == ATLS_OK) {
         r = collect(&fetch, why, &evidence);
-        SSL_shutdown(fetch.ssl); /* courtesy: close_notify, answer not awaited */
+        SSL_shutdown(
+            fetch.ssl); /* courtesy: close_notify, answer not awaited */
     }
     if (r == ATLS_OK)
         *ret = evidence;

@@ -68,8 +68,8 @@ struct peer_evidence {
  */
 enum atls_error peer_fetch(const struct peer_address *address,
                            const char *cafile, unsigned timeout_ms,
-                           struct atls_reason *why, struct peer_evidence *ret)
-    ATLS_MUST_CHECK;
+                           struct atls_reason *why,
+                           struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 void peer_evidence_clear(struct peer_evidence *evidence);
 

@@ -33,7 +33,8 @@ struct writer {
 
 /* ---- choices ---- */
 
-static uint32_t evidence_mask(const struct atls_evidence *evidence, uint16_t alg)
+static uint32_t evidence_mask(const struct atls_evidence *evidence,
+                              uint16_t alg)
 {
     for (size_t i = 0; i < evidence->pcrs.count; i++)
         if (evidence->pcrs.banks[i].alg == alg)
@@ -54,13 +55,14 @@ static enum atls_error parse_pcrs(struct writer *writer, const char *text)
              strchr(text, ':') == NULL ? ":" : "", text);
     r = atls_pcr_selection_parse(with_bank, writer->why, &selection);
     if (r != ATLS_OK)
-        return atls_fail(writer->why, ATLS_E_USAGE,
-                         "--pcrs %.60s: expected PCRs of one bank, such as 0-7,11",
-                         text);
+        return atls_fail(
+            writer->why, ATLS_E_USAGE,
+            "--pcrs %.60s: expected PCRs of one bank, such as 0-7,11", text);
     if (selection.count != 1 || selection.banks[0].alg == TPM2_ALG_SHA1)
         return atls_fail(writer->why, ATLS_E_USAGE,
                          "--pcrs %.60s: expected one bank, sha256, sha384 or "
-                         "sha512", text);
+                         "sha512",
+                         text);
     writer->bank = atls_hash_by_alg(selection.banks[0].alg);
     writer->mask = selection.banks[0].mask;
     missing =
@@ -69,8 +71,8 @@ static enum atls_error parse_pcrs(struct writer *writer, const char *text)
         if (missing >> pcr & 1u)
             return atls_fail(writer->why, ATLS_E_USAGE,
                              "--pcrs %.60s: PCR %u of bank %s is not in the "
-                             "evidence; add it to pcrs on the attester", text,
-                             pcr, writer->bank->name);
+                             "evidence; add it to pcrs on the attester",
+                             text, pcr, writer->bank->name);
     return ATLS_OK;
 }
 
@@ -143,21 +145,27 @@ static enum atls_error check_draft(const struct policy_draft *draft,
     if (!is_one_host(draft->host))
         return atls_fail(why, ATLS_E_USAGE,
                          "%.80s is no host name or address that a policy can "
-                         "name", draft->host);
+                         "name",
+                         draft->host);
     if (!section_is_legal(section)
-        || (draft->section != NULL && strlen(draft->section) != strlen(section)))
-        return atls_fail(why, ATLS_E_USAGE,
-                         "--name %.80s: expected letters, digits, _ . - (and not "
-                         "policy, off or refuse)",
-                         draft->section != NULL ? draft->section : section);
+        || (draft->section != NULL
+            && strlen(draft->section) != strlen(section)))
+        return atls_fail(
+            why, ATLS_E_USAGE,
+            "--name %.80s: expected letters, digits, _ . - (and not "
+            "policy, off or refuse)",
+            draft->section != NULL ? draft->section : section);
     if (strpbrk(draft->trust, "\"$\\\n\r") != NULL)
-        return atls_fail(why, ATLS_E_USAGE,
-                         "%.80s: a policy cannot name a path with \" $ or \\ in "
-                         "it", draft->trust);
+        return atls_fail(
+            why, ATLS_E_USAGE,
+            "%.80s: a policy cannot name a path with \" $ or \\ in "
+            "it",
+            draft->trust);
     if (draft->machines != NULL && !is_plain(draft->machines))
         return atls_fail(why, ATLS_E_USAGE,
                          "--machines %.80s: expected names, google:P/Z/I, "
-                         "sha256:HEX or any", draft->machines);
+                         "sha256:HEX or any",
+                         draft->machines);
     return ATLS_OK;
 }
 
@@ -191,7 +199,8 @@ static bool gather_machine(void *arg, enum atls_machine_kind kind,
 /* Has the AK certificate the EKU that policies expect unless told otherwise? */
 static bool has_default_eku(const X509 *ak)
 {
-    EXTENDED_KEY_USAGE *ekus = X509_get_ext_d2i(ak, NID_ext_key_usage, NULL, NULL);
+    EXTENDED_KEY_USAGE *ekus =
+        X509_get_ext_d2i(ak, NID_ext_key_usage, NULL, NULL);
     bool found = false;
     char oid[64];
 
@@ -222,7 +231,8 @@ static enum atls_error write_machine(const struct writer *writer)
         list = machines.list;
     }
     fprintf(writer->out, "machines    = %s  # %s\n", list,
-            writer->draft->machines != NULL ? "as given" : kinds[machines.kind]);
+            writer->draft->machines != NULL ? "as given"
+                                            : kinds[machines.kind]);
     if (!has_default_eku(ak))
         fprintf(writer->out, "ak_eku      = any  # its AK certificate does not "
                              "say " AK_EKU_DEFAULT "\n");
@@ -240,7 +250,8 @@ static void write_pcrs(const struct writer *writer)
             "\n# PCRs. Add the values of other good states to a line, after a "
             "blank. One that\n# is different after each boot can only be left "
             "out.\n"
-            "bank        = %s\n", writer->bank->name);
+            "bank        = %s\n",
+            writer->bank->name);
     for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
         const uint8_t *value =
             atls_pcr_value(&writer->evidence->pcrs, writer->bank->alg, pcr);
@@ -282,7 +293,8 @@ static bool is_repeated(const struct atls_evidence *evidence, size_t index,
         if (with_digest) {
             if (evidence->log[i].len == evidence->log[index].len
                 && memcmp(evidence->log[i].data, evidence->log[index].data,
-                          evidence->log[i].len) == 0)
+                          evidence->log[i].len)
+                       == 0)
                 return true;
         } else if (before.kind == event.kind
                    && strcmp(before.name, event.name) == 0) {
@@ -335,9 +347,10 @@ static void write_log(const struct writer *writer)
     struct atls_event event;
     unsigned others = 0;
 
-    fprintf(writer->out, "\n# The measured log: what was loaded after the boot. "
-                         "Each of these must be there,\n# and nothing else.\n"
-                         "components  = listed\n");
+    fprintf(writer->out,
+            "\n# The measured log: what was loaded after the boot. "
+            "Each of these must be there,\n# and nothing else.\n"
+            "components  = listed\n");
     if (evidence->has_log && evidence->log_pcr != ATLS_MEASURE_PCR_DEFAULT)
         fprintf(writer->out, "measure_pcr = %u\n", evidence->log_pcr);
     for (size_t i = 0; i < evidence->log_count; i++) {
@@ -368,17 +381,18 @@ static void write_head(const struct writer *writer, const char *section)
 
     if (gmtime_r(&now, &tm) != NULL)
         strftime(date, sizeof(date), "%Y-%m-%d", &tm);
-    fprintf(writer->out,
-            "# What %s showed on %s, written by `attest policy`; keys:\n"
-            "# attest-policy.cnf(5). It is as good as that machine was then: "
-            "compare machines,\n# pcr.* and component.* with what you know from "
-            "elsewhere.\n"
-            "\n[policy]\n"
-            "servers     = %s\n"
-            "otherwise   = off     # servers that no section names: not "
-            "attested\n"
-            "nameless    = refuse  # servers reached without any name\n",
-            writer->draft->host, date, section);
+    fprintf(
+        writer->out,
+        "# What %s showed on %s, written by `attest policy`; keys:\n"
+        "# attest-policy.cnf(5). It is as good as that machine was then: "
+        "compare machines,\n# pcr.* and component.* with what you know from "
+        "elsewhere.\n"
+        "\n[policy]\n"
+        "servers     = %s\n"
+        "otherwise   = off     # servers that no section names: not "
+        "attested\n"
+        "nameless    = refuse  # servers reached without any name\n",
+        writer->draft->host, date, section);
 }
 
 enum atls_error policy_draft_write(const struct policy_draft *draft,
@@ -398,16 +412,19 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
     if (r != ATLS_OK)
         return r;
     write_head(&writer, ret_section);
-    fprintf(out, "\n[%s]\n"
-                 "names       = %s\n"
-                 "mode        = require\n"
-                 "trust       = \"%s\"\n",
+    fprintf(out,
+            "\n[%s]\n"
+            "names       = %s\n"
+            "mode        = require\n"
+            "trust       = \"%s\"\n",
             ret_section, draft->host, draft->trust);
     r = write_machine(&writer);
     if (r != ATLS_OK)
         return r;
-    fprintf(out, "certificate = %s  # how the TLS certificate must stand in the "
-                 "log\n", draft->certificate);
+    fprintf(out,
+            "certificate = %s  # how the TLS certificate must stand in the "
+            "log\n",
+            draft->certificate);
     write_pcrs(&writer);
     if (draft->allow_zero && boot_pcrs_are_zero(&writer))
         fprintf(out, "allow_zero  = yes  # no firmware measures there\n");
@@ -424,13 +441,15 @@ void policy_draft_compare(const struct policy_draft *draft,
     unsigned components = 0;
 
     atls_certificate_describe(evidence->chain[0], subject, sizeof(subject));
-    snprintf(line, sizeof(line), "machine: is %s the machine you mean?", subject);
+    snprintf(line, sizeof(line), "machine: is %s the machine you mean?",
+             subject);
     visit(arg, line);
-    snprintf(line, sizeof(line),
-             "trust: did %s come from the issuer itself?", draft->trust);
+    snprintf(line, sizeof(line), "trust: did %s come from the issuer itself?",
+             draft->trust);
     visit(arg, line);
-    visit(arg, "PCRs: are they those of a machine you set up yourself, or of the "
-               "vendor's reference values?");
+    visit(arg,
+          "PCRs: are they those of a machine you set up yourself, or of the "
+          "vendor's reference values?");
     for (size_t i = 0; i < evidence->log_count; i++) {
         struct atls_event event;
 
@@ -438,9 +457,11 @@ void policy_draft_compare(const struct policy_draft *draft,
         components += event.kind == ATLS_EVENT_COMPONENT;
     }
     if (components > 0)
-        visit(arg, "components: are the digests those of what you built? (for a "
-                   "file: sha256sum)");
+        visit(arg,
+              "components: are the digests those of what you built? (for a "
+              "file: sha256sum)");
     else
-        visit(arg, "components: none was measured; whatever runs there after the "
-                   "boot is not covered");
+        visit(arg,
+              "components: none was measured; whatever runs there after the "
+              "boot is not covered");
 }

@@ -14,11 +14,11 @@
  * appraising it against what was written.
  */
 struct policy_draft {
-    const char *host;        /* name of the server: exactly one */
-    const char *section;     /* NULL: made of the host */
-    const char *trust;       /* path of the AK issuers; relative to the policy */
-    const char *machines;    /* NULL: the names in the AK certificate */
-    const char *pcrs;        /* "0-7" or "sha384:0-7"; NULL: see below */
+    const char *host;     /* name of the server: exactly one */
+    const char *section;  /* NULL: made of the host */
+    const char *trust;    /* path of the AK issuers; relative to the policy */
+    const char *machines; /* NULL: the names in the AK certificate */
+    const char *pcrs;     /* "0-7" or "sha384:0-7"; NULL: see below */
     const char *certificate; /* measured, measured-issuer or any */
     bool allow_zero;         /* PCRs 0-7 may all be zero */
 };
@@ -39,11 +39,10 @@ struct policy_draft {
  * the evidence lacks a PCR of pcrs), ATLS_E_MALFORMED (AK certificate),
  * ATLS_E_NOMEM. Errors of out are the caller's to see.
  */
-enum atls_error policy_draft_write(const struct policy_draft *draft,
-                                   const struct atls_evidence *evidence,
-                                   struct atls_reason *why, FILE *out,
-                                   char ret_section[POLICY_DRAFT_SECTION_MAX])
-    ATLS_MUST_CHECK;
+enum atls_error policy_draft_write(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out,
+    char ret_section[POLICY_DRAFT_SECTION_MAX]) ATLS_MUST_CHECK;
 
 /*
  * What a person should compare with what they know from elsewhere, a line each,
@@ -51,6 +50,7 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
  */
 void policy_draft_compare(const struct policy_draft *draft,
                           const struct atls_evidence *evidence,
-                          void (*visit)(void *arg, const char *line), void *arg);
+                          void (*visit)(void *arg, const char *line),
+                          void *arg);
 
 #endif

@@ -35,8 +35,8 @@ static json_t *certificate_json(const uint8_t *der, size_t len)
     json_t *value = NULL;
     const char *text;
 
-    if (bio != NULL &&
-        PEM_write_bio(bio, PEM_STRING_X509, "", der, (long)len) > 0) {
+    if (bio != NULL
+        && PEM_write_bio(bio, PEM_STRING_X509, "", der, (long)len) > 0) {
         long text_len = BIO_get_mem_data(bio, &text);
 
         value = json_stringn(text, (size_t)text_len);
@@ -53,10 +53,10 @@ static json_t *evidence_json(const struct peer_evidence *evidence)
     json_t *root = json_object();
     int failed;
 
-    failed = json_object_set_new(root, "version", json_integer(SAVED_VERSION)) |
-             json_object_set_new(root, "role", json_string(role)) |
-             json_object_set_new(root, "cmw", base64_json(evidence->cmw,
-                                                          evidence->cmw_len));
+    failed = json_object_set_new(root, "version", json_integer(SAVED_VERSION))
+             | json_object_set_new(root, "role", json_string(role))
+             | json_object_set_new(
+                 root, "cmw", base64_json(evidence->cmw, evidence->cmw_len));
     if (evidence->has_channel) {
         atls_hex(evidence->channel, ATLS_CHANNEL_LEN, hex);
         failed |= json_object_set_new(root, "channel", json_string(hex));
@@ -66,12 +66,14 @@ static json_t *evidence_json(const struct peer_evidence *evidence)
             root, "certificate",
             certificate_json(evidence->cert_der, evidence->cert_len));
     if (evidence->name != NULL)
-        failed |= json_object_set_new(root, "peer", json_string(evidence->name));
+        failed |=
+            json_object_set_new(root, "peer", json_string(evidence->name));
     if (evidence->address != NULL)
         failed |= json_object_set_new(root, "address",
                                       json_string(evidence->address));
     if (evidence->time != 0)
-        failed |= json_object_set_new(root, "time", json_integer(evidence->time));
+        failed |=
+            json_object_set_new(root, "time", json_integer(evidence->time));
     if (failed) {
         json_decref(root);
         return NULL;
@@ -95,8 +97,8 @@ enum atls_error saved_write(const char *path,
         return atls_fail(why, ATLS_E_IO, "cannot write %s: %s", path,
                          strerror(errno));
     }
-    failed = json_dumpf(root, file, JSON_INDENT(1)) != 0 ||
-             fputc('\n', file) == EOF;
+    failed =
+        json_dumpf(root, file, JSON_INDENT(1)) != 0 || fputc('\n', file) == EOF;
     json_decref(root);
     if (fclose(file) != 0 || failed)
         return atls_fail(why, ATLS_E_IO, "cannot write %s: %s", path,
@@ -134,10 +136,10 @@ static enum atls_error read_all(const char *path, struct atls_reason *why,
         return atls_fail(why, ATLS_E_IO, "cannot read %s: %s", path,
                          strerror(error));
     if (len == 0)
-        return atls_fail(why, ATLS_E_MALFORMED, "%s is empty: no evidence", path);
-    return atls_fail(why, ATLS_E_LIMIT,
-                     "%s is larger than %u KiB: no evidence", path,
-                     SAVED_FILE_MAX / 1024u);
+        return atls_fail(why, ATLS_E_MALFORMED, "%s is empty: no evidence",
+                         path);
+    return atls_fail(why, ATLS_E_LIMIT, "%s is larger than %u KiB: no evidence",
+                     path, SAVED_FILE_MAX / 1024u);
 }
 
 static int read_cmw(const char *text, struct peer_evidence *evidence)
@@ -187,7 +189,8 @@ static const char *read_members(json_t *root, struct peer_evidence *evidence)
     if (json_unpack(root, "{s:i, s?s, s:s, s?s, s?s, s?s, s?s, s?I}", "version",
                     &version, "role", &role, "cmw", &cmw, "channel", &channel,
                     "certificate", &certificate, "peer", &peer, "address",
-                    &address, "time", &time) != 0)
+                    &address, "time", &time)
+        != 0)
         return "version or cmw (missing, or a member of the wrong type)";
     if (version != SAVED_VERSION)
         return "version (only 1 is known)";
@@ -197,8 +200,8 @@ static const char *read_members(json_t *root, struct peer_evidence *evidence)
     if (!read_cmw(cmw, evidence))
         return "cmw";
     if (channel != NULL) {
-        if (!atls_unhex(channel, evidence->channel, ATLS_CHANNEL_LEN, &len) ||
-            len != ATLS_CHANNEL_LEN)
+        if (!atls_unhex(channel, evidence->channel, ATLS_CHANNEL_LEN, &len)
+            || len != ATLS_CHANNEL_LEN)
             return "channel";
         evidence->has_channel = true;
     }
@@ -206,8 +209,8 @@ static const char *read_members(json_t *root, struct peer_evidence *evidence)
         return "certificate";
     if (peer != NULL && (evidence->name = OPENSSL_strdup(peer)) == NULL)
         return "peer";
-    if (address != NULL &&
-        (evidence->address = OPENSSL_strdup(address)) == NULL)
+    if (address != NULL
+        && (evidence->address = OPENSSL_strdup(address)) == NULL)
         return "address";
     evidence->time = time;
     return NULL;
@@ -219,8 +222,8 @@ static enum atls_error read_json(const char *path, const uint8_t *data,
 {
     struct peer_evidence evidence = {0};
     json_error_t error;
-    json_t *root = json_loadb((const char *)data, len, JSON_REJECT_DUPLICATES,
-                              &error);
+    json_t *root =
+        json_loadb((const char *)data, len, JSON_REJECT_DUPLICATES, &error);
     const char *wrong;
 
     if (root == NULL)

@@ -7,7 +7,7 @@
 
 /* Where evidence comes from, as the user writes it: HOST[:PORT] or FILE. */
 struct source_options {
-    const char *cafile;  /* NULL: the system's roots */
+    const char *cafile; /* NULL: the system's roots */
     unsigned timeout_ms;
 };
 
@@ -21,8 +21,8 @@ bool source_is_file(const char *text);
  * Errors of saved_read(), or of peer_address_parse() and peer_fetch(). */
 enum atls_error source_read(const char *text,
                             const struct source_options *options,
-                            struct atls_reason *why, struct peer_evidence *ret)
-    ATLS_MUST_CHECK;
+                            struct atls_reason *why,
+                            struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 /* A timeout in whole seconds as --timeout takes it, 1..600. */
 bool source_timeout(const char *text, unsigned *ret_ms);

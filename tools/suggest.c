@@ -28,8 +28,8 @@ static unsigned distance(const char *a, const char *b)
     for (unsigned i = 1; a[i - 1] != '\0'; i++) {
         row[0] = i;
         for (unsigned j = 1; j <= b_len; j++) {
-            int same = tolower((unsigned char)a[i - 1]) ==
-                       tolower((unsigned char)b[j - 1]);
+            int same = tolower((unsigned char)a[i - 1])
+                       == tolower((unsigned char)b[j - 1]);
 
             row[j] = min2(min2(row[j - 1], last[j]) + 1,
                           last[j - 1] + (same ? 0 : 1));
@@ -57,8 +57,8 @@ void suggestion_consider(struct suggestion *suggestion, const char *candidate)
     if (len > WORD_MAX || strlen(suggestion->word) > WORD_MAX)
         return;
     found = distance(suggestion->word, candidate);
-    if (found > NEAR(len) ||
-        (suggestion->best != NULL && found >= suggestion->distance))
+    if (found > NEAR(len)
+        || (suggestion->best != NULL && found >= suggestion->distance))
         return;
     suggestion->best = candidate;
     suggestion->distance = found;

@@ -4,9 +4,9 @@
 
 /* "Did you mean": the nearest of some words, if any is near. */
 struct suggestion {
-    const char *word;     /* what was written; borrowed */
-    const char *best;     /* nearest so far, or NULL; borrowed */
-    unsigned distance;    /* of best */
+    const char *word;  /* what was written; borrowed */
+    const char *best;  /* nearest so far, or NULL; borrowed */
+    unsigned distance; /* of best */
 };
 
 void suggestion_begin(struct suggestion *suggestion, const char *word);

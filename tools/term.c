@@ -10,6 +10,6 @@ bool term_has_colour(FILE *out)
     const char *no_color = getenv("NO_COLOR");
     const char *term = getenv("TERM");
 
-    return (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0 && isatty(fileno(out));
+    return (no_color == NULL || no_color[0] == '\0') && term != NULL
+           && strcmp(term, "dumb") != 0 && isatty(fileno(out));
 }

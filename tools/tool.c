@@ -86,6 +86,14 @@ int tool_exit_status(enum atls_error code)
     return TOOL_USAGE;
 }
 
+/* Before every message; main() itself has a verb without a name. */
+static void print_prefix(const struct tool_options *options)
+{
+    const char *name = options->verb->name;
+
+    fprintf(stderr, "attest%s%s: ", *name != '\0' ? " " : "", name);
+}
+
 int tool_print_json(const struct tool_options *options, json_t *object)
 {
     int failed = object == NULL || json_dumpf(object, stdout, JSON_COMPACT) != 0
@@ -93,8 +101,8 @@ int tool_print_json(const struct tool_options *options, json_t *object)
 
     json_decref(object);
     if (failed) {
-        fprintf(stderr, "attest %s: cannot write the JSON output\n",
-                options->verb->name);
+        print_prefix(options);
+        fputs("cannot write the JSON output\n", stderr);
         return TOOL_USAGE;
     }
     return TOOL_DONE;
@@ -105,7 +113,8 @@ int tool_fail(const struct tool_options *options, const struct atls_reason *why)
     const char *text =
         why->text[0] != '\0' ? why->text : atls_error_sentence(why->code);
 
-    fprintf(stderr, "attest %s: %s\n", options->verb->name, text);
+    print_prefix(options);
+    fprintf(stderr, "%s\n", text);
     /* What cannot be printed was said on stderr; the status below stays. */
     if (options->json)
         (void)tool_print_json(options, json_pack("{s:s, s:s}", "error",
@@ -117,13 +126,15 @@ int tool_fail(const struct tool_options *options, const struct atls_reason *why)
 int tool_usage(const struct tool_options *options, const char *fmt, ...)
 {
     struct atls_reason why = {.code = ATLS_E_USAGE};
+    const char *name = options->verb->name;
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(why.text, sizeof(why.text), fmt, args);
     va_end(args);
     (void)tool_fail(options, &why);
-    fprintf(stderr, "Try 'attest %s --help'.\n", options->verb->name);
+    fprintf(stderr, "Try 'attest %s%s--help'.\n", name,
+            *name != '\0' ? " " : "");
     return TOOL_USAGE;
 }
 

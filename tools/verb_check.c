@@ -37,15 +37,17 @@ static bool folder_is_safe(struct check *check, const char *what,
 {
     char *folder = folder_of(path);
     struct stat st;
-    bool safe = folder != NULL && stat(folder, &st) == 0 &&
-                ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
-                 (st.st_mode & S_ISVTX) != 0);
+    bool safe = folder != NULL && stat(folder, &st) == 0
+                && ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0
+                    || (st.st_mode & S_ISVTX) != 0);
 
     if (!safe)
-        finding_fail(check->findings, TOOL_USAGE, what,
-                     "Take the right away: chmod go-w",
-                     "others can replace %s: its folder %s is writable by group "
-                     "or others", path, folder != NULL ? folder : "");
+        finding_fail(
+            check->findings, TOOL_USAGE, what,
+            "Take the right away: chmod go-w",
+            "others can replace %s: its folder %s is writable by group "
+            "or others",
+            path, folder != NULL ? folder : "");
     free(folder);
     return safe;
 }
@@ -66,7 +68,14 @@ bool check_permissions(struct check *check, const char *what, const char *path)
                      (unsigned)st.st_mode & 0777u);
         return false;
     }
-    if (st.st_uid != 0 && st.st_uid != geteuid())
+    return check_surroundings(check, what, path);
+}
+
+bool check_surroundings(struct check *check, const char *what, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid())
         finding_warn(check->findings, what, "Give it to root: chown root",
                      "%s belongs to user %u, who can change it", path,
                      (unsigned)st.st_uid);
@@ -93,19 +102,22 @@ void check_expiry(struct check *check, const char *what, const char *thing,
     atls_certificate_date_of(expires, date);
     days = (long long)(expires - check->now) / SECONDS_PER_DAY;
     if (expires < check->now)
-        finding_fail(check->findings, TOOL_USAGE, what, next, "%s expired on %s",
-                     thing, date);
+        finding_fail(check->findings, TOOL_USAGE, what, next,
+                     "%s expired on %s", thing, date);
     else
         finding_warn(check->findings, what, next,
-                     "%s expires on %s, in %lld days", thing, date, days);
+                     "%s expires on %s, in %lld day%s", thing, date, days,
+                     days == 1 ? "" : "s");
 }
 
 /* ---- the verb ---- */
 
 static const char help[] =
     "Usage: attest check [--conf FILE] [--warn DAYS] [--strict] [--json]\n"
-    "Is attestation on, here, for this user? Looks at openssl.cnf, the module,\n"
-    "the policy, the TPM and what expires; one line each: ok, note, warn, FAIL.\n"
+    "Is attestation on, here, for this user? Looks at openssl.cnf, the "
+    "module,\n"
+    "the policy, the TPM and what expires; one line each: ok, note, warn, "
+    "FAIL.\n"
     "\n"
     "  --conf FILE  instead of OPENSSL_CONF or the system's openssl.cnf\n"
     "  --warn DAYS  warn of what expires within so many days (30d, 0..36500)\n"

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "attester/clock.h"
 #include "attester/measure.h"
 #include "conf.h"
 #include "digest.h"
@@ -374,17 +374,13 @@ static enum atls_error measure(const struct request *request,
                                enum atls_measured *ret_done)
 {
     struct atls_tpm *tpm = NULL;
-    struct timespec now;
     enum atls_error r;
 
     r = atls_tpm_open(request->tcti, why, &tpm);
     if (r != ATLS_OK)
         return r;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    atls_tpm_set_deadline(tpm,
-                          (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000
-                              + request->wait_ms + TPM_TIMEOUT_MS,
-                          -1);
+    atls_tpm_set_deadline(
+        tpm, atls_now_ms() + request->wait_ms + TPM_TIMEOUT_MS, -1);
     r = atls_measure(tpm, request->log, request->pcr, content, request->wait_ms,
                      why, ret_done);
     atls_tpm_close(tpm);

@@ -18,15 +18,19 @@
 #include "verifier/policy.h"
 
 static const char help[] =
-    "Usage: attest policy --from HOST[:PORT]|FILE --trust FILE [--output FILE]\n"
+    "Usage: attest policy --from HOST[:PORT]|FILE --trust FILE [--output "
+    "FILE]\n"
     "                     [--name SECTION] [--machines LIST] [--pcrs LIST]\n"
     "                     [--certificate RULE] [--allow-zero] [--force]\n"
     "                     [--cafile FILE] [--timeout SECONDS] [--json]\n"
-    "Writes a policy that demands of a server what its evidence shows now. The\n"
-    "evidence must hold in every other way, and the policy is tried on it first.\n"
+    "Writes a policy that demands of a server what its evidence shows now. "
+    "The\n"
+    "evidence must hold in every other way, and the policy is tried on it "
+    "first.\n"
     "\n"
     "  --from SOURCE       a server, or a file of attest show --save\n"
-    "  --trust FILE        PEM: issuers of AK certificates you trust (they never\n"
+    "  --trust FILE        PEM: issuers of AK certificates you trust (they "
+    "never\n"
     "                      come with the evidence)\n"
     "  --output FILE       instead of standard output\n"
     "  --force             write over an existing file\n"
@@ -38,7 +42,8 @@ static const char help[] =
     "  --cafile FILE       PEM roots for the TLS certificate (reported only)\n"
     "  --timeout SECONDS   for connection and handshake (1..600, default 5)\n"
     "\n"
-    "Exit status: 0 written, 1 the policy would refuse that server, 2 usage or\n"
+    "Exit status: 0 written, 1 the policy would refuse that server, 2 usage "
+    "or\n"
     "files, 3 no or invalid evidence.\n";
 
 struct arguments {
@@ -79,7 +84,8 @@ static int set_option(const struct tool_options *options, int letter,
             && strcmp(optarg, "any") != 0)
             return tool_usage(options,
                               "--certificate %s: expected measured, "
-                              "measured-issuer or any", optarg);
+                              "measured-issuer or any",
+                              optarg);
         ret->draft.certificate = optarg;
         break;
     case 'z':
@@ -107,8 +113,8 @@ static int set_source_option(const struct tool_options *options, int letter,
         break;
     case 'T':
         if (!source_timeout(optarg, &ret->from.timeout_ms))
-            return tool_usage(options,
-                              "--timeout %s: expected seconds, 1 to 600", optarg);
+            return tool_usage(
+                options, "--timeout %s: expected seconds, 1 to 600", optarg);
         break;
     }
     return TOOL_DONE;
@@ -296,12 +302,12 @@ static int print_json(const struct tool_options *options,
 {
     json_t *compare = json_array();
 
-    policy_draft_compare(&arguments->draft, evidence, append_comparison, compare);
-    return tool_print_json(options,
-                           json_pack("{s:s, s:s*, s:s*, s:o}", "section",
-                                     target->section, "written",
-                                     arguments->output, "policy", text,
-                                     "compare", compare));
+    policy_draft_compare(&arguments->draft, evidence, append_comparison,
+                         compare);
+    return tool_print_json(
+        options, json_pack("{s:s, s:s*, s:s*, s:o}", "section", target->section,
+                           "written", arguments->output, "policy", text,
+                           "compare", compare));
 }
 
 static int tell(const struct tool_options *options,
@@ -317,8 +323,10 @@ static int tell(const struct tool_options *options,
     }
     if (arguments->output != NULL)
         fprintf(stderr, "attest policy: wrote %s\n", arguments->output);
-    fprintf(stderr, "It trusts what %s showed just now. Compare before you use "
-                    "it:\n", arguments->draft.host);
+    fprintf(stderr,
+            "It trusts what %s showed just now. Compare before you use "
+            "it:\n",
+            arguments->draft.host);
     policy_draft_compare(&arguments->draft, evidence, print_comparison, NULL);
     return TOOL_DONE;
 }
@@ -327,12 +335,14 @@ static const char *hint_for(enum atls_error code)
 {
     switch (code) {
     case ATLS_E_CERTIFICATE_UNMEASURED:
-        return "measure it there (attest measure --certificate), or demand less "
+        return "measure it there (attest measure --certificate), or demand "
+               "less "
                "with --certificate any";
     case ATLS_E_PCR_ZERO:
         return "for a software TPM: --allow-zero";
     case ATLS_E_CHAIN_UNTRUSTED:
-        return "is --trust the root above these AK certificates? See attest show";
+        return "is --trust the root above these AK certificates? See attest "
+               "show";
     default:
         return NULL;
     }

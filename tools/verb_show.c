@@ -19,9 +19,12 @@
 
 static const char help[] =
     "Usage: attest show HOST[:PORT] | FILE [--policy FILE [--section NAME]]\n"
-    "                   [--save FILE] [--cafile FILE] [--timeout SECONDS] [--json]\n"
-    "Shows the attestation evidence of a server, or evidence saved before: the\n"
-    "checks, PCR values, measured log, AK certificates. With a policy it judges,\n"
+    "                   [--save FILE] [--cafile FILE] [--timeout SECONDS] "
+    "[--json]\n"
+    "Shows the attestation evidence of a server, or evidence saved before: "
+    "the\n"
+    "checks, PCR values, measured log, AK certificates. With a policy it "
+    "judges,\n"
     "as a program with that policy would; without one it only shows.\n"
     "\n"
     "  --policy FILE      judge against this policy\n"
@@ -101,8 +104,8 @@ static int parse_arguments(int argc, char **argv,
 
 /* ---- what the connection tells beside the evidence ---- */
 
-static void describe_certificate(const struct peer_evidence *evidence, char *ret,
-                                 size_t size)
+static void describe_certificate(const struct peer_evidence *evidence,
+                                 char *ret, size_t size)
 {
     const struct atls_span der = {evidence->cert_der, evidence->cert_len};
 
@@ -182,26 +185,30 @@ static json_t *report_json(const struct show *show,
         atls_report_print(report, show->peer, section, ATLS_REPORT_JSON, true,
                           memory);
     else
-        atls_report_print_unjudged(report, show->peer, ATLS_REPORT_JSON, memory);
+        atls_report_print_unjudged(report, show->peer, ATLS_REPORT_JSON,
+                                   memory);
     if (fclose(memory) == 0) /* contents of events may be any octets */
         object = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
     free(text);
     if (json_object_set_new(object, "connection",
-                            connection_json(show->evidence)) != 0) {
+                            connection_json(show->evidence))
+        != 0) {
         json_decref(object);
         return NULL;
     }
     return object;
 }
 
-static int print_report(const struct show *show, const struct atls_report *report,
+static int print_report(const struct show *show,
+                        const struct atls_report *report,
                         const struct atls_section *section)
 {
     enum atls_report_style style =
         term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
 
     if (show->options->json)
-        return tool_print_json(show->options, report_json(show, report, section));
+        return tool_print_json(show->options,
+                               report_json(show, report, section));
     if (show->judged)
         atls_report_print(report, show->peer, section, style, true, stdout);
     else
@@ -216,7 +223,8 @@ static int print_report(const struct show *show, const struct atls_report *repor
 
 /* ---- appraising ---- */
 
-static void appraise(const struct show *show, const struct atls_section *section,
+static void appraise(const struct show *show,
+                     const struct atls_section *section,
                      struct atls_report *ret_report)
 {
     const struct peer_evidence *evidence = show->evidence;
@@ -277,15 +285,16 @@ static enum atls_error withdraw_undecided(const struct peer_evidence *evidence,
 
     for (unsigned i = 0; i < ATLS_STEP_COUNT; i++) {
         bool undecided =
-            tool_exit_status(report->steps[i].reason.code) == TOOL_REFUSED ||
-            (i == ATLS_STEP_BINDING && !evidence->has_channel) ||
-            (i == ATLS_STEP_CERTIFICATE && evidence->cert_der == NULL) ||
-            i == ATLS_STEP_COMPONENTS || i == ATLS_STEP_PCRS ||
-            i == ATLS_STEP_TLS_KEY;
+            tool_exit_status(report->steps[i].reason.code) == TOOL_REFUSED
+            || (i == ATLS_STEP_BINDING && !evidence->has_channel)
+            || (i == ATLS_STEP_CERTIFICATE && evidence->cert_der == NULL)
+            || i == ATLS_STEP_COMPONENTS || i == ATLS_STEP_PCRS
+            || i == ATLS_STEP_TLS_KEY;
 
         if (undecided)
             report->steps[i].result = ATLS_STEP_NOT_DONE;
-        else if (report->steps[i].result == ATLS_STEP_FAILED && error == ATLS_OK)
+        else if (report->steps[i].result == ATLS_STEP_FAILED
+                 && error == ATLS_OK)
             error = report->steps[i].reason.code;
     }
     return error;
@@ -363,13 +372,15 @@ static int judge_by_name(struct show *show, const struct atls_policy *policy)
     if (show->evidence->address != NULL)
         names[count++] = show->evidence->address;
     if (count == 0)
-        return tool_usage(show->options, "the evidence does not say whose it is: "
-                                         "name the section with --section");
+        return tool_usage(show->options,
+                          "the evidence does not say whose it is: "
+                          "name the section with --section");
     atls_policy_match_server(policy, names, count, &match);
     if (match.refusal != ATLS_OK) {
-        (void)atls_fail(&why, match.refusal, "%s: %s; add it to %s, or choose "
-                        "with --section", show->peer,
-                        atls_error_sentence(match.refusal),
+        (void)atls_fail(&why, match.refusal,
+                        "%s: %s; add it to %s, or choose "
+                        "with --section",
+                        show->peer, atls_error_sentence(match.refusal),
                         atls_policy_path(policy));
         return tool_fail(show->options, &why);
     }
@@ -405,8 +416,7 @@ static int judge_by_policy(struct show *show, const struct arguments *arguments)
 
 static int run(int argc, char **argv, struct tool_options *options)
 {
-    struct arguments arguments = {
-        .from.timeout_ms = PEER_TIMEOUT_DEFAULT_MS};
+    struct arguments arguments = {.from.timeout_ms = PEER_TIMEOUT_DEFAULT_MS};
     struct peer_evidence evidence = {0};
     struct atls_reason why = {0};
     struct show show = {.options = options, .evidence = &evidence};
@@ -414,16 +424,15 @@ static int run(int argc, char **argv, struct tool_options *options)
 
     if (status != TOOL_DONE)
         return status;
-    if (source_read(arguments.source, &arguments.from, &why, &evidence) !=
-        ATLS_OK)
-        return why.code == ATLS_E_USAGE
-                   ? tool_usage(options, "%s", why.text)
-                   : tool_fail(options, &why);
+    if (source_read(arguments.source, &arguments.from, &why, &evidence)
+        != ATLS_OK)
+        return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
+                                        : tool_fail(options, &why);
     show.peer = evidence.name != NULL ? evidence.name : arguments.source;
     status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
                                       : look(&show);
-    if (arguments.save != NULL && saved_write(arguments.save, &evidence, &why) !=
-                                      ATLS_OK)
+    if (arguments.save != NULL
+        && saved_write(arguments.save, &evidence, &why) != ATLS_OK)
         status = tool_fail(options, &why);
     peer_evidence_clear(&evidence);
     return status;

@@ -39,8 +39,8 @@ static ssize_t read_fully(int fd, uint8_t *data, size_t len)
 }
 
 enum atls_error atls_fd_read(int fd, const char *path, size_t max,
-                               struct atls_reason *why, uint8_t **ret_data,
-                               size_t *ret_len)
+                             struct atls_reason *why, uint8_t **ret_data,
+                             size_t *ret_len)
 {
     uint8_t *data;
     struct stat st;

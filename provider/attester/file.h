@@ -24,8 +24,8 @@ char *atls_file_path(const char *path, const char *suffix);
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_LIMIT, ATLS_E_NOMEM.
  */
 enum atls_error atls_fd_read(int fd, const char *path, size_t max,
-                               struct atls_reason *why, uint8_t **ret_data,
-                               size_t *ret_len) ATLS_MUST_CHECK;
+                             struct atls_reason *why, uint8_t **ret_data,
+                             size_t *ret_len) ATLS_MUST_CHECK;
 
 /* Write all of it at an offset, then fsync(2). ATLS_OK or ATLS_E_IO. */
 enum atls_error atls_file_write(int fd, const char *path, off_t offset,

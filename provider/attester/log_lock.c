@@ -10,9 +10,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "attester/clock.h"
 #include "attester/file.h"
 
 #define SYSTEMD_LOG_NAME "tpm2-measure.log"
@@ -59,14 +59,6 @@ static int find_holder(int fd)
     return holder;
 }
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static enum atls_error fail_busy(int fd, const char *path, unsigned wait_ms,
                                  struct atls_reason *why)
 {
@@ -86,8 +78,8 @@ static enum atls_error fail_busy(int fd, const char *path, unsigned wait_ms,
 enum atls_error atls_log_flock(int fd, const char *path, bool exclusive,
                                unsigned wait_ms, struct atls_reason *why)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
-    int64_t deadline = monotonic_ms() + wait_ms;
+    const struct timespec pause = atls_timespec_of_ms(POLL_MS);
+    int64_t deadline = atls_now_ms() + wait_ms;
     int operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
 
     /* Polled: a blocking flock(2) could only be ended by a signal, and signals
@@ -96,7 +88,7 @@ enum atls_error atls_log_flock(int fd, const char *path, bool exclusive,
         if (errno != EWOULDBLOCK && errno != EINTR)
             return atls_fail(why, ATLS_E_IO, "cannot lock %s: %s", path,
                              strerror(errno));
-        if (monotonic_ms() >= deadline)
+        if (atls_now_ms() >= deadline)
             return fail_busy(fd, path, wait_ms, why);
         nanosleep(&pause, NULL);
     }

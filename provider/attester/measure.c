@@ -163,8 +163,8 @@ static enum atls_error check_tail(const struct measuring *m,
 
     r = encode_record(m, wal, &record, &record_len);
     if (r == ATLS_OK)
-        r = atls_fd_read(m->lock.log_fd, m->path, ATLS_MEASURED_LOG_MAX,
-                           m->why, &text, &len);
+        r = atls_fd_read(m->lock.log_fd, m->path, ATLS_MEASURED_LOG_MAX, m->why,
+                         &text, &len);
     if (r == ATLS_OK) {
         bool is_ours = len >= wal->log_size;
         size_t tail = is_ours ? len - (size_t)wal->log_size : 0;
@@ -316,7 +316,7 @@ static enum atls_error read_state(const struct measuring *m,
     if (r != ATLS_OK)
         return r;
     r = atls_fd_read(m->lock.log_fd, m->path, ATLS_MEASURED_LOG_MAX, m->why,
-                       &octets, &text.len);
+                     &octets, &text.len);
     if (r != ATLS_OK)
         return r;
     text.data = octets;

@@ -59,8 +59,7 @@ enum atls_measured {
 
 /*
  * Measure one content line: extend, append, under the lock; nothing when the
- * log already ends with it being measured in this boot (a certificate or
- * component whose line is already in the log is not extended twice).
+ * log, which replays to the PCR, already has that line.
  *   tpm       open connection
  *   path      of the log; its folder must exist. By the name of its file it is
  *             systemd's, with systemd's lock and sticky bit, or ours

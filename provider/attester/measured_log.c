@@ -128,7 +128,7 @@ static enum atls_error take_event(struct parser *p, const json_t *record,
     const json_t *string;
     enum atls_error r;
 
-    /* systemd's NvPCRs have an "nv_index" instead. */
+    /* An event of something else, such as systemd's PCRs in NV memory. */
     if (pcr == NULL)
         return ATLS_OK;
     if (!json_is_integer(pcr))

@@ -27,8 +27,8 @@ struct atls_quoter_config {
     const char *pcrs;      /* selection text; NULL: sha256:0-9,11-15 */
     const char *event_log; /* CEL-JSON; NULL: none is sent */
     unsigned measure_pcr;
-    unsigned timeout_ms;   /* 1..600000 */
-    unsigned max_queue;    /* 1..ATLS_BATCH_MAX waiting requests */
+    unsigned timeout_ms; /* 1..600000 */
+    unsigned max_queue;  /* 1..ATLS_BATCH_MAX waiting requests */
 };
 
 /* Where the quoter reports what an administrator should know (level as of
@@ -40,10 +40,10 @@ typedef void atls_quoter_log(void *arg, int level, const char *text);
  * TPM, starts no thread. Returns ATLS_OK, ATLS_E_CONFIG, ATLS_E_IO,
  * ATLS_E_NOMEM with file and line or key in why.
  */
-enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
-                                atls_quoter_log *log, void *log_arg,
-                                struct atls_reason *why,
-                                struct atls_quoter **ret_quoter) ATLS_MUST_CHECK;
+enum atls_error atls_quoter_new(
+    const struct atls_quoter_config *config, atls_quoter_log *log,
+    void *log_arg, struct atls_reason *why,
+    struct atls_quoter **ret_quoter) ATLS_MUST_CHECK;
 
 /* Stops the thread (bounded wait), fails what waits. NULL is fine. */
 void atls_quoter_free(struct atls_quoter *quoter);
@@ -58,12 +58,10 @@ struct atls_ticket;
  * Returns ATLS_OK, ATLS_E_QUEUE_FULL, ATLS_E_NOMEM, ATLS_E_CRYPTO,
  * ATLS_E_INTERNAL (no thread).
  */
-enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
-                                   enum atls_role role,
-                                   const uint8_t channel[ATLS_CHANNEL_LEN],
-                                   struct atls_span cert_der,
-                                   struct atls_reason *why,
-                                   struct atls_ticket **ret_ticket) ATLS_MUST_CHECK;
+enum atls_error atls_quoter_submit(
+    struct atls_quoter *quoter, enum atls_role role,
+    const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
+    struct atls_reason *why, struct atls_ticket **ret_ticket) ATLS_MUST_CHECK;
 
 /*
  * Wait for the evidence, at most the configured timeout from submission.

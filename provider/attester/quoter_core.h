@@ -56,8 +56,8 @@ struct atls_batch {
     struct atls_merkle_tree *tree;
     struct atls_tpm_quote quote;
     struct atls_pcr_values values;
-    struct atls_events *events; /* NULL: no log is sent */
-    int64_t deadline_ms;        /* nobody waits any longer */
+    struct atls_events *events;  /* NULL: no log is sent */
+    int64_t deadline_ms;         /* nobody waits any longer */
     struct atls_tickets tickets; /* while in flight; the thread's */
     size_t count;
 };
@@ -91,18 +91,18 @@ struct atls_quoter_core {
 
 /* NULL: out of memory or of descriptors, see errno. One reference, and one of
  * setup's. */
-struct atls_quoter_core *
-atls_quoter_core_new(struct atls_quoter_setup *setup, atls_quoter_log *log,
-                     void *log_arg, unsigned generation);
+struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
+                                              atls_quoter_log *log,
+                                              void *log_arg,
+                                              unsigned generation);
 
 /* Called with lock held; unlocks, and frees when it was the last reference. */
 void atls_quoter_core_leave(struct atls_quoter_core *core);
 
 /* Start the thread if there is none. Called with lock held. ATLS_OK or
  * ATLS_E_INTERNAL. */
-enum atls_error atls_quoter_thread_start(struct atls_quoter_core *core,
-                                         struct atls_reason *why)
-    ATLS_MUST_CHECK;
+enum atls_error atls_quoter_thread_start(
+    struct atls_quoter_core *core, struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Stop the thread and fail what waits; waits for a bounded time, then lets the
  * thread end by itself. The log function is not called after this returns. */

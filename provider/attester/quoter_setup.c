@@ -81,8 +81,8 @@ static bool is_end_of_pem(void)
 {
     unsigned long error = ERR_peek_last_error();
 
-    return ERR_GET_LIB(error) == ERR_LIB_PEM &&
-           ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+    return ERR_GET_LIB(error) == ERR_LIB_PEM
+           && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
 /* One after the other until the file ends; other PEM blocks are passed over. */
@@ -174,9 +174,8 @@ static enum atls_error check_numbers(const struct atls_quoter_config *config,
                          "timeout = %u: expected 1 to %u milliseconds",
                          config->timeout_ms, TIMEOUT_MAX_MS);
     if (config->max_queue < 1 || config->max_queue > ATLS_BATCH_MAX)
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "max_queue = %u: expected 1 to %u", config->max_queue,
-                         ATLS_BATCH_MAX);
+        return atls_fail(why, ATLS_E_CONFIG, "max_queue = %u: expected 1 to %u",
+                         config->max_queue, ATLS_BATCH_MAX);
     return ATLS_OK;
 }
 
@@ -200,8 +199,8 @@ static enum atls_error take_pcrs(struct atls_quoter_setup *setup,
     if (r != ATLS_OK)
         return r;
     setup->measure_pcr = config->measure_pcr;
-    if (config->event_log != NULL &&
-        !selects(&setup->selection, config->measure_pcr))
+    if (config->event_log != NULL
+        && !selects(&setup->selection, config->measure_pcr))
         return atls_fail(why, ATLS_E_CONFIG,
                          "pcrs = %s: PCR %u, whose log is sent, is not among "
                          "them",
@@ -222,8 +221,8 @@ static enum atls_error take_names(struct atls_quoter_setup *setup,
     setup->ak_chain = OPENSSL_strdup(config->ak_chain);
     if (config->event_log != NULL)
         setup->event_log = OPENSSL_strdup(config->event_log);
-    if (setup->tcti == NULL || setup->ak == NULL || setup->ak_chain == NULL ||
-        (config->event_log != NULL && setup->event_log == NULL))
+    if (setup->tcti == NULL || setup->ak == NULL || setup->ak_chain == NULL
+        || (config->event_log != NULL && setup->event_log == NULL))
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     return ATLS_OK;
 }

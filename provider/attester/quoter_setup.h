@@ -41,12 +41,12 @@ struct atls_quoter_setup {
 };
 
 /* As of atls_quoter_new(); error queue as found. */
-enum atls_error atls_quoter_setup_new(const struct atls_quoter_config *config,
-                                      struct atls_reason *why,
-                                      struct atls_quoter_setup **ret_setup)
-    ATLS_MUST_CHECK;
-struct atls_quoter_setup *
-atls_quoter_setup_ref(struct atls_quoter_setup *setup);
-void atls_quoter_setup_unref(struct atls_quoter_setup *setup); /* NULL is fine */
+enum atls_error atls_quoter_setup_new(
+    const struct atls_quoter_config *config, struct atls_reason *why,
+    struct atls_quoter_setup **ret_setup) ATLS_MUST_CHECK;
+struct atls_quoter_setup *atls_quoter_setup_ref(
+    struct atls_quoter_setup *setup);
+void atls_quoter_setup_unref(
+    struct atls_quoter_setup *setup); /* NULL is fine */
 
 #endif

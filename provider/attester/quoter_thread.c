@@ -110,7 +110,7 @@ static enum atls_error plant_tree(struct atls_batch *batch)
     if (leaves == NULL)
         return atls_fail(&batch->why, ATLS_E_NOMEM, NULL);
     TAILQ_FOREACH(ticket, &batch->tickets, entry)
-        memcpy(leaves[ticket->index], ticket->leaf, ATLS_SHA256_LEN);
+    memcpy(leaves[ticket->index], ticket->leaf, ATLS_SHA256_LEN);
     r = atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves,
                              batch->count, &batch->tree);
     OPENSSL_free(leaves);
@@ -253,8 +253,8 @@ static bool wait_for_end(struct atls_quoter_core *core)
         if (is_late)
             pthread_cond_wait(&core->done, &core->lock);
         else
-            is_late = pthread_cond_timedwait(&core->done, &core->lock,
-                                             &limit) == ETIMEDOUT;
+            is_late = pthread_cond_timedwait(&core->done, &core->lock, &limit)
+                      == ETIMEDOUT;
     }
     return core->has_ended;
 }
@@ -299,9 +299,10 @@ static int init_conditions(struct atls_quoter_core *core)
     return error;
 }
 
-struct atls_quoter_core *
-atls_quoter_core_new(struct atls_quoter_setup *setup, atls_quoter_log *log,
-                     void *log_arg, unsigned generation)
+struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
+                                              atls_quoter_log *log,
+                                              void *log_arg,
+                                              unsigned generation)
 {
     struct atls_quoter_core *core = OPENSSL_zalloc(sizeof(*core));
 

@@ -37,8 +37,8 @@ static enum atls_error compare_chain(struct atls_quoter_tpm *q,
     r = atls_tpm_ak_public(q->tpm, why, &spki, &len);
     if (r != ATLS_OK)
         return r;
-    is_same = len == setup->ak_spki.len &&
-              memcmp(spki, setup->ak_spki.data, len) == 0;
+    is_same = len == setup->ak_spki.len
+              && memcmp(spki, setup->ak_spki.data, len) == 0;
     OPENSSL_free(spki);
     if (!is_same)
         return atls_fail(why, ATLS_E_AK,
@@ -83,10 +83,10 @@ static enum atls_error attempt(struct atls_quoter_tpm *q,
     enum atls_error r = open_tpm(q, batch->deadline_ms, &batch->why);
 
     if (r == ATLS_OK)
-        r = atls_tpm_quote_consistent(
-            q->tpm, &q->core->setup->selection,
-            atls_merkle_tree_root(batch->tree), ATLS_SHA256_LEN, &batch->why,
-            &batch->values, &batch->quote);
+        r = atls_tpm_quote_consistent(q->tpm, &q->core->setup->selection,
+                                      atls_merkle_tree_root(batch->tree),
+                                      ATLS_SHA256_LEN, &batch->why,
+                                      &batch->values, &batch->quote);
     /* Moving PCRs are no fault of the connection. */
     if (r != ATLS_OK && r != ATLS_E_PCR_UNSTABLE)
         atls_quoter_tpm_close(q);
@@ -96,15 +96,18 @@ static enum atls_error attempt(struct atls_quoter_tpm *q,
 static void note_success(struct atls_quoter_tpm *q)
 {
     if (q->is_down)
-        atls_quoter_note(q->core, ATLS_LOG_INFO, "TPM %s answers again",
+        atls_quoter_note(q->core, ATLS_LOG_INFO, "TPM %s quotes again",
                          q->core->setup->tcti);
     q->is_down = false;
     q->backoff_ms = 0;
     q->retry_at_ms = 0;
 }
 
-/* Said once, not for every batch; again when it is another reason. PCRs that
- * move leave the connection open, and need no back-off. */
+/*
+ * Said once, not for every batch; again when it is another reason. The back-off
+ * is for what fails at once: who waited in vain for an answer has lost enough
+ * time, and PCRs that move leave the connection as good as it was.
+ */
 static void note_failure(struct atls_quoter_tpm *q,
                          const struct atls_reason *why)
 {
@@ -113,12 +116,15 @@ static void note_failure(struct atls_quoter_tpm *q,
                          why->text);
     q->is_down = true;
     q->reason = *why;
+    q->retry_at_ms = 0;
+    if (why->code == ATLS_E_TIMEOUT || why->code == ATLS_E_PCR_UNSTABLE)
+        return;
     q->backoff_ms *= 2;
     if (q->backoff_ms < BACKOFF_MIN_MS)
         q->backoff_ms = BACKOFF_MIN_MS;
     if (q->backoff_ms > BACKOFF_MAX_MS)
         q->backoff_ms = BACKOFF_MAX_MS;
-    q->retry_at_ms = q->tpm != NULL ? 0 : atls_now_ms() + q->backoff_ms;
+    q->retry_at_ms = atls_now_ms() + q->backoff_ms;
 }
 
 /* A connection that was idle may be to a TPM that is gone: try a fresh one

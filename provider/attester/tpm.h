@@ -12,7 +12,7 @@
 #include "span.h"
 
 /*
- * The only file that talks to a TPM (ESYS). A struct atls_tpm belongs to one
+ * The only module that talks to a TPM (tpm*.c, through ESYS). A struct atls_tpm belongs to one
  * thread of one process at a time; it is never used after a fork.
  */
 struct atls_tpm;
@@ -42,11 +42,12 @@ void atls_tpm_close(struct atls_tpm *tpm); /* NULL is fine */
 /*
  * Deadline of every following command: CLOCK_MONOTONIC in ms; 0: none.
  *   wake_fd  readable: give up at once with ATLS_E_TIMEOUT; -1: none
- * Enforced by polling the TCTI's descriptors between sending and receiving.
- * After ATLS_E_TIMEOUT or ATLS_E_TPM_UNAVAILABLE the connection is of no more
- * use: close it and open a new one.
+ * Enforced by polling between sending and receiving (tpm_link.h). After
+ * ATLS_E_TIMEOUT or ATLS_E_TPM_UNAVAILABLE close the connection and open a new
+ * one; after any other failed command the AK must be loaded again.
  */
-void atls_tpm_set_deadline(struct atls_tpm *tpm, int64_t deadline_ms, int wake_fd);
+void atls_tpm_set_deadline(struct atls_tpm *tpm, int64_t deadline_ms,
+                           int wake_fd);
 
 /*
  * Load the attestation key.
@@ -63,28 +64,26 @@ enum atls_error atls_tpm_load_ak(struct atls_tpm *tpm, const char *ak,
 
 /* DER SubjectPublicKeyInfo of the loaded AK, to compare with the certificate.
  * ret_der: OPENSSL_free() it. */
-enum atls_error atls_tpm_ak_public(struct atls_tpm *tpm, struct atls_reason *why,
-                                   uint8_t **ret_der, size_t *ret_len)
-    ATLS_MUST_CHECK;
+enum atls_error atls_tpm_ak_public(struct atls_tpm *tpm,
+                                   struct atls_reason *why, uint8_t **ret_der,
+                                   size_t *ret_len) ATLS_MUST_CHECK;
 
 /* Is the loaded AK free of dictionary-attack lockout (attribute noDA)? */
 bool atls_tpm_ak_has_no_da(const struct atls_tpm *tpm);
 
 /* TPM2_PCR_Read until every PCR of the selection was read. ATLS_E_SELECTION
  * when the TPM has no such bank or PCR allocated; else errors as above. */
-enum atls_error atls_tpm_read_pcrs(struct atls_tpm *tpm,
-                                   const struct atls_pcr_selection *selection,
-                                   struct atls_reason *why,
-                                   struct atls_pcr_values *ret_values)
-    ATLS_MUST_CHECK;
+enum atls_error atls_tpm_read_pcrs(
+    struct atls_tpm *tpm, const struct atls_pcr_selection *selection,
+    struct atls_reason *why,
+    struct atls_pcr_values *ret_values) ATLS_MUST_CHECK;
 
 /* One TPM2_Quote with the AK's own scheme. Transient TPM warnings (RETRY,
  * YIELDED, TESTING) are retried until the deadline, at most 100 times. */
-enum atls_error atls_tpm_quote(struct atls_tpm *tpm,
-                               const struct atls_pcr_selection *selection,
-                               const uint8_t *qualifying, size_t qualifying_len,
-                               struct atls_reason *why,
-                               struct atls_tpm_quote *ret_quote) ATLS_MUST_CHECK;
+enum atls_error atls_tpm_quote(
+    struct atls_tpm *tpm, const struct atls_pcr_selection *selection,
+    const uint8_t *qualifying, size_t qualifying_len, struct atls_reason *why,
+    struct atls_tpm_quote *ret_quote) ATLS_MUST_CHECK;
 
 /*
  * Values and quote that agree: reads, quotes, compares the digests, again when
@@ -93,23 +92,22 @@ enum atls_error atls_tpm_quote(struct atls_tpm *tpm,
 enum atls_error atls_tpm_quote_consistent(
     struct atls_tpm *tpm, const struct atls_pcr_selection *selection,
     const uint8_t *qualifying, size_t qualifying_len, struct atls_reason *why,
-    struct atls_pcr_values *ret_values, struct atls_tpm_quote *ret_quote)
-    ATLS_MUST_CHECK;
+    struct atls_pcr_values *ret_values,
+    struct atls_tpm_quote *ret_quote) ATLS_MUST_CHECK;
 
 /*
  * Extend one PCR in every active bank with H_bank(content): TPM2_PCR_Event is
  * not used, so that contents over 1,024 octets work.
  *   ret_banks  the selection whose banks were extended; may be NULL
  */
-enum atls_error atls_tpm_extend(struct atls_tpm *tpm, unsigned pcr,
-                                struct atls_span content, struct atls_reason *why,
-                                struct atls_pcr_selection *ret_banks)
-    ATLS_MUST_CHECK;
+enum atls_error atls_tpm_extend(
+    struct atls_tpm *tpm, unsigned pcr, struct atls_span content,
+    struct atls_reason *why,
+    struct atls_pcr_selection *ret_banks) ATLS_MUST_CHECK;
 
 /* The banks that are active for one PCR. */
-enum atls_error atls_tpm_banks(struct atls_tpm *tpm, unsigned pcr,
-                               struct atls_reason *why,
-                               struct atls_pcr_selection *ret_banks)
-    ATLS_MUST_CHECK;
+enum atls_error atls_tpm_banks(
+    struct atls_tpm *tpm, unsigned pcr, struct atls_reason *why,
+    struct atls_pcr_selection *ret_banks) ATLS_MUST_CHECK;
 
 #endif

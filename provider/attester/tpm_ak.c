@@ -20,6 +20,10 @@ static const struct {
      "was not made in the TPM"},
 };
 
+/* Part 2, TPM_HT_PERSISTENT; the TSS's own constants shift into a sign bit. */
+#define PERSISTENT_FIRST 0x81000000u
+#define PERSISTENT_LAST 0x81ffffffu
+
 static enum atls_error parse_handle(const char *ak, struct atls_reason *why,
                                     TPM2_HANDLE *ret)
 {
@@ -32,8 +36,7 @@ static enum atls_error parse_handle(const char *ak, struct atls_reason *why,
                          "0x81010002; key files are not supported",
                          ak);
     handle = strtoul(ak, &end, 16);
-    if (*end != '\0' || handle < TPM2_PERSISTENT_FIRST ||
-        handle > TPM2_PERSISTENT_LAST)
+    if (*end != '\0' || handle < PERSISTENT_FIRST || handle > PERSISTENT_LAST)
         return atls_fail(why, ATLS_E_CONFIG,
                          "ak = %s: expected a persistent handle, 0x81000000 to "
                          "0x81ffffff",
@@ -137,7 +140,8 @@ enum atls_error atls_tpm_load_ak(struct atls_tpm *tpm, const char *ak,
     r = parse_handle(ak, why, &tpm->ak_handle);
     if (r != ATLS_OK)
         return r;
-    tpm->ak = ESYS_TR_NONE;
+    /* ESYS holds on to what it once found at a handle. */
+    atls_tpm_forget(tpm);
     tpm->known_selection.count = 0;
     r = find(tpm, why, &object);
     if (r != ATLS_OK)

@@ -22,6 +22,9 @@ struct atls_tpm {
     struct atls_pcr_values known_values;
 };
 
+/* Drop the ESYS context, and with it the loaded AK. */
+void atls_tpm_forget(struct atls_tpm *tpm);
+
 /*
  * Begin a command.
  *   ret_esys  an ESYS context in its initial state; belongs to tpm
@@ -37,8 +40,8 @@ enum atls_error atls_tpm_begin(struct atls_tpm *tpm, struct atls_reason *why,
  *   rc       of the Async or the Finish function, whichever failed first
  */
 enum atls_error atls_tpm_end(struct atls_tpm *tpm, const char *command,
-                             TSS2_RC rc, struct atls_reason *why)
-    ATLS_MUST_CHECK;
+                             TSS2_RC rc,
+                             struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* The TPM's response code of the last command, 0 when it had none or succeeded. */
 TPM2_RC atls_tpm_last_rc(const struct atls_tpm *tpm);

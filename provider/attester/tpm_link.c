@@ -113,8 +113,8 @@ static uint32_t response_size(const uint8_t *header)
 {
     const uint8_t *p = header + HEADER_SIZE_AT;
 
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-           p[3];
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8
+           | p[3];
 }
 
 /* Some drivers hand out a response once and whole: always offer all room. */
@@ -137,8 +137,8 @@ static enum atls_error read_response(struct atls_link *link, uint8_t *response,
         have += (size_t)n;
         if (have < HEADER_LEN)
             continue;
-        if (response_size(response) < have ||
-            response_size(response) > ATLS_LINK_OCTETS_MAX)
+        if (response_size(response) < have
+            || response_size(response) > ATLS_LINK_OCTETS_MAX)
             return atls_fail(why, ATLS_E_TPM,
                              "%s is no TPM or speaks another protocol: it says "
                              "that its response has %u octets",
@@ -177,9 +177,14 @@ static const struct atls_link_kind *kind_of(const char *tcti)
 enum atls_error atls_link_open(const char *tcti, struct atls_reason *why,
                                struct atls_link **ret_link)
 {
-    struct atls_link *link = OPENSSL_zalloc(sizeof(*link));
+    struct atls_link *link;
     enum atls_error r;
 
+    if (tcti[0] == '\0')
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "no TCTI is named: expected one such as "
+                         "device:/dev/tpmrm0");
+    link = OPENSSL_zalloc(sizeof(*link));
     if (link == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     link->kind = kind_of(tcti);

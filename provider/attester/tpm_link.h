@@ -42,8 +42,8 @@ void atls_link_set_deadline(struct atls_link *link, int64_t deadline_ms,
  */
 enum atls_error atls_link_exchange(struct atls_link *link,
                                    struct atls_span command, uint8_t *response,
-                                   size_t *ret_len, struct atls_reason *why)
-    ATLS_MUST_CHECK;
+                                   size_t *ret_len,
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Do nothing for a while. ATLS_OK, or ATLS_E_TIMEOUT when the deadline came or
  * the wake descriptor became readable. */

@@ -51,7 +51,7 @@ enum atls_error atls_link_wait(const struct atls_link *link, int fd,
  * non-blocking. As of atls_link_exchange(). */
 enum atls_error atls_link_converse(struct atls_link *link,
                                    struct atls_span command, uint8_t *response,
-                                   size_t *ret_len, struct atls_reason *why)
-    ATLS_MUST_CHECK;
+                                   size_t *ret_len,
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
 
 #endif

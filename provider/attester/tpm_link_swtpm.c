@@ -17,7 +17,11 @@
 #define DEFAULT_PORT "2321"
 
 /* There is no deadline yet when a link is opened. */
-#define OPEN_LIMIT_MS 1000
+#define OPEN_LIMIT_MS 300
+
+/* How long one attempt to connect may take: more each time, for hosts afar. */
+#define FIRST_PATIENCE_MS 40
+#define MOST_PATIENCE_MS 1000
 
 struct target {
     char host[256];
@@ -37,8 +41,8 @@ static bool is_port(const char *text)
     char *end = NULL;
     unsigned long port = strtoul(text, &end, 10);
 
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0 &&
-           port <= UINT16_MAX;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0
+           && port <= UINT16_MAX;
 }
 
 /* "host=HOST,port=PORT", both optional, in any order. */
@@ -97,39 +101,6 @@ static enum atls_error refused(const struct atls_link *link, int error,
                      link->tcti, strerror(error));
 }
 
-/* Called with a socket in link->fd. */
-static enum atls_error finish_connect(struct atls_link *link,
-                                      struct atls_reason *why)
-{
-    enum atls_error r = atls_link_wait(link, link->fd, POLLOUT, -1, why);
-    socklen_t len = sizeof(int);
-    int error = 0;
-
-    if (r != ATLS_OK)
-        return r;
-    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-        error = errno;
-    if (error != 0)
-        return refused(link, error, why);
-    return ATLS_OK;
-}
-
-static enum atls_error swtpm_connect(struct atls_link *link,
-                                     struct atls_reason *why)
-{
-    const void *address = &link->address;
-
-    link->fd = socket(link->address.ss_family,
-                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (link->fd < 0)
-        return refused(link, errno, why);
-    if (connect(link->fd, address, link->address_len) == 0)
-        return ATLS_OK;
-    if (errno != EINPROGRESS && errno != EINTR)
-        return refused(link, errno, why);
-    return finish_connect(link, why);
-}
-
 /* shutdown() ends the connection also where a forked child holds a copy of the
  * descriptor: swtpm serves one connection at a time and would wait for it. */
 static void swtpm_close(struct atls_link *link)
@@ -141,8 +112,89 @@ static void swtpm_close(struct atls_link *link)
     link->fd = -1;
 }
 
-/* The first address that accepts is kept: later there may be no resolver, as
- * after a chroot. */
+static enum atls_error start_connect(struct atls_link *link,
+                                     struct atls_reason *why)
+{
+    const void *address = &link->address;
+
+    link->fd = socket(link->address.ss_family,
+                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (link->fd < 0)
+        return refused(link, errno, why);
+    if (connect(link->fd, address, link->address_len) < 0
+        && errno != EINPROGRESS && errno != EINTR)
+        return refused(link, errno, why);
+    return ATLS_OK;
+}
+
+static bool is_decided(int fd)
+{
+    struct pollfd writable = {fd, POLLOUT, 0};
+
+    return poll(&writable, 1, 0) == 1;
+}
+
+static enum atls_error connect_result(struct atls_link *link,
+                                      struct atls_reason *why)
+{
+    socklen_t len = sizeof(int);
+    int error = 0;
+
+    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    if (error != 0)
+        return refused(link, error, why);
+    return ATLS_OK;
+}
+
+/*
+ * swtpm has one client at a time and room for one or two that wait; the kernel
+ * drops what comes then, and would try again after a second, three, seven.
+ * Try again ourselves, sooner.
+ */
+static enum atls_error swtpm_connect(struct atls_link *link,
+                                     struct atls_reason *why)
+{
+    for (int patience_ms = FIRST_PATIENCE_MS;; patience_ms *= 2) {
+        enum atls_error r = start_connect(link, why);
+
+        if (r != ATLS_OK)
+            return r;
+        r = atls_link_wait(link, link->fd, POLLOUT, patience_ms, why);
+        if (r != ATLS_OK)
+            return r;
+        if (is_decided(link->fd))
+            return connect_result(link, why);
+        swtpm_close(link);
+        if (patience_ms > MOST_PATIENCE_MS)
+            patience_ms = MOST_PATIENCE_MS;
+    }
+}
+
+/*
+ * The first address that does not refuse us is kept: later there may be no
+ * resolver, as after a chroot. One that is slow to accept may be busy with other
+ * programs, and the first command, which has a deadline, will tell.
+ */
+static enum atls_error choose_address(struct atls_link *link,
+                                      const struct addrinfo *found,
+                                      struct atls_reason *why)
+{
+    enum atls_error r = ATLS_OK;
+
+    for (const struct addrinfo *ai = found; ai != NULL; ai = ai->ai_next) {
+        memcpy(&link->address, ai->ai_addr, ai->ai_addrlen);
+        link->address_len = ai->ai_addrlen;
+        link->deadline_ms = atls_now_ms() + OPEN_LIMIT_MS;
+        r = swtpm_connect(link, why);
+        swtpm_close(link);
+        if (r == ATLS_OK || r == ATLS_E_TIMEOUT)
+            break;
+    }
+    link->deadline_ms = 0;
+    return r == ATLS_E_TIMEOUT ? ATLS_OK : r;
+}
+
 static enum atls_error swtpm_open(struct atls_link *link,
                                   struct atls_reason *why)
 {
@@ -156,19 +208,8 @@ static enum atls_error swtpm_open(struct atls_link *link,
     r = resolve(link, &target, why, &found);
     if (r != ATLS_OK)
         return r;
-    link->deadline_ms = atls_now_ms() + OPEN_LIMIT_MS;
-    for (const struct addrinfo *ai = found; ai != NULL; ai = ai->ai_next) {
-        memcpy(&link->address, ai->ai_addr, ai->ai_addrlen);
-        link->address_len = ai->ai_addrlen;
-        r = swtpm_connect(link, why);
-        swtpm_close(link);
-        if (r == ATLS_OK)
-            break;
-    }
+    r = choose_address(link, found, why);
     freeaddrinfo(found);
-    link->deadline_ms = 0;
-    if (r == ATLS_E_TIMEOUT)
-        return refused(link, ETIMEDOUT, why);
     return r;
 }
 

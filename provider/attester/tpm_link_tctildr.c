@@ -27,8 +27,8 @@ static size_t poll_handles(struct atls_link *link,
 {
     size_t count = HANDLES_MAX;
 
-    if (Tss2_Tcti_GetPollHandles(link->inner, handles, &count) !=
-        TSS2_RC_SUCCESS)
+    if (Tss2_Tcti_GetPollHandles(link->inner, handles, &count)
+        != TSS2_RC_SUCCESS)
         return 0;
     return count;
 }

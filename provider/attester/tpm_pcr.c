@@ -94,17 +94,17 @@ static bool take_bank(const struct read_step *step, size_t bank, size_t *next,
 
     while (i < missing->count && missing->banks[i].alg != alg)
         i++;
-    if (hash == NULL || i == missing->count ||
-        (mask & ~missing->banks[i].mask) != 0)
+    if (hash == NULL || i == missing->count
+        || (mask & ~missing->banks[i].mask) != 0)
         return false;
     for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
         if ((mask >> pcr & 1) == 0)
             continue;
-        if (*next >= step->values->count ||
-            step->values->digests[*next].size != hash->len)
+        if (*next >= step->values->count
+            || step->values->digests[*next].size != hash->len)
             return false;
-        memcpy(values->banks[i].value[pcr],
-               step->values->digests[*next].buffer, hash->len);
+        memcpy(values->banks[i].value[pcr], step->values->digests[*next].buffer,
+               hash->len);
         (*next)++;
     }
     missing->banks[i].mask &= ~mask;
@@ -221,7 +221,8 @@ enum atls_error atls_tpm_banks(struct atls_tpm *tpm, unsigned pcr,
     }
     if (ret_banks->count == 0)
         return atls_fail(why, ATLS_E_SELECTION,
-                         "this TPM has no PCR %u in any bank that we know", pcr);
+                         "this TPM has no PCR %u in any bank that we know",
+                         pcr);
     return ATLS_OK;
 }
 

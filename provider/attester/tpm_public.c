@@ -144,9 +144,9 @@ static const struct curve *curve_of(const TPMT_PUBLIC *public)
     const TPMS_ECC_POINT *point = &public->unique.ecc;
 
     for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
-        if (curves[i].id == public->parameters.eccDetail.curveID &&
-            point->x.size <= curves[i].field_len &&
-            point->y.size <= curves[i].field_len)
+        if (curves[i].id == public->parameters.eccDetail.curveID
+            && point->x.size <= curves[i].field_len
+            && point->y.size <= curves[i].field_len)
             return &curves[i];
     }
     return NULL;

@@ -18,7 +18,7 @@
  */
 enum atls_error atls_tpm_public_to_spki(const TPMT_PUBLIC *public,
                                         struct atls_reason *why,
-                                        uint8_t **ret_der, size_t *ret_len)
-    ATLS_MUST_CHECK;
+                                        uint8_t **ret_der,
+                                        size_t *ret_len) ATLS_MUST_CHECK;
 
 #endif

@@ -36,9 +36,10 @@ static bool signature_to_octets(const TPMT_SIGNATURE *signature,
                                 struct atls_tpm_quote *quote)
 {
     quote->signature_len = 0;
-    return Tss2_MU_TPMT_SIGNATURE_Marshal(
-               signature, quote->signature, sizeof(quote->signature),
-               &quote->signature_len) == TSS2_RC_SUCCESS;
+    return Tss2_MU_TPMT_SIGNATURE_Marshal(signature, quote->signature,
+                                          sizeof(quote->signature),
+                                          &quote->signature_len)
+           == TSS2_RC_SUCCESS;
 }
 
 /* Is it signed by the key that was loaded? A TPM that was cleared or swapped
@@ -50,9 +51,10 @@ static bool is_from_ak(const struct atls_tpm *tpm, const TPM2B_ATTEST *attest)
     size_t at = 0;
 
     return Tss2_MU_TPMS_ATTEST_Unmarshal(attest->attestationData, attest->size,
-                                         &at, &content) == TSS2_RC_SUCCESS &&
-           content.qualifiedSigner.size == ak->size &&
-           memcmp(content.qualifiedSigner.name, ak->name, ak->size) == 0;
+                                         &at, &content)
+               == TSS2_RC_SUCCESS
+           && content.qualifiedSigner.size == ak->size
+           && memcmp(content.qualifiedSigner.name, ak->name, ak->size) == 0;
 }
 
 static enum atls_error take_quote(const struct atls_tpm *tpm,
@@ -61,8 +63,8 @@ static enum atls_error take_quote(const struct atls_tpm *tpm,
                                   struct atls_reason *why,
                                   struct atls_tpm_quote *ret_quote)
 {
-    if (attest->size > sizeof(ret_quote->attest) ||
-        !signature_to_octets(signature, ret_quote))
+    if (attest->size > sizeof(ret_quote->attest)
+        || !signature_to_octets(signature, ret_quote))
         return atls_fail(why, ATLS_E_TPM,
                          "TPM2_Quote: the response has no usable size");
     if (!is_from_ak(tpm, attest))
@@ -110,8 +112,8 @@ static bool is_same_selection(const struct atls_pcr_selection *a,
     if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++) {
-        if (a->banks[i].alg != b->banks[i].alg ||
-            a->banks[i].mask != b->banks[i].mask)
+        if (a->banks[i].alg != b->banks[i].alg
+            || a->banks[i].mask != b->banks[i].mask)
             return false;
     }
     return true;
@@ -143,8 +145,8 @@ static enum atls_error compare(const struct atls_tpm_quote *quote,
     r = atls_pcr_digest(signed_with.hash, selection, values, digest, &len);
     if (r != ATLS_OK)
         return atls_fail(why, r, NULL);
-    *ret_fits = parsed.pcr_digest_len == len &&
-                CRYPTO_memcmp(parsed.pcr_digest, digest, len) == 0;
+    *ret_fits = parsed.pcr_digest_len == len
+                && CRYPTO_memcmp(parsed.pcr_digest, digest, len) == 0;
     return ATLS_OK;
 }
 

@@ -55,8 +55,8 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *context, size_t len,
 
 static bool asks_to_try_again(uint32_t rc)
 {
-    return rc == TPM2_RC_RETRY || rc == TPM2_RC_YIELDED ||
-           rc == TPM2_RC_TESTING;
+    return rc == TPM2_RC_RETRY || rc == TPM2_RC_YIELDED
+           || rc == TPM2_RC_TESTING;
 }
 
 static uint16_t response_tag(const uint8_t *response)
@@ -68,8 +68,8 @@ static uint32_t response_code(const uint8_t *response)
 {
     const uint8_t *p = response + CODE_AT;
 
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-           p[3];
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8
+           | p[3];
 }
 
 /* ATLS_OK also when the TPM refuses the command. */

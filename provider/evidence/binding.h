@@ -19,16 +19,14 @@ enum atls_role { ATLS_ROLE_SERVER = 's', ATLS_ROLE_CLIENT = 'c' };
  *   cert_der  the sender's end-entity certificate
  * ATLS_OK or ATLS_E_CRYPTO. Source: doc/PROTOCOL.md, "Binding".
  */
-enum atls_error atls_binding_live(enum atls_role role,
-                                  const uint8_t channel[ATLS_CHANNEL_LEN],
-                                  struct atls_span cert_der,
-                                  uint8_t ret_binding[ATLS_SHA256_LEN])
-    ATLS_MUST_CHECK;
+enum atls_error atls_binding_live(
+    enum atls_role role, const uint8_t channel[ATLS_CHANNEL_LEN],
+    struct atls_span cert_der,
+    uint8_t ret_binding[ATLS_SHA256_LEN]) ATLS_MUST_CHECK;
 
 /* SHA-256("attest v1 epoch" || role || time_be64 || SHA-256(cert)); same errors. */
-enum atls_error atls_binding_epoch(enum atls_role role, uint64_t time,
-                                   struct atls_span cert_der,
-                                   uint8_t ret_binding[ATLS_SHA256_LEN])
-    ATLS_MUST_CHECK;
+enum atls_error atls_binding_epoch(
+    enum atls_role role, uint64_t time, struct atls_span cert_der,
+    uint8_t ret_binding[ATLS_SHA256_LEN]) ATLS_MUST_CHECK;
 
 #endif

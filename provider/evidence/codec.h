@@ -18,13 +18,13 @@
  */
 
 /* Limits; what exceeds one is refused with ATLS_E_LIMIT. */
-#define ATLS_CMW_MAX 49152u          /* octets of a CMW record */
-#define ATLS_QUOTE_MAX 1024u         /* TPMS_ATTEST */
-#define ATLS_SIGNATURE_MAX 1024u     /* TPMT_SIGNATURE, RSA-4096 fits */
-#define ATLS_CHAIN_MAX 8u            /* certificates, without the root */
-#define ATLS_CERTIFICATE_MAX 8192u   /* octets of one certificate */
+#define ATLS_CMW_MAX 49152u        /* octets of a CMW record */
+#define ATLS_QUOTE_MAX 1024u       /* TPMS_ATTEST */
+#define ATLS_SIGNATURE_MAX 1024u   /* TPMT_SIGNATURE, RSA-4096 fits */
+#define ATLS_CHAIN_MAX 8u          /* certificates, without the root */
+#define ATLS_CERTIFICATE_MAX 8192u /* octets of one certificate */
 #define ATLS_LOG_EVENTS_MAX 1024u
-#define ATLS_LOG_CONTENT_MAX 4096u   /* octets of one event's content */
+#define ATLS_LOG_CONTENT_MAX 4096u /* octets of one event's content */
 #define ATLS_TPMT_PUBLIC_MAX 1024u
 
 /* Format numbers of the AttestationRequest. 2 (with boot log) is reserved. */
@@ -35,15 +35,15 @@
 
 /* Integer keys of the evidence map, in encoding order. */
 enum atls_evidence_key {
-    ATLS_KEY_QUOTE = 1,       /* bstr: TPMS_ATTEST */
-    ATLS_KEY_SIGNATURE = 2,   /* bstr: TPMT_SIGNATURE */
-    ATLS_KEY_AK_CHAIN = 3,    /* [1*8 bstr]: DER, AK certificate first, no root */
-    ATLS_KEY_PCRS = 4,        /* { TPM_ALG_ID => { PCR index => bstr } } */
-    ATLS_KEY_MERKLE = 5,      /* [tree size, leaf index, [* bstr .size 32]] (live) */
-    ATLS_KEY_EPOCH = 6,       /* uint: seconds since 1970 (epoch) */
-    ATLS_KEY_LOG = 7,         /* [PCR index, [* bstr content]], optional */
-    ATLS_KEY_AUTHORITY = 8,   /* bstr: DER of a measured CA, optional */
-    ATLS_KEY_CERTIFY = 9      /* [TPMS_ATTEST, TPMT_SIGNATURE, TPMT_PUBLIC], optional */
+    ATLS_KEY_QUOTE = 1,     /* bstr: TPMS_ATTEST */
+    ATLS_KEY_SIGNATURE = 2, /* bstr: TPMT_SIGNATURE */
+    ATLS_KEY_AK_CHAIN = 3,  /* [1*8 bstr]: DER, AK first, no root */
+    ATLS_KEY_PCRS = 4,      /* { TPM_ALG_ID => { PCR index => bstr } } */
+    ATLS_KEY_MERKLE = 5,    /* [size, leaf index, [* bstr .size 32]] (live) */
+    ATLS_KEY_EPOCH = 6,     /* uint: seconds since 1970 (epoch) */
+    ATLS_KEY_LOG = 7,       /* [PCR index, [* bstr content]], optional */
+    ATLS_KEY_AUTHORITY = 8, /* bstr: DER of a measured CA, optional */
+    ATLS_KEY_CERTIFY = 9    /* [attest, signature, TPMT_PUBLIC], optional */
 };
 
 /*
@@ -64,9 +64,9 @@ struct atls_evidence {
     bool has_log;
     unsigned log_pcr;
     size_t log_count;
-    struct atls_span *log; /* contents in order of extension; owned, may be NULL */
-    struct atls_span authority;         /* len 0: absent */
-    struct atls_span certify;           /* len 0: absent; else all three are set */
+    struct atls_span *log;      /* contents as extended; owned, may be NULL */
+    struct atls_span authority; /* len 0: absent */
+    struct atls_span certify;   /* len 0: absent; else all three are set */
     struct atls_span certify_signature;
     struct atls_span certify_public;
 };
@@ -84,16 +84,15 @@ struct atls_evidence {
  * _NOT_CANONICAL, _FORMAT (unknown CMW type), _NOMEM. Pure and thread-safe.
  * Source: doc/PROTOCOL.md, "Evidence".
  */
-enum atls_error atls_evidence_decode(struct atls_span cmw,
-                                     struct atls_reason *why,
-                                     struct atls_evidence **ret_evidence)
-    ATLS_MUST_CHECK;
+enum atls_error atls_evidence_decode(
+    struct atls_span cmw, struct atls_reason *why,
+    struct atls_evidence **ret_evidence) ATLS_MUST_CHECK;
 
 /* Frees the struct and its log array, not the octets. NULL is fine. */
 void atls_evidence_free(struct atls_evidence *evidence);
 
 /*
- * Encode a CMW record.
+ * Encode a CMW record. PCR banks may be in any order, none twice.
  *   ret_cmw  set only on success, 1..ATLS_CMW_MAX octets; OPENSSL_free() it
  * Returns ATLS_OK, ATLS_E_TOO_LARGE (with the size and what takes the room in
  * why), ATLS_E_LIMIT (a part exceeds its limit), ATLS_E_NOMEM.

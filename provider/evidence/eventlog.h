@@ -56,9 +56,8 @@ bool atls_component_name_is_legal(const char *name, size_t len);
  *   ret_value  ATLS_PCR_DIGEST_MAX octets, the rest zero
  * ATLS_OK, ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO.
  */
-enum atls_error atls_eventlog_replay(uint16_t alg, const struct atls_span *contents,
-                                     size_t count,
-                                     uint8_t ret_value[ATLS_PCR_DIGEST_MAX])
-    ATLS_MUST_CHECK;
+enum atls_error atls_eventlog_replay(
+    uint16_t alg, const struct atls_span *contents, size_t count,
+    uint8_t ret_value[ATLS_PCR_DIGEST_MAX]) ATLS_MUST_CHECK;
 
 #endif

@@ -32,22 +32,6 @@ enum atls_error atls_merkle_leaf(const uint8_t binding[ATLS_SHA256_LEN],
     ATLS_MUST_CHECK;
 
 /*
- * Root over leaf_count leaf hashes.
- *   leaves  leaf_count * 32 octets, leaf hashes as of atls_merkle_leaf()
- * ATLS_OK, ATLS_E_LIMIT (0 or more than ATLS_BATCH_MAX leaves), ATLS_E_CRYPTO.
- */
-enum atls_error atls_merkle_root(
-    const uint8_t (*leaves)[ATLS_SHA256_LEN], size_t leaf_count,
-    uint8_t ret_root[ATLS_SHA256_LEN]) ATLS_MUST_CHECK;
-
-/* Inclusion proof of one leaf (RFC 9162 §2.1.3.1); same errors, and
- * ATLS_E_LIMIT for an index outside the tree. Hashes leaf_count times: for all
- * proofs of a batch use a struct atls_merkle_tree. */
-enum atls_error atls_merkle_prove(
-    const uint8_t (*leaves)[ATLS_SHA256_LEN], size_t leaf_count,
-    size_t leaf_index, struct atls_merkle_proof *ret_proof) ATLS_MUST_CHECK;
-
-/*
  * All nodes of a batch's tree: hashed once, after which a proof is a copy of at
  * most ATLS_PATH_MAX nodes. Takes two leaves' room for each leaf. Immutable
  * once made, so any thread may take proofs.
@@ -55,7 +39,8 @@ enum atls_error atls_merkle_prove(
 struct atls_merkle_tree;
 
 /*
- *   leaves    as for atls_merkle_root(); copied
+ *   leaves    leaf_count * ATLS_SHA256_LEN octets, leaf hashes as of
+ *             atls_merkle_leaf(); copied
  *   ret_tree  set only on success; atls_merkle_tree_free() it
  * ATLS_OK, ATLS_E_LIMIT (0 or more than ATLS_BATCH_MAX leaves), ATLS_E_NOMEM,
  * ATLS_E_CRYPTO.
@@ -68,8 +53,8 @@ void atls_merkle_tree_free(struct atls_merkle_tree *tree); /* NULL is fine */
 /* ATLS_SHA256_LEN octets that live as long as the tree. */
 const uint8_t *atls_merkle_tree_root(const struct atls_merkle_tree *tree);
 
-/* The proof of atls_merkle_prove(), without hashing. ATLS_OK, or ATLS_E_LIMIT
- * for an index outside the tree. */
+/* Inclusion proof of one leaf (RFC 9162 §2.1.3.1). ATLS_OK, or ATLS_E_LIMIT for
+ * an index outside the tree. */
 enum atls_error atls_merkle_tree_prove(
     const struct atls_merkle_tree *tree, size_t leaf_index,
     struct atls_merkle_proof *ret_proof) ATLS_MUST_CHECK;

@@ -61,17 +61,16 @@ struct atls_pcr_values {
  *   ret_selection  set only on success; no bank twice, no PCR twice, none empty
  * Returns ATLS_OK or ATLS_E_CONFIG. Pure and thread-safe.
  */
-enum atls_error atls_pcr_selection_parse(const char *text,
-                                         struct atls_reason *why,
-                                         struct atls_pcr_selection *ret_selection)
-    ATLS_MUST_CHECK;
+enum atls_error atls_pcr_selection_parse(
+    const char *text, struct atls_reason *why,
+    struct atls_pcr_selection *ret_selection) ATLS_MUST_CHECK;
 
 /*
  * Value of one PCR, or NULL when the bank or the PCR is not among the values.
  * The pointer lives as long as values; its length is that of the bank's hash.
  */
-const uint8_t *atls_pcr_value(const struct atls_pcr_values *values, uint16_t alg,
-                              unsigned pcr);
+const uint8_t *atls_pcr_value(const struct atls_pcr_values *values,
+                              uint16_t alg, unsigned pcr);
 
 /*
  * The PCR digest of a quote: Hash(values in order of the selection list, within
@@ -89,7 +88,8 @@ enum atls_error atls_pcr_digest(uint16_t hash_alg,
 
 /* value = Hash_alg(value || digest), the TPM's extend; digest has the length of
  * the bank's hash. Returns ATLS_OK, ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO. */
-enum atls_error atls_pcr_extend(uint16_t alg, uint8_t value[ATLS_PCR_DIGEST_MAX],
+enum atls_error atls_pcr_extend(uint16_t alg,
+                                uint8_t value[ATLS_PCR_DIGEST_MAX],
                                 const uint8_t *digest) ATLS_MUST_CHECK;
 
 #endif

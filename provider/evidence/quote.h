@@ -19,8 +19,8 @@
 
 /* The common head of every attestation structure, and the quote's body. */
 struct atls_quote {
-    uint32_t magic; /* TPM_GENERATED_VALUE when a TPM made it */
-    uint16_t type;  /* TPM_ST_ATTEST_QUOTE ... */
+    uint32_t magic;         /* TPM_GENERATED_VALUE when a TPM made it */
+    uint16_t type;          /* TPM_ST_ATTEST_QUOTE ... */
     uint8_t extra_data[64]; /* qualifying data, 0..64 octets */
     size_t extra_data_len;
     uint64_t clock; /* ms */
@@ -61,12 +61,12 @@ enum atls_error atls_quote_parse(struct atls_span attest,
  * Parse a TPMT_SIGNATURE.
  * Returns ATLS_OK, ATLS_E_TRUNCATED, _TRAILING, _MALFORMED, _NOT_CANONICAL, or
  * ATLS_E_SIGNATURE_ALG for schemes and hashes other than RSASSA, RSAPSS, ECDSA
- * with SHA-256, SHA-384, SHA-512 (SHA-1 never counts). Pure and thread-safe.
+ * with SHA-256, SHA-384, SHA-512 (SHA-1 never counts), or ATLS_E_CRYPTO (out of
+ * memory for the DER of an ECDSA signature). Pure and thread-safe.
  */
-enum atls_error atls_signature_parse(struct atls_span signature,
-                                     struct atls_reason *why,
-                                     struct atls_signature *ret_signature)
-    ATLS_MUST_CHECK;
+enum atls_error atls_signature_parse(
+    struct atls_span signature, struct atls_reason *why,
+    struct atls_signature *ret_signature) ATLS_MUST_CHECK;
 
 /*
  * Verify that key signed attest.

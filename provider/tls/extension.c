@@ -18,21 +18,27 @@
 /* struct { opaque cmw<1..49152>; } Attestation: octets of the length. */
 #define ATTESTATION_HEAD_LEN 2u
 
-/* Every callback leaves error queue and errno as found unless it refuses. */
-static int finish(struct atls_connection *connection, enum atls_error r,
-                  const struct atls_reason *why, int saved_errno, int *al,
-                  int success)
+/* Every callback leaves error queue and errno as found unless it refuses. A
+ * server says why it cannot prove itself, a client whom it refuses. */
+static int finish(struct atls_connection *connection, const SSL *s,
+                  enum atls_error r, const struct atls_reason *why,
+                  int saved_errno, int *al, int success)
 {
     ERR_pop_to_mark();
     errno = saved_errno;
     if (r == ATLS_OK)
         return success;
     *al = atls_error_alert(r);
-    if (connection != NULL)
+    if (connection == NULL) {
+        atls_raise(why);
+    } else if (SSL_is_server(s)) {
         atls_log_write(
             atls_engine_log(atls_context_engine(connection->context)),
             ATLS_LOG_ERROR, "handshake refused: %s", why->text);
-    atls_raise(why);
+        atls_raise(why);
+    } else {
+        atls_gate_raise(connection, why);
+    }
     return -1;
 }
 
@@ -123,7 +129,7 @@ static int add(SSL *s, unsigned int type, unsigned int context,
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && chain_index == 0
              && SSL_is_server(s) && connection->is_requested && x != NULL)
         r = add_evidence(connection, x, &why, out, out_len);
-    return finish(connection, r, &why, saved_errno, al, *out != NULL);
+    return finish(connection, s, r, &why, saved_errno, al, *out != NULL);
 }
 
 static void free_sent(SSL *s, unsigned int type, unsigned int context,
@@ -217,7 +223,7 @@ static int parse(SSL *s, unsigned int type, unsigned int context,
         r = parse_request(connection, s, in, in_len, &why);
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && !SSL_is_server(s))
         r = keep_evidence(connection, in, in_len, chain_index, &why);
-    return finish(connection, r, &why, saved_errno, al, 1);
+    return finish(connection, s, r, &why, saved_errno, al, 1);
 }
 
 int atls_extension_add(SSL_CTX *ctx)

@@ -44,32 +44,6 @@ static void drop_psks(SSL *s)
 #endif
 }
 
-static enum atls_error check_peer_is_named(
-    const struct atls_connection *connection, const struct atls_match *match,
-    struct atls_reason *why)
-{
-    switch (match->refusal) {
-    case ATLS_OK:
-        return ATLS_OK;
-    case ATLS_E_NAMELESS:
-        return atls_fail(
-            why, ATLS_E_NAMELESS,
-            "the server has no name here (no SNI, no host or address to "
-            "verify) and policy says nameless = refuse; connect by name");
-    case ATLS_E_UNNAMED:
-        return atls_fail(
-            why, ATLS_E_UNNAMED,
-            "no policy section names %s and otherwise = require; name it "
-            "in a section listed under servers",
-            atls_peer_display(&connection->peer));
-    default:
-        return atls_fail(why, match->refusal,
-                         "%s goes by names of more than %u policy "
-                         "sections; name it in fewer",
-                         atls_peer_display(&connection->peer), ATLS_MATCH_MAX);
-    }
-}
-
 /* Can this connection carry evidence at all? */
 static enum atls_error check_protocol(const struct atls_connection *connection,
                                       SSL *s, const struct atls_match *match,
@@ -120,15 +94,13 @@ static enum atls_error check_lower_version(struct atls_connection *connection,
     return ATLS_E_VERSION;
 }
 
+/* Who must not be connected to at all is refused in the ClientHello. */
 static enum atls_error check_version_of_client(
     struct atls_connection *connection, const SSL *s, int version,
     struct atls_reason *why)
 {
     const struct atls_match *match = atls_connection_match(connection, s);
-    enum atls_error r = check_peer_is_named(connection, match, why);
 
-    if (r != ATLS_OK)
-        return r;
     if (!is_required(match))
         return ATLS_OK;
     if (SSL_get_state(s) == TLS_ST_BEFORE)
@@ -338,12 +310,12 @@ static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
     return ok;
 }
 
-/* One entry a handshake: OpenSSL asks about many versions in a row. Reasons
- * without words are for versions that are merely not offered. */
-static void raise_refusal(struct atls_connection *connection,
-                          const struct atls_reason *why)
+/* OpenSSL asks about many versions in a row; reasons without words are for
+ * versions that are merely not offered. */
+void atls_gate_raise(struct atls_connection *connection,
+                     const struct atls_reason *why)
 {
-    if (connection == NULL || why->code == ATLS_OK || connection->is_raised)
+    if (why->code == ATLS_OK || connection->is_raised)
         return;
     connection->is_raised = true;
     report_refusal(connection, why);
@@ -364,13 +336,15 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
         return 1;
     ERR_set_mark();
     connection = atls_connection_of(s);
-    r = ATLS_E_NOMEM;
-    if (connection != NULL)
-        r = check(connection, s, op, nid, &why);
+    if (connection == NULL) {
+        ERR_pop_to_mark();
+        return 0;
+    }
+    r = check(connection, s, op, nid, &why);
     ERR_pop_to_mark();
     errno = saved_errno;
     if (r != ATLS_OK) {
-        raise_refusal(connection, &why);
+        atls_gate_raise(connection, &why);
         return 0;
     }
     return 1;
@@ -385,6 +359,32 @@ void atls_gate_arm(struct atls_connection *connection, SSL *s)
         SSL_set_security_callback(s, atls_gate);
     }
     atls_context_arm_keylog(SSL_get_SSL_CTX(s));
+}
+
+static enum atls_error check_peer_is_named(
+    const struct atls_connection *connection, const struct atls_match *match,
+    struct atls_reason *why)
+{
+    switch (match->refusal) {
+    case ATLS_OK:
+        return ATLS_OK;
+    case ATLS_E_NAMELESS:
+        return atls_fail(
+            why, ATLS_E_NAMELESS,
+            "the server has no name here (no SNI, no host or address to "
+            "verify) and policy says nameless = refuse; connect by name");
+    case ATLS_E_UNNAMED:
+        return atls_fail(
+            why, ATLS_E_UNNAMED,
+            "no policy section names %s and otherwise = require; name it "
+            "in a section listed under servers",
+            atls_peer_display(&connection->peer));
+    default:
+        return atls_fail(why, match->refusal,
+                         "%s goes by names of more than %u policy "
+                         "sections; name it in fewer",
+                         atls_peer_display(&connection->peer), ATLS_MATCH_MAX);
+    }
 }
 
 enum atls_error atls_gate_client_hello(struct atls_connection *connection,

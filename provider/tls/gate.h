@@ -30,6 +30,11 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
  * context was made; chains to the program's. */
 void atls_gate_arm(struct atls_connection *connection, SSL *s);
 
+/* Put a client's refusal on the error queue, into the log and into the report:
+ * once a handshake. */
+void atls_gate_raise(struct atls_connection *connection,
+                     const struct atls_reason *why);
+
 /*
  * A client writes its ClientHello: begin anew, look the policy up for good, arm,
  * and set is_requested. Also the second moment to refuse what must not leave

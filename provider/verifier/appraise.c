@@ -20,15 +20,17 @@ struct run {
     const struct atls_appraisal *in;
     const struct atls_section *section;
     struct atls_report *report;
-    EVP_PKEY *ak;
+    struct atls_trust trust;
     struct atls_signature signature;
     unsigned have;
+    bool
+        not_asked; /* of the present step: set by it when nothing is demanded */
 };
 
 /* What steps need of those before them. In the normal order all is there when a
  * step begins; under check_all a step is left out whose input is not. */
 #define HAVE_EVIDENCE 1u  /* report->evidence */
-#define HAVE_AK 2u        /* ak */
+#define HAVE_AK 2u        /* trust.key */
 #define HAVE_SIGNATURE 4u /* signature, parsed */
 #define HAVE_ATTEST 8u    /* the head of report->quote */
 #define HAVE_QUOTE 16u    /* its body */
@@ -49,14 +51,14 @@ static enum atls_error check_chain(struct run *run, struct atls_reason *why)
     const struct atls_evidence *evidence = run->report->evidence;
     enum atls_error r =
         atls_trust_check(run->section, evidence->chain, evidence->chain_count,
-                         run->in->now, why, &run->ak);
+                         run->in->now, why, &run->trust);
 
-    if (run->ak != NULL)
+    if (run->trust.key != NULL)
         run->have |= HAVE_AK;
     if (r != ATLS_OK)
         return r;
-    atls_trust_machine_names(evidence->chain[0], run->report->machine,
-                             sizeof(run->report->machine));
+    memcpy(run->report->machine, run->trust.machine,
+           sizeof(run->report->machine));
     return ATLS_OK;
 }
 
@@ -69,8 +71,8 @@ static enum atls_error check_signature(struct run *run, struct atls_reason *why)
     if (r != ATLS_OK)
         return r;
     run->have |= HAVE_SIGNATURE;
-    return atls_signature_verify(&run->signature, run->ak, evidence->quote,
-                                 why);
+    return atls_signature_verify(&run->signature, run->trust.key,
+                                 evidence->quote, why);
 }
 
 /* The signed structure is looked into only now that its signature holds. The
@@ -199,12 +201,16 @@ static enum atls_error check_digest(struct run *run, struct atls_reason *why)
 
 static enum atls_error check_log(struct run *run, struct atls_reason *why)
 {
+    run->not_asked =
+        !atls_measured_log_counts(run->section, run->report->evidence);
     return atls_measured_log(run->section, run->report->evidence, why);
 }
 
 static enum atls_error check_certificate(struct run *run,
                                          struct atls_reason *why)
 {
+    run->not_asked = run->section->certificate == ATLS_CERTIFICATE_ANY
+                     && run->report->evidence->authority.len == 0;
     return atls_measured_certificate(run->section, run->report->evidence,
                                      run->in->cert_der, run->in->now, why);
 }
@@ -212,11 +218,23 @@ static enum atls_error check_certificate(struct run *run,
 static enum atls_error check_components(struct run *run,
                                         struct atls_reason *why)
 {
+    run->not_asked =
+        run->section->components_any && run->section->component_count == 0;
     return atls_measured_components(run->section, run->report->evidence, why);
+}
+
+static bool names_pcrs(const struct atls_section *section)
+{
+    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
+        if (section->pcrs[pcr].count > 0)
+            return true;
+    }
+    return false;
 }
 
 static enum atls_error check_pcrs(struct run *run, struct atls_reason *why)
 {
+    run->not_asked = !names_pcrs(run->section);
     return atls_pcrs_check_values(run->section, &run->report->evidence->pcrs,
                                   why);
 }
@@ -225,6 +243,7 @@ static enum atls_error check_pcrs(struct run *run, struct atls_reason *why)
  * travel here. */
 static enum atls_error check_tls_key(struct run *run, struct atls_reason *why)
 {
+    run->not_asked = true;
     if (run->report->evidence->certify.len > 0)
         return atls_fail(why, ATLS_E_TLS_KEY,
                          "the evidence certifies a TLS key, which this version "
@@ -258,10 +277,13 @@ static const struct step steps[ATLS_STEP_COUNT] = {
 static enum atls_error make_step(struct run *run, enum atls_step step)
 {
     struct atls_reason *reason = &run->report->steps[step].reason;
-    enum atls_error r = steps[step].check(run, reason);
+    enum atls_error r;
 
+    run->not_asked = false;
+    r = steps[step].check(run, reason);
     if (r == ATLS_OK) {
-        run->report->steps[step].result = ATLS_STEP_PASSED;
+        run->report->steps[step].result =
+            run->not_asked ? ATLS_STEP_NOT_ASKED : ATLS_STEP_PASSED;
         return ATLS_OK;
     }
     run->report->steps[step].result = ATLS_STEP_FAILED;
@@ -344,7 +366,7 @@ enum atls_error atls_appraise(const struct atls_appraisal *appraisal,
     }
     ERR_set_mark();
     make_steps(&run);
-    EVP_PKEY_free(run.ak);
+    EVP_PKEY_free(run.trust.key);
     ERR_pop_to_mark();
     return ret_report->verdict;
 }

@@ -12,6 +12,7 @@
 #include "evidence/quote.h"
 #include "span.h"
 #include "verifier/policy.h"
+#include "verifier/trust.h"
 
 /*
  * Appraisal: the checks of design "Appraisal", in that order, each its own
@@ -58,7 +59,13 @@ struct atls_appraisal {
                                    the next can still be made; same verdict */
 };
 
-enum atls_step_result { ATLS_STEP_NOT_DONE, ATLS_STEP_FAILED, ATLS_STEP_PASSED };
+enum atls_step_result {
+    ATLS_STEP_NOT_DONE,
+    ATLS_STEP_FAILED,
+    ATLS_STEP_PASSED,
+    ATLS_STEP_NOT_ASKED /* the policy demands nothing here: not proven, and no
+                           ground for refusal */
+};
 
 /* What was found. Holds copies where it must outlive the call, but evidence
  * points into the cmw that was given. */
@@ -73,11 +80,13 @@ struct atls_report {
     bool has_quote;             /* quote below was parsed */
     struct atls_quote quote;
     struct atls_evidence *evidence; /* NULL until decoded; owned */
-    char machine[256];          /* names of the AK certificate */
+    char machine[ATLS_MACHINE_NAMES_MAX]; /* names of the AK certificate; ""
+                                             until its chain was accepted */
 };
 
 /*
- * Appraise. Returns report->verdict: ATLS_OK only if every step passed.
+ * Appraise. Returns report->verdict: ATLS_OK only if every step was made and
+ * passed, or was not asked for.
  *   ret_report  always initialised; atls_report_clear() it
  * Pure (time and randomness are inputs), thread-safe, error queue as found.
  */

@@ -223,13 +223,29 @@ bool atls_policy_is_stale(const struct atls_policy *policy)
     return false;
 }
 
-const char *atls_policy_warning(const struct atls_policy *policy, size_t index)
+static const struct atls_reason *find_warning(const struct atls_policy *policy,
+                                              size_t index)
 {
     const struct atls_policy_warning *warning = policy->warnings;
 
     for (; warning != NULL && index > 0; index--)
         warning = warning->next;
-    return warning == NULL ? NULL : warning->reason.text;
+    return warning == NULL ? NULL : &warning->reason;
+}
+
+const char *atls_policy_warning(const struct atls_policy *policy, size_t index)
+{
+    const struct atls_reason *reason = find_warning(policy, index);
+
+    return reason == NULL ? NULL : reason->text;
+}
+
+enum atls_error atls_policy_warning_code(const struct atls_policy *policy,
+                                         size_t index)
+{
+    const struct atls_reason *reason = find_warning(policy, index);
+
+    return reason == NULL ? ATLS_OK : reason->code;
 }
 
 const struct atls_section *atls_policy_section(const struct atls_policy *policy,

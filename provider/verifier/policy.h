@@ -103,6 +103,12 @@ bool atls_policy_is_stale(const struct atls_policy *policy);
  * index from 0; NULL after the last. */
 const char *atls_policy_warning(const struct atls_policy *policy, size_t index);
 
+/* What such a remark is about: ATLS_E_IO a file that others can write,
+ * ATLS_E_EXPIRED a time of expiry, ATLS_E_POLICY all else; ATLS_OK after the
+ * last. */
+enum atls_error atls_policy_warning_code(const struct atls_policy *policy,
+                                         size_t index);
+
 /* Sections in the order of the file, by index from 0 (NULL after the last) and
  * by name (NULL if none); for tools. */
 const struct atls_section *atls_policy_section(const struct atls_policy *policy,

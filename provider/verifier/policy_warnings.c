@@ -27,11 +27,12 @@ static struct atls_reason *add_warning(struct atls_policy_loader *loader)
 
 /* At a section. */
 static void warn(struct atls_policy_loader *loader,
-                 const struct atls_scan_section *scanned, const char *text)
+                 const struct atls_scan_section *scanned, enum atls_error code,
+                 const char *text)
 {
     struct atls_reason *reason = add_warning(loader);
 
-    (void)atls_fail(reason, ATLS_E_POLICY, "[%.64s] %s", scanned->name, text);
+    (void)atls_fail(reason, code, "[%.64s] %s", scanned->name, text);
     atls_file_locate(reason, scanned->file, scanned->line);
 }
 
@@ -41,7 +42,7 @@ static void warn_of_rights(struct atls_policy_loader *loader)
     for (const struct atls_file *file = loader->policy->files; file != NULL;
          file = file->next) {
         if ((file->st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            (void)atls_fail(add_warning(loader), ATLS_E_POLICY,
+            (void)atls_fail(add_warning(loader), ATLS_E_IO,
                             "%s: others can write it (mode %04o) and so decide "
                             "who is trusted; chmod go-w",
                             atls_file_label(file->path),
@@ -65,19 +66,20 @@ static void warn_of_section(struct atls_policy_loader *loader,
 {
     if (section->component_count > 0 && !names_boot_pcr(section))
         warn(
-            loader, scanned,
+            loader, scanned, ATLS_E_POLICY,
             "names components but no boot PCR: the list is then the word of an "
             "unknown kernel; add pcr.0 to pcr.9 or pcr.11");
     if (section->machines_any)
-        warn(loader, scanned,
+        warn(loader, scanned, ATLS_E_POLICY,
              "machines = any: one corrupt machine under the same issuers and a "
              "leaked TLS key are enough to stand in; name the machines");
     if (section->expires < now)
-        warn(loader, scanned,
+        warn(loader, scanned, ATLS_E_EXPIRED,
              "expires: the time is past, its peers are refused; renew the "
              "policy");
     else if (section->expires - now <= EXPIRES_SOON)
-        warn(loader, scanned, "expires: within 30 days; renew the policy");
+        warn(loader, scanned, ATLS_E_EXPIRED,
+             "expires: within 30 days; renew the policy");
 }
 
 static bool verifies_something(const struct atls_policy *policy)
@@ -100,7 +102,7 @@ void atls_policy_warn(struct atls_policy_loader *loader, int64_t now)
         if (section != NULL)
             warn_of_section(loader, scanned, section, now);
         else if (!verifies_something(loader->policy))
-            warn(loader, scanned,
+            warn(loader, scanned, ATLS_E_POLICY,
                  "no peer is ever verified: no section requires or observes");
     }
 }

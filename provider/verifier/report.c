@@ -108,6 +108,7 @@ static void put_step(const struct page *page, const struct atls_report *report,
         put_coloured(page, RED, "  FAIL  ");
         break;
     case ATLS_STEP_NOT_DONE:
+    case ATLS_STEP_NOT_ASKED:
         put_coloured(page, DIM, "  -     ");
         break;
     }
@@ -115,6 +116,8 @@ static void put_step(const struct page *page, const struct atls_report *report,
                   atls_step_what(step));
     if (report->steps[step].result == ATLS_STEP_NOT_DONE)
         put_coloured(page, DIM, " (not checked)");
+    if (report->steps[step].result == ATLS_STEP_NOT_ASKED)
+        put_coloured(page, DIM, " (not asked for)");
     (void)fputc('\n', page->out);
     if (report->steps[step].result != ATLS_STEP_FAILED)
         return;
@@ -143,7 +146,9 @@ static const char *standing(const struct atls_report *report,
                             enum atls_step last)
 {
     for (unsigned i = 0; i <= (unsigned)last; i++) {
-        if (report->steps[i].result != ATLS_STEP_PASSED)
+        enum atls_step_result result = report->steps[i].result;
+
+        if (result != ATLS_STEP_PASSED && result != ATLS_STEP_NOT_ASKED)
             return " (claimed by the peer, NOT proven)";
     }
     return "";
@@ -268,7 +273,8 @@ static void put_tpm(const struct page *page, const struct atls_report *report)
                   quote->firmware_version);
 }
 
-static void put_tables(const struct page *page, const struct atls_report *report,
+static void put_tables(const struct page *page,
+                       const struct atls_report *report,
                        const struct atls_section *section)
 {
     if (report->evidence != NULL) {

@@ -58,6 +58,7 @@ static void put_steps(const struct atls_report *report, FILE *out)
         [ATLS_STEP_NOT_DONE] = "not-done",
         [ATLS_STEP_FAILED] = "failed",
         [ATLS_STEP_PASSED] = "passed",
+        [ATLS_STEP_NOT_ASKED] = "not-asked",
     };
 
     (void)fputs(",\"steps\":[", out);

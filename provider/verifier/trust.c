@@ -372,12 +372,12 @@ static enum atls_error check(const struct atls_section *section,
 enum atls_error atls_trust_check(const struct atls_section *section,
                                  const struct atls_span *ders, size_t count,
                                  int64_t now, struct atls_reason *why,
-                                 EVP_PKEY **ret_key)
+                                 struct atls_trust *ret_trust)
 {
     struct chain chain = {0};
     enum atls_error r;
 
-    *ret_key = NULL;
+    memset(ret_trust, 0, sizeof(*ret_trust));
     if (count == 0)
         return atls_fail(why, ATLS_E_CHAIN_EMPTY,
                          "no AK certificate in the evidence; set ak_chain on "
@@ -391,9 +391,12 @@ enum atls_error atls_trust_check(const struct atls_section *section,
     r = parse_chain(ders, count, why, &chain);
     /* Nothing is allocated: the key is the certificate's own. */
     if (chain.count > 0)
-        *ret_key = X509_get_pubkey(chain.certs[0]);
+        ret_trust->key = X509_get_pubkey(chain.certs[0]);
     if (r == ATLS_OK)
         r = check(section, &chain, now, why);
+    if (r == ATLS_OK)
+        write_names(chain.certs[0], ret_trust->machine,
+                    sizeof(ret_trust->machine));
     chain_clear(&chain);
     ERR_pop_to_mark();
     return r;

@@ -11,24 +11,37 @@
 #include "span.h"
 #include "verifier/policy.h"
 
+/* Octets of a list of machine names with its terminator. */
+#define ATLS_MACHINE_NAMES_MAX 256u
+
+/* What an AK chain tells. */
+struct atls_trust {
+    /* NULL until the AK certificate was parsed; set then, also when the chain is
+     * refused after that, so that tools can show more; EVP_PKEY_free() it. */
+    EVP_PKEY *key;
+    /* As of atls_trust_machine_names(); "" unless the chain was accepted. */
+    char machine[ATLS_MACHINE_NAMES_MAX];
+};
+
 /*
  * The AK chain of evidence against a section: parse (each certificate DER with
  * no trailing octet, none twice, none self-signed, none unused), path to a
- * trusted root at time now (basic constraints, key usage keyCertSign of
- * issuers, digitalSignature of the AK where key usage is present, unknown
- * critical extensions refused, at most ATLS_CHAIN_MAX), the AK certificate is
- * no CA, EKU, machines.
+ * trusted root at time now (RFC 5280 to the letter: basic constraints, key usage
+ * keyCertSign of issuers, unknown critical extensions refused; 112 bits of
+ * security, no SHA-1; at most ATLS_CHAIN_MAX certificates), the AK certificate
+ * is no CA and has digitalSignature where key usage is present, EKU, machines.
+ * What the section trusts is an anchor even if it is an intermediate.
  *   chain   count certificates, DER, AK certificate first
  *   now     seconds since 1970
- *   ret_key set as soon as the AK certificate was parsed, also when its chain is
- *           then refused, so that tools can show more; EVP_PKEY_free() it
+ *   ret_trust  always set
  * Returns ATLS_OK, ATLS_E_CHAIN_*, ATLS_E_MACHINE, ATLS_E_MALFORMED,
- * ATLS_E_NOMEM. Uses atls_libctx(); error queue as found. Thread-safe.
+ * ATLS_E_LIMIT, ATLS_E_NOMEM. Uses atls_libctx(); error queue as found.
+ * Thread-safe.
  */
 enum atls_error atls_trust_check(const struct atls_section *section,
                                  const struct atls_span *chain, size_t count,
                                  int64_t now, struct atls_reason *why,
-                                 EVP_PKEY **ret_key) ATLS_MUST_CHECK;
+                                 struct atls_trust *ret_trust) ATLS_MUST_CHECK;
 
 /* The names of an AK certificate that `machines` can match, for reports: SAN
  * dNSNames, else CN; google:P/Z/I; sha256:<hex of SubjectPublicKeyInfo>. Comma

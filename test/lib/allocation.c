@@ -9,15 +9,20 @@
 
 static atomic_size_t fail_at;
 static atomic_bool fails_once;
+static atomic_size_t fail_size;
 static atomic_size_t count;
 static atomic_size_t in_use;
 static atomic_size_t in_use_before;
 static atomic_size_t peak;
 
-static int is_failing(void)
+static int is_failing(size_t len)
 {
     size_t nth = atomic_fetch_add(&count, 1) + 1;
     size_t first = atomic_load(&fail_at);
+    size_t size = len;
+
+    if (len != 0 && atomic_compare_exchange_strong(&fail_size, &size, 0))
+        return 1;
 
     if (atomic_load(&fails_once))
         return nth == first;
@@ -41,7 +46,7 @@ static void *test_malloc(size_t len, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return is_failing() ? NULL : account(malloc(len));
+    return is_failing(len) ? NULL : account(malloc(len));
 }
 
 static void test_free(void *data, const char *file, int line)
@@ -60,7 +65,7 @@ static void *test_realloc(void *data, size_t len, const char *file, int line)
 
     (void)file;
     (void)line;
-    if (is_failing())
+    if (is_failing(len))
         return NULL;
     moved = realloc(data, len);
     if (moved != NULL) {
@@ -89,6 +94,11 @@ void allocation_fail_only(size_t n)
 {
     allocation_fail_at(n);
     atomic_store(&fails_once, true);
+}
+
+void allocation_fail_size(size_t len)
+{
+    atomic_store(&fail_size, len);
 }
 
 size_t allocation_count(void)

@@ -19,6 +19,9 @@ void allocation_fail_at(size_t n);
 /* The same, but only that one fails: what goes on after it is seen too. */
 void allocation_fail_only(size_t n);
 
+/* The next allocation of exactly that many octets fails; 0: none. */
+void allocation_fail_size(size_t len);
+
 /* Allocations asked for since then. */
 size_t allocation_count(void);
 

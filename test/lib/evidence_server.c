@@ -48,9 +48,9 @@ static void on_keylog(const SSL *ssl, const char *line)
 
     SSL_get_client_random(ssl, client_random, sizeof(client_random));
     if (atls_channel_parse_keylog(line, client_random, secret, &len) == ATLS_OK)
-        factory_need(atls_channel_derive(secret, len, ATLS_ROLE_SERVER,
-                                         server->channel)
-                     == ATLS_OK);
+        factory_need(
+            atls_channel_derive(secret, len, ATLS_ROLE_SERVER, server->channel)
+            == ATLS_OK);
 }
 
 /* Evidence for this connection as the body of the extension. */
@@ -110,10 +110,10 @@ static SSL_CTX *new_context(struct evidence_server *server)
                  && SSL_CTX_use_PrivateKey(ctx, f->leaf.key) == 1
                  && SSL_CTX_add1_chain_cert(ctx, f->authority_cert) == 1
                  && SSL_CTX_set_app_data(ctx, server) == 1
-                 && SSL_CTX_add_custom_ext(
-                        ctx, ATLS_EXTENSION_TYPE,
-                        SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_CERTIFICATE,
-                        on_add, NULL, server, on_parse, NULL)
+                 && SSL_CTX_add_custom_ext(ctx, ATLS_EXTENSION_TYPE,
+                                           SSL_EXT_CLIENT_HELLO
+                                               | SSL_EXT_TLS1_3_CERTIFICATE,
+                                           on_add, NULL, server, on_parse, NULL)
                         == 1);
     SSL_CTX_set_keylog_callback(ctx, on_keylog);
     if (server->kind == SERVE_TLS12)
@@ -191,7 +191,8 @@ struct evidence_server *evidence_server_start(enum evidence_server_kind kind,
     if (server->listener < 0
         || bind(server->listener, (struct sockaddr *)&address, len) != 0
         || listen(server->listener, 8) != 0
-        || getsockname(server->listener, (struct sockaddr *)&address, &len) != 0)
+        || getsockname(server->listener, (struct sockaddr *)&address, &len)
+               != 0)
         err(1, "evidence server");
     server->port = ntohs(address.sin_port);
     factory_need(pthread_create(&server->thread, NULL, run, server) == 0);

@@ -57,9 +57,9 @@ static int bind_local(unsigned port)
 
     if (fd < 0)
         return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(fd, 4) < 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0
+        || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0
+        || listen(fd, 4) < 0) {
         close(fd);
         return -1;
     }
@@ -111,7 +111,7 @@ static void run(const struct swtpm *swtpm)
     _exit(127);
 }
 
-static bool is_listening(unsigned port)
+static int connect_local(unsigned port)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET,
@@ -119,13 +119,24 @@ static bool is_listening(unsigned port)
         .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
     };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool listens;
 
-    listens = fd >= 0 && connect(fd, (const struct sockaddr *)&address,
-                                 sizeof(address)) == 0;
-    if (fd >= 0)
+    if (fd >= 0
+        && connect(fd, (const struct sockaddr *)&address, sizeof(address))
+               < 0) {
         close(fd);
-    return listens;
+        return -1;
+    }
+    return fd;
+}
+
+static bool is_listening(unsigned port)
+{
+    int fd = connect_local(port);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
 }
 
 static bool has_exited(struct swtpm *swtpm)
@@ -246,6 +257,25 @@ bool swtpm_restart(struct swtpm *swtpm, bool with_state)
         return false;
     }
     return true;
+}
+
+/* CMD_INIT of swtpm's control channel, with no flags; swtpm_ioctls(3). */
+bool swtpm_power_cycle(struct swtpm *swtpm)
+{
+    static const uint8_t init[8] = {0, 0, 0, 2, 0, 0, 0, 0};
+    static const uint8_t success[4] = {0};
+    uint8_t result[4] = {1};
+    int fd = connect_local(swtpm->port + 1);
+    bool done;
+
+    done = fd >= 0 && write(fd, init, sizeof(init)) == sizeof(init)
+           && read(fd, result, sizeof(result)) == sizeof(result)
+           && memcmp(result, success, sizeof(success)) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (!done)
+        complain("cannot reset swtpm");
+    return done;
 }
 
 const char *swtpm_tcti(const struct swtpm *swtpm)

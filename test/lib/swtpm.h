@@ -29,6 +29,9 @@ void swtpm_kill(struct swtpm *swtpm);
  * that has never been used. False, and why on stderr, when that fails. */
 bool swtpm_restart(struct swtpm *swtpm, bool with_state);
 
+/* Switch the TPM off and on; it then waits for TPM2_Startup. */
+bool swtpm_power_cycle(struct swtpm *swtpm);
+
 /* Reset the TPM, as a reboot would: PCRs become zero. */
 bool swtpm_reset(struct swtpm *swtpm);
 

@@ -5,17 +5,16 @@
 #include <string.h>
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_rc.h>
-#include <tss2/tss2_tcti_swtpm.h>
 #include <tss2/tss2_tctildr.h>
 
 #include "lib/swtpm.h"
 
 /* Through the TSS's own TCTI and blocking calls: not what is under test. */
 
-#define GOOD_AK                                                                \
-    (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |                          \
-     TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |              \
-     TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT)
+#define GOOD_AK                                                   \
+    (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT               \
+     | TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH \
+     | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT)
 
 struct connection {
     TSS2_TCTI_CONTEXT *tcti;
@@ -43,8 +42,8 @@ static bool open_connection(const struct swtpm *swtpm, struct connection *c)
     c->esys = NULL;
     c->tcti = NULL;
     if (succeeded(Tss2_TctiLdr_Initialize(swtpm_tcti(swtpm), &c->tcti),
-                  "connect") &&
-        succeeded(Esys_Initialize(&c->esys, c->tcti, NULL), "connect"))
+                  "connect")
+        && succeeded(Esys_Initialize(&c->esys, c->tcti, NULL), "connect"))
         return true;
     disconnect(c);
     return false;
@@ -117,18 +116,18 @@ static bool remove_key(ESYS_CONTEXT *esys, uint32_t handle)
                                       NULL, &data),
                    "TPM2_GetCapability"))
         return false;
-    is_there = data->data.handles.count == 1 &&
-               data->data.handles.handle[0] == handle;
+    is_there =
+        data->data.handles.count == 1 && data->data.handles.handle[0] == handle;
     Esys_Free(data);
     if (!is_there)
         return true;
     return succeeded(Esys_TR_FromTPMPublic(esys, handle, ESYS_TR_NONE,
                                            ESYS_TR_NONE, ESYS_TR_NONE, &old),
-                     "TPM2_ReadPublic") &&
-           succeeded(Esys_EvictControl(esys, ESYS_TR_RH_OWNER, old,
-                                       ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                       ESYS_TR_NONE, handle, &none),
-                     "TPM2_EvictControl");
+                     "TPM2_ReadPublic")
+           && succeeded(Esys_EvictControl(esys, ESYS_TR_RH_OWNER, old,
+                                          ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                          ESYS_TR_NONE, handle, &none),
+                        "TPM2_EvictControl");
 }
 
 static bool create_ak(ESYS_CONTEXT *esys, const struct swtpm_ak *ak,
@@ -145,12 +144,11 @@ static bool create_ak(ESYS_CONTEXT *esys, const struct swtpm_ak *ak,
         auth->size = (UINT16)strlen(ak->auth);
         memcpy(auth->buffer, ak->auth, auth->size);
     }
-    return succeeded(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT,
-                                        ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                        ESYS_TR_NONE, &sensitive, &template,
-                                        &nothing, &no_pcrs, ret_key, NULL, NULL,
-                                        NULL, NULL),
-                     "TPM2_CreatePrimary");
+    return succeeded(
+        Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+                           ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &template,
+                           &nothing, &no_pcrs, ret_key, NULL, NULL, NULL, NULL),
+        "TPM2_CreatePrimary");
 }
 
 bool swtpm_make_ak(const struct swtpm *swtpm, const struct swtpm_ak *ak)
@@ -166,12 +164,12 @@ bool swtpm_make_ak(const struct swtpm *swtpm, const struct swtpm_ak *ak)
     handle = ak->handle != 0 ? ak->handle : SWTPM_AK_HANDLE;
     if (!open_connection(swtpm, &c))
         return false;
-    made = remove_key(c.esys, handle) && create_ak(c.esys, ak, &key) &&
-           succeeded(Esys_EvictControl(c.esys, ESYS_TR_RH_OWNER, key,
-                                       ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                       ESYS_TR_NONE, handle, &kept),
-                     "TPM2_EvictControl") &&
-           succeeded(Esys_FlushContext(c.esys, key), "TPM2_FlushContext");
+    made = remove_key(c.esys, handle) && create_ak(c.esys, ak, &key)
+           && succeeded(Esys_EvictControl(c.esys, ESYS_TR_RH_OWNER, key,
+                                          ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                          ESYS_TR_NONE, handle, &kept),
+                        "TPM2_EvictControl")
+           && succeeded(Esys_FlushContext(c.esys, key), "TPM2_FlushContext");
     disconnect(&c);
     return made;
 }
@@ -184,13 +182,13 @@ bool swtpm_extend(const struct swtpm *swtpm, unsigned pcr, const char *text)
 
     digests.digests[0].hashAlg = TPM2_ALG_SHA256;
     if (!EVP_Digest(text, strlen(text), digests.digests[0].digest.sha256, NULL,
-                    EVP_sha256(), NULL) ||
-        !open_connection(swtpm, &c))
+                    EVP_sha256(), NULL)
+        || !open_connection(swtpm, &c))
         return false;
-    extended = succeeded(Esys_PCR_Extend(c.esys, ESYS_TR_PCR0 + pcr,
-                                         ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                         ESYS_TR_NONE, &digests),
-                         "TPM2_PCR_Extend");
+    extended =
+        succeeded(Esys_PCR_Extend(c.esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD,
+                                  ESYS_TR_NONE, ESYS_TR_NONE, &digests),
+                  "TPM2_PCR_Extend");
     disconnect(&c);
     return extended;
 }
@@ -223,10 +221,9 @@ bool swtpm_reset(struct swtpm *swtpm)
     struct connection c;
     bool reset;
 
-    if (!open_connection(swtpm, &c))
+    if (!swtpm_power_cycle(swtpm) || !open_connection(swtpm, &c))
         return false;
-    reset = succeeded(Tss2_Tcti_Swtpm_Reset(c.tcti), "CMD_INIT") &&
-            succeeded(Esys_Startup(c.esys, TPM2_SU_CLEAR), "TPM2_Startup");
+    reset = succeeded(Esys_Startup(c.esys, TPM2_SU_CLEAR), "TPM2_Startup");
     disconnect(&c);
     return reset;
 }
@@ -248,9 +245,8 @@ static int count_handles(ESYS_CONTEXT *esys, uint32_t first)
 
 int swtpm_count_transient(const struct swtpm *swtpm)
 {
-    static const uint32_t kinds[] = {TPM2_TRANSIENT_FIRST,
-                                     TPM2_LOADED_SESSION_FIRST,
-                                     TPM2_ACTIVE_SESSION_FIRST};
+    /* Part 2, TPM_HT: transient objects, loaded and saved sessions. */
+    static const uint32_t kinds[] = {0x80000000, 0x02000000, 0x03000000};
     struct connection c;
     int sum = 0;
 

@@ -253,15 +253,15 @@ void pair_attach(struct pair *pair, SSL_CTX *ctx)
 
 static void make_engine(struct pair *pair, const char *policy)
 {
-    struct atls_setting setting = {"verifier.policy", NULL};
+    struct atls_setting settings[] = {{"log", scratch_path("log")},
+                                      {"log_level", "debug"},
+                                      {"verifier.policy", NULL}};
 
-    if (policy == NULL) {
-        pair->engine = atls_engine_new(NULL, 0);
-    } else {
+    if (policy != NULL) {
         write_policy(pair, policy);
-        setting.value = scratch_path("policy.cnf");
-        pair->engine = atls_engine_new(&setting, 1);
+        settings[2].value = scratch_path("policy.cnf");
     }
+    pair->engine = atls_engine_new(settings, policy != NULL ? 3 : 2);
     REQUIRE(pair->engine != NULL);
 }
 

@@ -123,12 +123,11 @@ static bool ask_target(const struct tpmproxy *proxy, const uint8_t *command,
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool answered;
 
-    answered = fd >= 0
-               && connect(fd, (const struct sockaddr *)&address,
-                          sizeof(address))
-                      == 0
-               && write_message(fd, command, command_len)
-               && read_message(proxy, fd, response, ret_len);
+    answered =
+        fd >= 0
+        && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0
+        && write_message(fd, command, command_len)
+        && read_message(proxy, fd, response, ret_len);
     if (fd >= 0)
         close(fd);
     return answered;

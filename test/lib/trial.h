@@ -29,6 +29,10 @@ struct trial {
     struct atls_report report; /* of the last run */
 };
 
+/* The step of loops over every bit and every allocation: $ATTEST_TEST_STRIDE
+ * where a run under valgrind would take too long, a prime best; else 1. */
+size_t trial_stride(void);
+
 void trial_begin(struct trial *t);
 void trial_make(struct trial *t);
 void trial_end(struct trial *t);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/vectors.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,15 @@
 #include "digest.h"
 
 #define FILES_MAX 8
+
+/* Not an assertion of Check: fuzzers read vectors too. */
+static void need(int is_true, const char *what, const char *name)
+{
+    if (!is_true) {
+        fprintf(stderr, "test vectors: %s: %s\n", name, what);
+        abort();
+    }
+}
 
 uint8_t *vector_file(const char *path, size_t *ret_len)
 {
@@ -21,7 +29,7 @@ uint8_t *vector_file(const char *path, size_t *ret_len)
         return NULL;
     do {
         data = realloc(data, len + 4096);
-        ck_assert_ptr_nonnull(data);
+        need(data != NULL, "out of memory", path);
         got = fread(data + len, 1, 4096, file);
         len += got;
     } while (got > 0);
@@ -47,13 +55,13 @@ static const char *file_text(const char *name)
             return cache[i].text;
         i++;
     }
-    ck_assert_uint_lt(i, FILES_MAX);
+    need(i < FILES_MAX, "one file too many", name);
     snprintf(path, sizeof(path), "%s/test/vectors/%s",
              srcdir != NULL ? srcdir : ".", name);
     cache[i].text = (char *)vector_file(path, &len);
-    ck_assert_msg(cache[i].text != NULL, "cannot read %s", path);
+    need(cache[i].text != NULL, "cannot read it", path);
     cache[i].text = realloc(cache[i].text, len + 1);
-    ck_assert_ptr_nonnull(cache[i].text);
+    need(cache[i].text != NULL, "out of memory", path);
     cache[i].text[len] = '\0';
     snprintf(cache[i].name, sizeof(cache[i].name), "%s", name);
     return cache[i].text;
@@ -99,7 +107,7 @@ const char *vector_text(const char *file, const char *section, const char *key)
     kept_count %= sizeof(kept) / sizeof(kept[0]);
     free(kept[kept_count]);
     kept[kept_count] = strndup(value, len);
-    ck_assert_ptr_nonnull(kept[kept_count]);
+    need(kept[kept_count] != NULL, "out of memory", key);
     return kept[kept_count++];
 }
 
@@ -108,9 +116,9 @@ static void unhex(const char *name, const char *hex, size_t len,
 {
     char *text = strndup(hex, len);
 
-    ck_assert_ptr_nonnull(text);
-    ck_assert_msg(atls_unhex(text, ret->data, sizeof(ret->data), &ret->len),
-                  "%s is no hex", name);
+    need(text != NULL, "out of memory", name);
+    need(atls_unhex(text, ret->data, sizeof(ret->data), &ret->len), "no hex",
+         name);
     free(text);
 }
 
@@ -120,7 +128,7 @@ void vector_octets(const char *file, const char *section, const char *key,
     size_t len;
     const char *value = find(file, section, key, &len);
 
-    ck_assert_msg(value != NULL, "no %s in [%s] of %s", key, section, file);
+    need(value != NULL, "no such key", key);
     unhex(key, value, len, ret);
 }
 
@@ -131,7 +139,7 @@ int vector_list(const char *file, const char *section, const char *key,
     const char *value = find(file, section, key, &len);
     const char *end;
 
-    ck_assert_msg(value != NULL, "no %s in [%s] of %s", key, section, file);
+    need(value != NULL, "no such key", key);
     end = value + len;
     for (; index > 0; index--) {
         value += strcspn(value, " \n");
@@ -149,6 +157,6 @@ uint64_t vector_number(const char *file, const char *section, const char *key)
 {
     const char *value = vector_text(file, section, key);
 
-    ck_assert_msg(value != NULL, "no %s in [%s] of %s", key, section, file);
+    need(value != NULL, "no such key", key);
     return strtoull(value, NULL, 10);
 }

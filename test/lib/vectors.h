@@ -8,7 +8,7 @@
 /*
  * Test vectors: text files in test/vectors/ of sections, "key = value" lines
  * and '#' comments. Found through $srcdir, as Automake sets it. Whatever is
- * missing or is no hex fails the running test with its name.
+ * missing or is no hex ends the program with its name.
  */
 
 /* Octets of the longest value. */

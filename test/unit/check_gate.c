@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/allocation.h"
 #include "lib/scratch.h"
 #include "lib/tlspair.h"
+#include "tls/connection.h"
 #include "tls/context.h"
+#include "tls/gate.h"
 
 static struct pair pair;
 
@@ -169,22 +172,40 @@ START_TEST(test_names_of_more_sections_than_we_take)
 }
 END_TEST
 
+/* _i: which of the two it is that refuses, the first or the last. */
 START_TEST(test_every_section_that_matches_must_be_satisfied)
 {
-    pair_init(&pair, "[policy]\nservers = lab, other\notherwise = off\n"
-                     "nameless = refuse\n"
-                     "[lab]\nnames = localhost\nmode = require\n"
-                     "trust = @TRUST@\nmachines = any\n@PCRS@@COMPONENTS@"
-                     "[other]\nnames = other.example\nmode = require\n"
-                     "trust = @TRUST@\nmachines = another.example\n@PCRS@"
-                     "@COMPONENTS@");
+    pair_init(&pair, _i == 0
+                         ? "[policy]\nservers = lab, other\notherwise = off\n"
+                           "nameless = refuse\n"
+                           "[lab]\nnames = localhost\nmode = require\n"
+                           "trust = @TRUST@\nmachines = any\n@PCRS@@COMPONENTS@"
+                           "[other]\nnames = other.example\nmode = require\n"
+                           "trust = @TRUST@\nmachines = another.example\n@PCRS@"
+                           "@COMPONENTS@"
+                         : "[policy]\nservers = other, lab\notherwise = off\n"
+                           "nameless = refuse\n"
+                           "[lab]\nnames = localhost\nmode = require\n"
+                           "trust = @TRUST@\nmachines = any\n@PCRS@@COMPONENTS@"
+                           "[other]\nnames = other.example\nmode = require\n"
+                           "trust = @TRUST@\nmachines = another.example\n@PCRS@"
+                           "@COMPONENTS@");
     accept_one();
-    pair_new(&pair, "localhost");
-    ck_assert(SSL_add1_host(pair.client, "other.example"));
-    refuse_this("machine");
+    pair_new(&pair, _i == 0 ? "localhost" : "other.example");
+    ck_assert(
+        SSL_add1_host(pair.client, _i == 0 ? "other.example" : "localhost"));
+    refuse_this("expected machine another.example");
     accept_one();
 }
 END_TEST
+
+static void assert_logged(const char *part)
+{
+    char *log = scratch_read("log", NULL);
+
+    assert_contains(log, part);
+    free(log);
+}
 
 /* --- observe --------------------------------------------------------------- */
 
@@ -206,6 +227,9 @@ START_TEST(test_observe_asks_and_never_refuses)
         ck_assert_uint_eq(pair.asked, i + 1);
         ck_assert_uint_eq(ERR_peek_error(), 0);
     }
+    assert_logged("localhost is trusted");
+    assert_logged("localhost would be refused: localhost sent no attestation");
+    assert_logged("localhost would be refused: PCR 4 does not match policy");
     SSL_CTX_set_max_proto_version(pair.server_ctx, TLS1_2_VERSION);
     pair_new(&pair, "localhost");
     ck_assert(pair_shake(&pair));
@@ -218,6 +242,7 @@ START_TEST(test_otherwise_observe_has_nothing_to_refuse_with)
     pair_new(&pair, "localhost");
     ck_assert_msg(pair_shake(&pair), "%s", pair.client_reason);
     ck_assert_uint_eq(pair.asked, 1);
+    assert_logged("no policy section names localhost: nothing to compare");
 }
 END_TEST
 
@@ -834,6 +859,17 @@ START_TEST(test_P1_a_server_with_a_broken_configuration_sends_an_alert)
 }
 END_TEST
 
+/* A program's callback, which is asked just before we appraise. */
+static int short_of_memory_for_the_leaf(const SSL *s, const SSL_CTX *ctx,
+                                        int op, int bits, int nid, void *other,
+                                        void *ex)
+{
+    (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
+    if (op == SSL_SECOP_SIGALG_CHECK && SSL_get_state(s) == TLS_ST_CR_CERT_VRFY)
+        allocation_fail_size(pair.factory.cert_der.len);
+    return 1;
+}
+
 START_TEST(test_L11_a_context_without_state_refuses)
 {
     pair_init(&pair, pair_policy);
@@ -843,6 +879,39 @@ START_TEST(test_L11_a_context_without_state_refuses)
     atls_context_deny(pair.client_ctx);
     pair_new(&pair, "elsewhere.example");
     refuse_this("attest had no memory to guard this TLS context");
+}
+END_TEST
+
+/* The state of a connection, and the DER of the leaf that evidence is bound to:
+ * no memory for either. */
+START_TEST(test_L11_R3_no_memory_is_refusal)
+{
+    pair_init(&pair, pair_policy);
+    accept_one();
+    pair_new(&pair, "localhost");
+    allocation_fail_size(sizeof(struct atls_connection));
+    ck_assert(!pair_shake(&pair));
+    accept_one();
+    /* Of that size is also what parsing the message copies: take the last. */
+    pair_new(&pair, "localhost");
+    SSL_set_security_callback(pair.client, short_of_memory_for_the_leaf);
+    refuse_this("showed no certificate that evidence could be bound to");
+    accept_one();
+}
+END_TEST
+
+START_TEST(test_L8_a_context_of_nobody)
+{
+    SSL_CTX *plain;
+
+    pair_init(&pair, pair_policy);
+    plain = SSL_CTX_new(TLS_client_method());
+    ck_assert_int_eq(
+        atls_gate(NULL, plain, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL), 0);
+    ck_assert_int_eq(
+        atls_gate(NULL, pair.client_ctx, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL),
+        1);
+    SSL_CTX_free(plain);
 }
 END_TEST
 
@@ -896,7 +965,7 @@ static const struct {
     ONE(test_otherwise_off_asks_for_nothing),
     ONE(test_otherwise_require_refuses_who_is_not_named),
     ONE(test_names_of_more_sections_than_we_take),
-    ONE(test_every_section_that_matches_must_be_satisfied),
+    {"sections", &test_every_section_that_matches_must_be_satisfied, 2},
     ONE(test_observe_asks_and_never_refuses),
     ONE(test_otherwise_observe_has_nothing_to_refuse_with),
     ONE(test_S2_server_that_knows_only_tls12),
@@ -922,6 +991,8 @@ static const struct {
     ONE(test_P1_C10_a_broken_configuration_refuses_everyone),
     ONE(test_P1_a_server_with_a_broken_configuration_sends_an_alert),
     ONE(test_L11_a_context_without_state_refuses),
+    ONE(test_L11_R3_no_memory_is_refusal),
+    ONE(test_L8_a_context_of_nobody),
     ONE(test_C7_the_extension_is_taken),
     ONE(test_error_queue_is_left_as_found),
 #undef ONE
@@ -933,6 +1004,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    allocation_install();
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
         TCase *tcase = tcase_create(tests[i].name);
 

@@ -13,13 +13,16 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
+#include "attester/clock.h"
 #include "attester/measure_wal.h"
 #include "attester/measured_log.h"
 #include "lib/allocation.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/tpmproxy.h"
 
 #define SYSTEMD "tpm2-measure.log"
 
@@ -304,6 +307,87 @@ START_TEST(test_wal_must_be_a_file)
 }
 END_TEST
 
+/* What a proxy does to TPM2_PCR_Extend. */
+static enum tpmproxy_action refuse_extend(void *arg, uint32_t code,
+                                          uint8_t *response, size_t *ret_len)
+{
+    (void)arg;
+    if (code != TPM2_CC_PCR_Extend)
+        return TPMPROXY_FORWARD;
+    tpmproxy_answer_code(TPM2_RC_LOCALITY, response, ret_len);
+    return TPMPROXY_ANSWER;
+}
+
+static enum tpmproxy_action hang_extend(void *arg, uint32_t code,
+                                        uint8_t *response, size_t *ret_len)
+{
+    (void)arg;
+    (void)response;
+    (void)ret_len;
+    return code == TPM2_CC_PCR_Extend ? TPMPROXY_HANG : TPMPROXY_FORWARD;
+}
+
+static enum tpmproxy_action close_extend(void *arg, uint32_t code,
+                                         uint8_t *response, size_t *ret_len)
+{
+    (void)arg;
+    (void)response;
+    (void)ret_len;
+    return code == TPM2_CC_PCR_Extend ? TPMPROXY_CLOSE : TPMPROXY_FORWARD;
+}
+
+/* The TPM has done it, and nobody hears of it. */
+static void lose_response(void *arg, uint32_t code, uint8_t *response,
+                          size_t *len)
+{
+    (void)arg;
+    (void)response;
+    if (code == TPM2_CC_PCR_Extend)
+        *len = 0;
+}
+
+static const struct {
+    const char *log;
+    struct tpmproxy_hooks hooks;
+    enum atls_error code;
+    enum atls_measured next; /* REPAIRED: nobody could tell what happened */
+} faults[] = {
+    {"log", {.before = refuse_extend}, ATLS_E_TPM, ATLS_MEASURED_NEW},
+    {SYSTEMD, {.before = refuse_extend}, ATLS_E_TPM, ATLS_MEASURED_NEW},
+    {"log", {.before = hang_extend}, ATLS_E_TIMEOUT, ATLS_MEASURED_REPAIRED},
+    {SYSTEMD, {.before = hang_extend}, ATLS_E_TIMEOUT, ATLS_MEASURED_REPAIRED},
+    {"log",
+     {.before = close_extend},
+     ATLS_E_TPM_UNAVAILABLE,
+     ATLS_MEASURED_REPAIRED},
+    {"log", {.after = lose_response}, ATLS_E_TIMEOUT, ATLS_MEASURED_REPAIRED},
+};
+
+START_TEST(test_T15_tpm_fails_in_extend)
+{
+    const char *log = faults[_i].log;
+    struct atls_tpm *direct = measuring.tpm;
+    struct tpmproxy *proxy =
+        tpmproxy_start(swtpm_port(measuring.swtpm), &faults[_i].hooks);
+    enum atls_measured done;
+    enum atls_error r;
+
+    ck_assert_ptr_nonnull(proxy);
+    measuring_expect(log, "a", ATLS_MEASURED_NEW);
+    ck_assert_int_eq(atls_tpm_open(tpmproxy_tcti(proxy), NULL, &measuring.tpm),
+                     ATLS_OK);
+    atls_tpm_set_deadline(measuring.tpm, atls_now_ms() + 2000, -1);
+    r = measuring_try(log, "b", &done);
+    atls_tpm_close(measuring.tpm);
+    tpmproxy_stop(proxy);
+    measuring.tpm = direct;
+    ck_assert_msg(r == faults[_i].code, "%s", measuring_why.text);
+    ck_assert_ptr_nonnull(strstr(measuring_why.text, "TPM2_PCR_Extend"));
+    measuring_expect(log, "b", faults[_i].next);
+    measuring_expect_state(log, "a|b");
+}
+END_TEST
+
 static void limit_file_size(rlim_t octets)
 {
     struct rlimit limit;
@@ -355,7 +439,7 @@ START_TEST(test_R3_allocations_fail)
     allocation_fail_at(0);
     measuring_expect("log", "second", ATLS_MEASURED_NEW);
     total = allocation_count();
-    for (size_t n = 1; n <= total; n += 3) {
+    for (size_t n = 1; n <= total; n++) {
         enum atls_error r;
 
         snprintf(content, sizeof(content), "event %zu", n);
@@ -395,6 +479,7 @@ int main(void)
     tcase_add_test(tcase, test_wal_format);
     tcase_add_loop_test(tcase, test_T15_damaged_wal, 0, COUNT(damages));
     tcase_add_test(tcase, test_wal_must_be_a_file);
+    tcase_add_loop_test(tcase, test_T15_tpm_fails_in_extend, 0, COUNT(faults));
     tcase_add_test(tcase, test_R4_disk_full);
     tcase_add_test(tcase, test_R3_allocations_fail);
     suite_add_tcase(suite, tcase);

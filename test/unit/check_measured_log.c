@@ -32,7 +32,7 @@
         "sha256", SHA256_OF_X) "],"                                      \
                                "\"content_type\":\"attest\"," CONTENT "}\n"
 
-/* What systemd 257 wrote, but for the digests of a second bank. */
+/* As systemd writes them (src/shared/tpm2-util.c), with one bank. */
 #define SYSTEMD_PHASE                                                          \
     RS "{\"pcr\":11,\"digests\":[" DIGEST(                                     \
         "sha256", "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffff" \

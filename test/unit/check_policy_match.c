@@ -232,18 +232,29 @@ static const struct {
      "policy.cnf:1: [policy] no peer is ever verified"},
 };
 
+static enum atls_error code_of(const char *words)
+{
+    if (strstr(words, "expires: ") != NULL)
+        return ATLS_E_EXPIRED;
+    return strstr(words, "others can write") != NULL ? ATLS_E_IO
+                                                     : ATLS_E_POLICY;
+}
+
 static void assert_warning(const struct atls_policy *policy, const char *words)
 {
     const char *warning = atls_policy_warning(policy, 0);
 
     if (words == NULL) {
         ck_assert_msg(warning == NULL, "%s", warning);
+        ck_assert_int_eq(atls_policy_warning_code(policy, 0), ATLS_OK);
         return;
     }
     ck_assert_msg(warning != NULL, "%s", words);
     ck_assert_msg(strstr(warning, words) != NULL, "'%s' lacks '%s'", warning,
                   words);
     ck_assert_uint_lt(strlen(warning), 220);
+    ck_assert_int_eq(atls_policy_warning_code(policy, 0), code_of(words));
+    ck_assert_int_eq(atls_policy_warning_code(policy, 1), ATLS_OK);
     ck_assert_ptr_null(atls_policy_warning(policy, 1));
     ck_assert_ptr_null(atls_policy_warning(policy, 2));
 }

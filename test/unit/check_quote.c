@@ -484,7 +484,7 @@ START_TEST(test_E12_what_mu_refuses)
     mu_refuses = false;
     ck_assert_int_eq(r, ATLS_E_MALFORMED);
     ck_assert_ptr_nonnull(
-        strstr(why.text, "TPMS_ATTEST: tpm2-tss refuses firmwareVersion (0x9"));
+        strstr(why.text, "TPMS_ATTEST: tpm2-tss refuses clockInfo (0x9"));
 }
 END_TEST
 

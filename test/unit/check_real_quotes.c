@@ -127,8 +127,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("real_quotes");
-    TCase *tcase = tcase_create("real_quotes");
+    TCase *tcase;
+    Suite *suite;
     SRunner *runner;
     int failed;
 
@@ -136,6 +136,8 @@ int main(void)
         printf("1..0 # SKIP no ../shared/vectors\n");
         return EXIT_SUCCESS;
     }
+    suite = suite_create("real_quotes");
+    tcase = tcase_create("real_quotes");
     runner = srunner_create(suite);
     tcase_add_loop_test(tcase, test_real_quotes_verify, 0,
                         (int)COUNT(real_names));

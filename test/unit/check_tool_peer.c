@@ -173,9 +173,9 @@ START_TEST(test_pki_valid)
     factory_make(&factory);
     factory_write_certificate(cafile, factory.authority_cert);
     server = evidence_server_start(SERVE_EVIDENCE, &factory);
-    ck_assert_int_eq(fetch(_i == 0 ? "localhost" : "127.0.0.1", cafile,
-                           TIMEOUT_MS),
-                     ATLS_OK);
+    ck_assert_int_eq(
+        fetch(_i == 0 ? "localhost" : "127.0.0.1", cafile, TIMEOUT_MS),
+        ATLS_OK);
     ck_assert_msg(evidence.pki_valid, "%s", evidence.pki);
     ck_assert_str_eq(evidence.pki, "ok");
 }

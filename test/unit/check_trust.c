@@ -13,6 +13,7 @@
 #include "digest.h"
 #include "lib/allocation.h"
 #include "lib/factory.h"
+#include "lib/trial.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
 #include "verifier/trust.h"
@@ -27,12 +28,13 @@ static struct atls_reason why;
 static enum atls_error check_spans(const struct atls_span *chain, size_t count,
                                    int64_t now)
 {
-    EVP_PKEY *key = NULL;
+    struct atls_trust trust;
     enum atls_error r;
 
     memset(&why, 0, sizeof(why));
-    r = atls_trust_check(section, chain, count, now, &why, &key);
-    EVP_PKEY_free(key);
+    r = atls_trust_check(section, chain, count, now, &why, &trust);
+    EVP_PKEY_free(trust.key);
+    ck_assert_int_eq(r == ATLS_OK, strlen(trust.machine) > 0);
     ck_assert_uint_eq(ERR_peek_error(), 0);
     ck_assert_int_eq(why.code, r);
     ck_assert_uint_lt(strlen(why.text), 200);
@@ -539,29 +541,29 @@ END_TEST
 
 START_TEST(test_key_comes_with_a_refused_chain)
 {
-    EVP_PKEY *key = NULL;
+    struct atls_trust trust;
 
     expired_ak();
     make();
     ck_assert_int_eq(atls_trust_check(section, f.evidence.chain,
                                       f.evidence.chain_count, FACTORY_NOW, NULL,
-                                      &key),
+                                      &trust),
                      ATLS_E_CHAIN_EXPIRED);
-    ck_assert_int_eq(EVP_PKEY_eq(key, f.ak.key), 1);
-    EVP_PKEY_free(key);
+    ck_assert_int_eq(EVP_PKEY_eq(trust.key, f.ak.key), 1);
+    EVP_PKEY_free(trust.key);
 }
 END_TEST
 
 START_TEST(test_no_key_without_a_certificate)
 {
     const struct atls_span rubbish = {(const uint8_t *)"rubbish", 7};
-    EVP_PKEY *key = f.ak.key;
+    struct atls_trust trust = {.key = f.ak.key};
 
     make();
     ck_assert_int_eq(
-        atls_trust_check(section, &rubbish, 1, FACTORY_NOW, NULL, &key),
+        atls_trust_check(section, &rubbish, 1, FACTORY_NOW, NULL, &trust),
         ATLS_E_MALFORMED);
-    ck_assert_ptr_null(key);
+    ck_assert_ptr_null(trust.key);
 }
 END_TEST
 
@@ -966,7 +968,7 @@ START_TEST(test_R3_allocations_fail)
         "out of memory while verifying the AK chain",
     };
     bool seen[COUNT(texts)] = {false};
-    EVP_PKEY *key = NULL;
+    struct atls_trust trust;
     size_t total;
 
     make();
@@ -975,20 +977,22 @@ START_TEST(test_R3_allocations_fail)
     assert_trusted(check_chain());
     total = allocation_count();
     ck_assert_uint_gt(total, 0);
-    for (size_t n = 1; n <= total; n++) {
+    for (size_t n = 1; n <= total; n += trial_stride()) {
         enum atls_error r;
 
         memset(&why, 0, sizeof(why));
         allocation_fail_at(n);
         r = atls_trust_check(section, f.evidence.chain, f.evidence.chain_count,
-                             FACTORY_NOW, &why, &key);
+                             FACTORY_NOW, &why, &trust);
         allocation_fail_at(0);
-        EVP_PKEY_free(key);
-        ck_assert_msg(r != ATLS_OK, "allocation %zu of %zu", n, total);
+        EVP_PKEY_free(trust.key);
+        /* Accepted only where memory ended while the names were written. */
+        ck_assert_msg(r != ATLS_OK || strstr(trust.machine, "sha256:") == NULL,
+                      "allocation %zu of %zu", n, total);
         for (size_t i = 0; i < COUNT(texts); i++)
             seen[i] |= r == ATLS_E_NOMEM && strcmp(why.text, texts[i]) == 0;
     }
-    for (size_t i = 0; i < COUNT(texts); i++)
+    for (size_t i = 0; i < COUNT(texts) && trial_stride() == 1; i++)
         ck_assert_msg(seen[i], "never seen: %s", texts[i]);
 }
 END_TEST

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Write the test vectors of doc/PROTOCOL.md.
+"""Write the test vectors of doc/PROTOCOL.md, or check what it quotes of them.
 
 A second implementation of the protocol, with nothing but Python's standard
 library: it shares no line with the C code that the vectors test, not even
 OpenSSL, libcbor or tpm2-tss. Keys, nonces (RFC 6979) and times are fixed, so
 every run writes the same files:
 
-    test/vectors/generate.py [FOLDER]
+    test/vectors/generate.py            write the files anew
+    test/vectors/generate.py --check    are they, and the document, up to date?
 """
 
 import hashlib
 import hmac
 import os
+import re
 import struct
 import sys
 
@@ -215,6 +217,37 @@ def merkle_path(leaves, index):
 
 # The protocol ----------------------------------------------------------------
 
+def hkdf_expand_label(secret, label, context, length, hash_name):
+    """RFC 8446, 7.1; one block of output is enough here."""
+    info = (struct.pack(">H", length) + bytes([6 + len(label)]) + b"tls13 "
+            + label + bytes([len(context)]) + context)
+    return hmac.digest(secret, info + b"\x01", hash_name)[:length]
+
+
+def channel_value(secret, role):
+    hash_name = {32: "sha256", 48: "sha384"}[len(secret)]
+    return hkdf_expand_label(secret, b"attested tls", role, 32, hash_name)
+
+
+def tree_hash(entries):
+    """entries: path -> (type, flags, body)"""
+    return sha256(b"attest tree v1", *(
+        kind + bytes([flags]) + struct.pack(">I", len(path)) + path + body
+        for path, (kind, flags, body) in sorted(entries.items())))
+
+
+def folder():
+    return b"d", 0, b""
+
+
+def file(content, flags=0):
+    return b"f", flags, sha256(content)
+
+
+def link(target):
+    return b"l", 0, struct.pack(">I", len(target)) + target
+
+
 def binding_live(role, channel, cert):
     return sha256(b"attest v1 live", role, channel, sha256(cert))
 
@@ -257,17 +290,17 @@ def ecdsa_signature(key, message):
 
 # The files -------------------------------------------------------------------
 
-def write(folder, file, about, sections):
-    with open(os.path.join(folder, file), "w", encoding="ascii") as out:
-        out.write("# SPDX-License-Identifier: BSD-2-Clause\n")
-        out.write("# Written by test/vectors/generate.py; do not edit.\n")
-        out.write("# " + about + "\n")
-        for section, values in sections.items():
-            out.write(f"\n[{section}]\n")
-            for key, value in values.items():
-                if isinstance(value, bytes):
-                    value = value.hex()
-                out.write(f"{key} = {value}".rstrip() + "\n")
+def text_of(about, sections):
+    lines = ["# SPDX-License-Identifier: BSD-2-Clause",
+             "# Written by test/vectors/generate.py; do not edit.",
+             "# " + about]
+    for section, values in sections.items():
+        lines += ["", f"[{section}]"]
+        for key, value in values.items():
+            if isinstance(value, bytes):
+                value = value.hex()
+            lines.append(f"{key} = {value}".rstrip())
+    return "\n".join(lines) + "\n"
 
 
 def fixed_key(label):
@@ -300,6 +333,12 @@ def binding_vectors(tls):
         "live-other-certificate": (b"s", channel, b"any octets are hashed"),
     }
     sections = {}
+    for size in (32, 48):
+        for label, role in (("server", b"s"), ("client", b"c")):
+            secret = bytes(range(size))
+            sections[f"channel-{size}-{label}"] = {
+                "secret": secret, "role": role.decode(),
+                "channel": channel_value(secret, role)}
     for label, (role, value, cert) in cases.items():
         binding = binding_live(role, value, cert)
         sections[label] = {"role": role.decode(), "channel": value,
@@ -370,7 +409,8 @@ def evidence_vectors(certs):
                                                      contents, proof)
         sections["common"]["pcr.15"] = pcrs[15]
         sections[label] = {"extra_data": extra_data, "quote": attest,
-                           "signature": signature, "cmw": cmw}
+                           "signature": signature, "cmw": cmw,
+                           "cmw_sha256": sha256(cmw)}
     sections["live"]["tree_size"] = 3
     sections["live"]["leaf_index"] = 1
     sections["live"]["path"] = " ".join(n.hex() for n in merkle_path(leaves, 1))
@@ -378,15 +418,53 @@ def evidence_vectors(certs):
     return sections
 
 
-def main():
-    folder = sys.argv[1] if len(sys.argv) > 1 else HERE
+def tree_vectors():
+    entries = {b"a": folder(), b"a/b": file(b"#!/bin/sh\n", 1),
+               b"a.b": file(b"1"), b"\xff": file(b""), b"empty": folder(),
+               b"link": link(b"a/b"), b"dangling": link(b"/nowhere")}
+    return {"empty": {"digest": tree_hash({})},
+            "full": {"digest": tree_hash(entries)}}
+
+
+def make_files():
     certs = make_certificates()
-    write(folder, "binding.txt", "doc/PROTOCOL.md, Binding",
-          binding_vectors(certs["tls"]))
-    write(folder, "merkle.txt", "doc/PROTOCOL.md, Merkle tree (RFC 9162, 2.1)",
-          merkle_vectors())
-    write(folder, "evidence.txt", "doc/PROTOCOL.md, Evidence",
-          evidence_vectors(certs))
+    return {
+        "binding.txt": text_of("doc/PROTOCOL.md, Binding",
+                               binding_vectors(certs["tls"])),
+        "merkle.txt": text_of("doc/PROTOCOL.md, Merkle tree (RFC 9162, 2.1)",
+                              merkle_vectors()),
+        "evidence.txt": text_of("doc/PROTOCOL.md, Evidence",
+                                evidence_vectors(certs)),
+        "tree.txt": text_of("doc/PROTOCOL.md, Tree hash", tree_vectors()),
+    }
+
+
+def check(files):
+    """What differs from the files, and what the document quotes wrongly."""
+    errors = []
+    for name, text in files.items():
+        with open(os.path.join(HERE, name), encoding="ascii") as there:
+            if there.read() != text:
+                errors.append(f"{name} is not what generate.py writes")
+    digits = "".join(files.values())
+    with open(os.path.join(HERE, "../../doc/PROTOCOL.md"),
+              encoding="utf-8") as document:
+        for number, line in enumerate(document, 1):
+            for quoted in re.findall(r"\b[0-9a-f]{24,}\b", line):
+                if quoted not in digits:
+                    errors.append(f"PROTOCOL.md:{number}: {quoted} is in no "
+                                  "vector")
+    return errors
+
+
+def main():
+    files = make_files()
+    if sys.argv[1:] == ["--check"]:
+        errors = check(files)
+        sys.exit("\n".join(errors) if errors else None)
+    for name, text in files.items():
+        with open(os.path.join(HERE, name), "w", encoding="ascii") as out:
+            out.write(text)
 
 
 main()

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TEST_QUOTERCASE_H
+#define ATTEST_TEST_QUOTERCASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attester/quoter.h"
+#include "error.h"
+#include "lib/swtpm.h"
+#include "lib/tpmproxy.h"
+
+/*
+ * What the tests of attester/quoter.h share: a swtpm with an AK and a chain for
+ * it, perhaps a proxy before it, a configuration and a quoter, and what that
+ * logged. Handshakes are numbers: each has its own channel and certificate.
+ */
+struct quotercase {
+    struct swtpm *swtpm;
+    struct tpmproxy *proxy; /* NULL at first */
+    char chain[600];        /* AK certificate and intermediate */
+    char event_log[600];    /* nothing is there; not configured */
+    struct atls_quoter_config config;
+    struct atls_quoter *quoter; /* NULL at first */
+    struct atls_reason why;
+};
+
+extern struct quotercase quotercase;
+
+/* For tcase_add_checked_fixture(). */
+void quotercase_set_up(void);
+void quotercase_tear_down(void);
+
+/* ATTEST_TEST_SCALE: how many times as much to do as usual; 1 without it. */
+int quotercase_scale(void);
+
+/* A proxy before the swtpm, and into the configuration. */
+void quotercase_proxy(const struct tpmproxy_hooks *hooks);
+
+/* The quoter, of the configuration as it is now. */
+void quotercase_start(void);
+
+/* As of check_tpm's: code, and a line that holds text. */
+void quotercase_expect(const struct atls_reason *why, enum atls_error found,
+                       enum atls_error code, const char *text);
+
+/* For any thread and any process: nothing is asserted. */
+enum atls_error quotercase_submit(unsigned number, struct atls_reason *why,
+                                  struct atls_ticket **ret_ticket);
+enum atls_error quotercase_obtain(unsigned number, struct atls_reason *why,
+                                  uint8_t **ret_cmw, size_t *ret_len);
+
+/* What a piece of evidence says of itself. */
+struct quotercase_evidence {
+    uint64_t tree_size;
+    bool has_log;
+    bool replays; /* the log, to PCR 15 */
+    size_t log_count;
+    size_t chain_count;
+};
+
+/*
+ * Is this evidence for that handshake: signed by the key of its AK certificate,
+ * a quote over the handshake's binding and over the PCR values that it brings?
+ * False, and why on stderr. Frees cmw. ret may be NULL.
+ */
+bool quotercase_is_valid(unsigned number, uint8_t *cmw, size_t len,
+                         struct quotercase_evidence *ret);
+
+/* Obtain evidence and check it; false, and why on stderr. */
+bool quotercase_serve(unsigned number, struct quotercase_evidence *ret);
+
+/* How often a text stands in what the quoter logged at a level. */
+unsigned quotercase_logged(int level, const char *text);
+
+#endif

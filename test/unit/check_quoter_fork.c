@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attester/clock.h"
+#include "attester/quoter.h"
+#include "lib/quotercase.h"
+
+/*
+ * L3, T11: a quoter across forks. Children end with _exit() and a number that
+ * says where it went wrong; a child that hangs is ended by its alarm.
+ */
+
+#define CHILD_LIMIT_S 20
+
+static struct atls_reason why;
+
+static pid_t fork_child(int (*run)(void))
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(CHILD_LIMIT_S);
+        _exit(run());
+    }
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+static void expect_success(pid_t pid)
+{
+    int status = 0;
+
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(status == 0, "child: status 0x%x", status);
+}
+
+static int serve_in_child(void)
+{
+    return quotercase_serve((unsigned)getpid(), NULL) ? 0 : 1;
+}
+
+/* --- one at a time --------------------------------------------------------- */
+
+/* Parent unused, or used before the fork. */
+START_TEST(test_L3_child_has_its_own_quoter)
+{
+    uint64_t quotes, served;
+
+    quotercase_start();
+    if (_i == 1)
+        ck_assert(quotercase_serve(1, NULL));
+    expect_success(fork_child(serve_in_child));
+    ck_assert(quotercase_serve(2, NULL));
+    atls_quoter_counters(quotercase.quoter, &quotes, &served);
+    ck_assert_uint_eq(served, _i == 1 ? 2 : 1);
+}
+END_TEST
+
+static int serve_in_grandchild(void)
+{
+    pid_t pid;
+    int status;
+
+    if (!quotercase_serve(10, NULL))
+        return 1;
+    pid = fork();
+    if (pid == 0) {
+        alarm(CHILD_LIMIT_S);
+        _exit(serve_in_child());
+    }
+    if (waitpid(pid, &status, 0) != pid || status != 0)
+        return 2;
+    return quotercase_serve(11, NULL) ? 0 : 3;
+}
+
+START_TEST(test_L3_grandchild)
+{
+    quotercase_start();
+    ck_assert(quotercase_serve(1, NULL));
+    expect_success(fork_child(serve_in_grandchild));
+    ck_assert(quotercase_serve(2, NULL));
+}
+END_TEST
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static unsigned descriptors_before;
+
+/* The parent's eventfd stays behind, and nothing else. */
+static int count_in_child(void)
+{
+    if (count_descriptors() > descriptors_before + 1)
+        return 1;
+    if (!quotercase_serve(1, NULL))
+        return 2;
+    return count_descriptors() <= descriptors_before + 2 ? 0 : 3;
+}
+
+START_TEST(test_L3_descriptors_of_a_child)
+{
+    descriptors_before = count_descriptors();
+    quotercase_start();
+    ck_assert(quotercase_serve(1, NULL));
+    expect_success(fork_child(count_in_child));
+}
+END_TEST
+
+static int free_in_child(void)
+{
+    int64_t begin = atls_now_ms();
+
+    atls_quoter_free(quotercase.quoter);
+    return atls_now_ms() - begin < 100 ? 0 : 1;
+}
+
+static int use_and_free_in_child(void)
+{
+    if (!quotercase_serve(1, NULL))
+        return 2;
+    return free_in_child();
+}
+
+START_TEST(test_L3_child_frees)
+{
+    quotercase_start();
+    ck_assert(quotercase_serve(1, NULL));
+    expect_success(fork_child(free_in_child));
+    expect_success(fork_child(use_and_free_in_child));
+    ck_assert(quotercase_serve(2, NULL));
+}
+END_TEST
+
+/* A handshake that was parked when its process forked: the parent goes on with
+ * it, the child cannot. */
+static struct atls_ticket *parked;
+
+static int meet_parked(void)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    struct atls_reason reason;
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+
+    if (!atls_ticket_is_ready(parked))
+        return 1;
+    if (atls_ticket_notify(parked, fd, &reason) != ATLS_E_INTERNAL)
+        return 2;
+    if (atls_ticket_wait(parked, &reason, &cmw, &len) != ATLS_E_INTERNAL
+        || cmw != NULL)
+        return 3;
+    return quotercase_serve(7, NULL) ? 0 : 4;
+}
+
+static int drop_parked(void)
+{
+    atls_ticket_drop(parked);
+    return serve_in_child();
+}
+
+START_TEST(test_L3_parked_handshake)
+{
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+
+    quotercase_start();
+    quotercase_expect(&why, quotercase_submit(1, &why, &parked), ATLS_OK, "");
+    expect_success(fork_child(meet_parked));
+    expect_success(fork_child(drop_parked));
+    quotercase_expect(&why, atls_ticket_wait(parked, &why, &cmw, &len), ATLS_OK,
+                      "");
+    ck_assert(quotercase_is_valid(1, cmw, len, NULL));
+}
+END_TEST
+
+/* --- under load --------------------------------------------------------------- */
+
+static atomic_bool is_over;
+static atomic_int parent_failures;
+static atomic_int parent_served;
+
+/*
+ * Evidence is obtained, not looked at: OpenSSL takes locks to verify, a child
+ * that is forked meanwhile has them locked for ever (OpenSSL leaves that to the
+ * program), and the child is to verify what it gets.
+ */
+static void *obtain_until_over(void *arg)
+{
+    unsigned number = *(unsigned *)arg;
+
+    while (!atomic_load(&is_over)) {
+        struct atls_reason reason;
+        uint8_t *cmw = NULL;
+        size_t len = 0;
+
+        if (quotercase_obtain(number++, &reason, &cmw, &len) == ATLS_OK) {
+            atomic_fetch_add(&parent_served, 1);
+        } else {
+            atomic_fetch_add(&parent_failures, 1);
+            fprintf(stderr, "parent: %s\n", reason.text);
+        }
+        OPENSSL_free(cmw);
+    }
+    return NULL;
+}
+
+#define LOAD_MAX 64
+
+struct load {
+    unsigned count;
+    unsigned first[LOAD_MAX];
+    pthread_t threads[LOAD_MAX];
+};
+
+static void start_load(struct load *load, unsigned count)
+{
+    atomic_store(&is_over, false);
+    load->count = count;
+    for (unsigned i = 0; i < count; i++) {
+        load->first[i] = i * 1000000;
+        ck_assert_int_eq(pthread_create(&load->threads[i], NULL,
+                                        obtain_until_over, &load->first[i]),
+                         0);
+    }
+}
+
+static void stop_load(struct load *load)
+{
+    atomic_store(&is_over, true);
+    for (unsigned i = 0; i < load->count; i++)
+        ck_assert_int_eq(pthread_join(load->threads[i], NULL), 0);
+    ck_assert_int_eq(parent_failures, 0);
+    ck_assert_int_gt(parent_served, 0);
+}
+
+/* The parent's lock, queue and TPM are in every state there is. */
+START_TEST(test_L3_forks_under_load)
+{
+    struct load load;
+
+    quotercase_start();
+    start_load(&load, 8);
+    for (int i = 0; i < 60 * quotercase_scale(); i++)
+        expect_success(fork_child(serve_in_child));
+    stop_load(&load);
+}
+END_TEST
+
+static void *serve_thrice(void *arg)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        if (!quotercase_serve((unsigned)getpid() * 100 + i, NULL))
+            return arg;
+    }
+    return NULL;
+}
+
+/* All threads of a fresh child want the quoter at once. */
+static int serve_in_threads(void)
+{
+    pthread_t threads[4];
+    void *failed = NULL;
+
+    for (int i = 0; i < 4; i++) {
+        if (pthread_create(&threads[i], NULL, serve_thrice, threads) != 0)
+            return 1;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (pthread_join(threads[i], &failed) != 0 || failed != NULL)
+            return 2;
+    }
+    return 0;
+}
+
+START_TEST(test_T11_threads_and_forks)
+{
+    unsigned threads = quotercase_scale() > 1 ? LOAD_MAX : 16;
+    struct load load;
+    pid_t pids[16];
+
+    quotercase.config.timeout_ms = 15000; /* 17 processes, one swtpm */
+    quotercase_start();
+    start_load(&load, threads);
+    for (int i = 0; i < 16; i++)
+        pids[i] = fork_child(serve_in_threads);
+    for (int i = 0; i < 16; i++)
+        expect_success(pids[i]);
+    stop_load(&load);
+}
+END_TEST
+
+/* A child that has the parent's connection to the TPM and does not know of it
+ * must not keep the TPM busy. */
+static int sleep_in_child(void)
+{
+    sleep(5);
+    return 0;
+}
+
+START_TEST(test_L3_sleeping_children_hold_nothing)
+{
+    pid_t pids[40];
+    struct load load;
+    int64_t begin;
+
+    quotercase_start();
+    start_load(&load, 4);
+    for (int i = 0; i < 40; i++)
+        pids[i] = fork_child(sleep_in_child);
+    stop_load(&load);
+    begin = atls_now_ms();
+    for (unsigned i = 0; i < 20; i++)
+        ck_assert(quotercase_serve(i, NULL));
+    ck_assert_int_lt(atls_now_ms() - begin, 2000);
+    for (int i = 0; i < 40; i++) {
+        ck_assert_int_eq(kill(pids[i], SIGKILL), 0);
+        ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("quoter_fork");
+    TCase *tcase = tcase_create("with a swtpm");
+    SRunner *runner;
+    int failed;
+
+    if (!swtpm_is_installed())
+        return 77;
+    tcase_set_timeout(tcase, 60 * quotercase_scale());
+    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
+    tcase_add_loop_test(tcase, test_L3_child_has_its_own_quoter, 0, 2);
+    tcase_add_test(tcase, test_L3_grandchild);
+    tcase_add_test(tcase, test_L3_descriptors_of_a_child);
+    tcase_add_test(tcase, test_L3_child_frees);
+    tcase_add_test(tcase, test_L3_parked_handshake);
+    tcase_add_test(tcase, test_L3_forks_under_load);
+    tcase_add_test(tcase, test_T11_threads_and_forks);
+    tcase_add_test(tcase, test_L3_sleeping_children_hold_nothing);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/scratch.h"
+#include "tools/cnfscan.h"
+#include "tools/suggest.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static void setup(void)
+{
+    scratch_make();
+    unsetenv("OPENSSL_CONF_INCLUDE");
+}
+
+/* What of a text is seen: "[section] key" of the last entry, and how many. */
+static const struct {
+    const char *text;
+    size_t count;
+    const char *section;
+    const char *key;
+    unsigned line;
+} scans[] = {
+    {"a = b\n", 1, "default", "a", 1},
+    {"a=b", 1, "default", "a", 1},
+    {"\xef\xbb\xbf"
+     "a = b\n",
+     1, "default", "a", 1},
+    {"# c = d\n\n  a = b # e = f\n", 1, "default", "a", 3},
+    {"a = 'x # y'\nb = \"#\" # c = d\n", 2, "default", "b", 2},
+    {"[ s ]\r\na = b\r\n", 2, "s", "a", 2},
+    {"[s]\na = b \\\n c = d\ne = f\n", 3, "s", "e", 4},
+    {"a = b\\\\\nc = d\n", 2, "default", "c", 2},
+    {"t::a = b\n", 1, "t", "a", 1},
+    {"1.a = b\n", 1, "default", "1.a", 1},
+    {".pragma dollarid:on\na = b\n", 1, "default", "a", 2},
+    {"no equals\na = b\n", 1, "default", "a", 2},
+    {"[open\na = b\n", 1, "default", "a", 2},
+    {"a = b\\", 1, "default", "a", 1},
+    {"a = 'open\nb = c\n", 2, "default", "b", 2},
+};
+
+START_TEST(test_scan)
+{
+    const struct cnf_entry *last;
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why;
+
+    scratch_write("openssl.cnf", scans[_i].text, strlen(scans[_i].text), 0644);
+    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+                     ATLS_OK);
+    ck_assert_uint_eq(scan->count, scans[_i].count + 1); /* and the file */
+    last = &scan->entries[scan->count - 1];
+    ck_assert_str_eq(last->section, scans[_i].section);
+    ck_assert_str_eq(last->key, scans[_i].key);
+    ck_assert_uint_eq(last->line, scans[_i].line);
+    ck_assert_ptr_eq(cnf_scan_find(scan, scans[_i].section, scans[_i].key),
+                     last);
+    cnf_scan_free(scan);
+}
+END_TEST
+
+START_TEST(test_scan_includes_itself)
+{
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why;
+    char text[512];
+    int len = snprintf(text, sizeof(text), ".include %s\n",
+                       scratch_path("openssl.cnf"));
+
+    scratch_write("openssl.cnf", text, (size_t)len, 0644);
+    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+                     ATLS_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(why.text, "does a file include itself?"));
+}
+END_TEST
+
+START_TEST(test_scan_folder)
+{
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why;
+    char text[512];
+    int len = snprintf(text, sizeof(text),
+                       ".pragma includedir:%s\n.include d\nz = 1\n",
+                       scratch_path(""));
+
+    ck_assert_int_eq(mkdir(scratch_path("d"), 0755), 0);
+    scratch_write("d/b.CNF", "b = 1\n", 6, 0644);
+    scratch_write("d/a.conf", "[s]\na = 1\n", 10, 0644);
+    scratch_write("d/c.txt", "c = 1\n", 6, 0644);
+    scratch_write("d/.cnf", "d = 1\n", 6, 0644);
+    scratch_write("openssl.cnf", text, (size_t)len, 0644);
+    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+                     ATLS_OK);
+    ck_assert_uint_eq(scan->file_count, 3);
+    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "a"));
+    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "b"));
+    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "z"));
+    ck_assert_ptr_null(cnf_scan_find(scan, "s", "c"));
+    cnf_scan_free(scan);
+}
+END_TEST
+
+static const struct {
+    const char *word;
+    const char *best;
+} suggestions[] = {
+    {"verfier", "verifier"},
+    {"Verifier", "verifier"},
+    {"atester", "attester"},
+    {"loglevel", "log_level"},
+    {"lgo", "log"},
+    {"verifier", "verifier"},
+    {"zebra", NULL},
+    {"", NULL},
+    {"a", NULL},
+};
+
+START_TEST(test_suggestion)
+{
+    static const char *const known[] = {"log", "log_level", "attester",
+                                        "verifier"};
+    struct suggestion near;
+
+    suggestion_begin(&near, suggestions[_i].word);
+    for (int i = 0; i < COUNT(known); i++)
+        suggestion_consider(&near, known[i]);
+    ck_assert_pstr_eq(near.best, suggestions[_i].best);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tool_cnfscan");
+    TCase *tcase = tcase_create("tool_cnfscan");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, scratch_remove);
+    tcase_add_loop_test(tcase, test_scan, 0, COUNT(scans));
+    tcase_add_test(tcase, test_scan_includes_itself);
+    tcase_add_test(tcase, test_scan_folder);
+    tcase_add_loop_test(tcase, test_suggestion, 0, COUNT(suggestions));
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
