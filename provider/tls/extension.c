@@ -116,6 +116,7 @@ static int add(SSL *s, unsigned int type, unsigned int context,
     struct atls_reason why = {ATLS_OK, ""};
     enum atls_error r = ATLS_OK;
     int saved_errno = errno;
+    int sent;
 
     (void)type, (void)arg;
     *out = NULL;
@@ -129,7 +130,11 @@ static int add(SSL *s, unsigned int type, unsigned int context,
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && chain_index == 0
              && SSL_is_server(s) && connection->is_requested && x != NULL)
         r = add_evidence(connection, x, &why, out, out_len);
-    return finish(connection, s, r, &why, saved_errno, al, *out != NULL);
+    sent = finish(connection, s, r, &why, saved_errno, al, *out != NULL);
+    /* What our TPM, queue or configuration lacks tells nothing of the peer. */
+    if (sent < 0)
+        *al = SSL_AD_INTERNAL_ERROR;
+    return sent;
 }
 
 static void free_sent(SSL *s, unsigned int type, unsigned int context,

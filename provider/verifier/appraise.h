@@ -20,27 +20,27 @@
  */
 
 /* The steps in order; ATLS_STEPS(X): X(symbol, name, what it checks). */
-#define ATLS_STEPS(X)                                                          \
-    X(DECODE, "decode", "evidence is well-formed")                             \
-    X(CHAIN, "ak-chain", "AK certificate leads to a trusted root")             \
-    X(SIGNATURE, "signature", "AK signed the quote")                           \
-    X(MAGIC, "magic", "made inside a TPM")                                     \
-    X(TYPE, "type", "is a quote")                                              \
-    X(BINDING, "binding", "made for this connection")                          \
-    X(FRESHNESS, "freshness", "fresh enough")                                  \
-    X(SELECTION, "selection", "covers every PCR that counts")                  \
-    X(DIGEST, "pcr-digest", "PCR values are the quoted ones")                  \
-    X(LOG, "log", "measured log replays to its PCR")                           \
-    X(CERTIFICATE, "certificate", "TLS certificate was measured")              \
-    X(COMPONENTS, "components", "components are the listed ones")              \
-    X(PCRS, "pcr-values", "PCR values are the listed ones")                    \
+#define ATLS_STEPS(X)                                              \
+    X(DECODE, "decode", "evidence is well-formed")                 \
+    X(CHAIN, "ak-chain", "AK certificate leads to a trusted root") \
+    X(SIGNATURE, "signature", "AK signed the quote")               \
+    X(MAGIC, "magic", "made inside a TPM")                         \
+    X(TYPE, "type", "is a quote")                                  \
+    X(BINDING, "binding", "made for this connection")              \
+    X(FRESHNESS, "freshness", "fresh enough")                      \
+    X(SELECTION, "selection", "covers every PCR that counts")      \
+    X(DIGEST, "pcr-digest", "PCR values are the quoted ones")      \
+    X(LOG, "log", "measured log replays to its PCR")               \
+    X(CERTIFICATE, "certificate", "TLS certificate was measured")  \
+    X(COMPONENTS, "components", "components are the listed ones")  \
+    X(PCRS, "pcr-values", "PCR values are the listed ones")        \
     X(TLS_KEY, "tls-key", "TLS key lives in this TPM")
 
 enum atls_step {
 #define ATLS_STEP_ENUM(symbol, name, what) ATLS_STEP_##symbol,
     ATLS_STEPS(ATLS_STEP_ENUM)
 #undef ATLS_STEP_ENUM
-    ATLS_STEP_COUNT
+        ATLS_STEP_COUNT
 };
 
 const char *atls_step_name(enum atls_step step);
@@ -49,13 +49,13 @@ const char *atls_step_what(enum atls_step step);
 /* Everything borrowed for the call. */
 struct atls_appraisal {
     const struct atls_section *section;
-    struct atls_span cmw;       /* as received */
-    enum atls_role role;        /* the sender's */
-    const uint8_t *channel;     /* ATLS_CHANNEL_LEN octets, or NULL: no live
+    struct atls_span cmw;      /* as received */
+    enum atls_role role;       /* the sender's */
+    const uint8_t *channel;    /* ATLS_CHANNEL_LEN octets, or NULL: no live
                                    evidence can be bound (saved evidence) */
-    struct atls_span cert_der;  /* the sender's end-entity certificate */
-    int64_t now;                /* seconds since 1970 */
-    bool check_all;             /* for tools: go on after a failed check where
+    struct atls_span cert_der; /* the sender's end-entity certificate */
+    int64_t now;               /* seconds since 1970 */
+    bool check_all;            /* for tools: go on after a failed check where
                                    the next can still be made; same verdict */
 };
 
@@ -70,16 +70,16 @@ enum atls_step_result {
 /* What was found. Holds copies where it must outlive the call, but evidence
  * points into the cmw that was given. */
 struct atls_report {
-    enum atls_error verdict;    /* ATLS_OK: trusted; starts as refusal */
-    struct atls_reason reason;  /* of the first failed step */
+    enum atls_error verdict;   /* ATLS_OK: trusted; starts as refusal */
+    struct atls_reason reason; /* of the first failed step */
     struct {
         enum atls_step_result result;
         struct atls_reason reason; /* when failed */
     } steps[ATLS_STEP_COUNT];
-    const char *section_name;   /* borrowed from the section */
-    bool has_quote;             /* quote below was parsed */
+    const char *section_name; /* borrowed from the section */
+    bool has_quote;           /* quote below was parsed */
     struct atls_quote quote;
-    struct atls_evidence *evidence; /* NULL until decoded; owned */
+    struct atls_evidence *evidence;       /* NULL until decoded; owned */
     char machine[ATLS_MACHINE_NAMES_MAX]; /* names of the AK certificate; ""
                                              until its chain was accepted */
 };

@@ -4,22 +4,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define LABEL_MAX 64u
-
-const char *atls_file_label(const char *path)
-{
-    size_t len = strlen(path);
-
-    return len > LABEL_MAX ? path + len - LABEL_MAX : path;
-}
 
 void atls_file_locate(struct atls_reason *why, const struct atls_file *file,
                       unsigned line)
 {
-    atls_reason_prefix(why, "%s:%u: ", atls_file_label(file->path), line);
+    atls_reason_prefix(why, "%s:%u: ", file->label, line);
+}
+
+/* The end of a path that is too long, with a mark in front. */
+static void write_label(const char *path, char ret[ATLS_FILE_LABEL_SIZE])
+{
+    size_t len = strlen(path);
+
+    if (len < ATLS_FILE_LABEL_SIZE)
+        memcpy(ret, path, len + 1);
+    else
+        (void)snprintf(ret, ATLS_FILE_LABEL_SIZE, "...%s",
+                       path + len - (ATLS_FILE_LABEL_SIZE - 4));
 }
 
 /* An empty file with its path resolved. */
@@ -38,6 +42,7 @@ static struct atls_file *file_new(const struct atls_file *beside,
     if (folder_len > 0)
         memcpy(file->path, beside->path, folder_len);
     memcpy(file->path + folder_len, path, strlen(path));
+    write_label(file->path, file->label);
     return file;
 }
 
@@ -63,7 +68,7 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
 static enum atls_error fill(struct atls_file *file, int fd,
                             struct atls_reason *why)
 {
-    const char *label = atls_file_label(file->path);
+    const char *label = file->label;
     ssize_t got;
 
     if (fstat(fd, &file->st) != 0 || !S_ISREG(file->st.st_mode))
@@ -98,7 +103,7 @@ static enum atls_error open_and_fill(struct atls_file *file,
 
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO, "%s: cannot be opened: %s",
-                         atls_file_label(file->path), strerrordesc_np(errno));
+                         file->label, strerrordesc_np(errno));
     r = fill(file, fd, why);
     close(fd);
     return r;

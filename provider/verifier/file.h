@@ -11,11 +11,15 @@
 /* Octets of the longest file that a policy may consist of or name. */
 #define ATLS_FILE_MAX (1024u * 1024u)
 
+/* Room for what a reason calls a file: leaves room for words. */
+#define ATLS_FILE_LABEL_SIZE 64u
+
 /*
  * A file as it was read, one of a list in the order of reading.
  *   text  len octets and a NUL after them; the reader may write into it
  *   st    from before the first octet was read, so that a change during the
  *         reading shows as one
+ *   label its path, or "..." and the end of a long one
  *   path  as it was opened
  */
 struct atls_file {
@@ -23,6 +27,7 @@ struct atls_file {
     char *text;
     size_t len;
     struct stat st;
+    char label[ATLS_FILE_LABEL_SIZE];
     char path[];
 };
 
@@ -46,9 +51,6 @@ void atls_file_free_list(struct atls_file *list); /* NULL is fine */
 /* Is there another file at its path now, or has it been written to? Not when it
  * cannot be asked: after a chroot there is nothing better than what we have. */
 bool atls_file_has_changed(const struct atls_file *file);
-
-/* The end of a path, short enough to leave room for words in a reason. */
-const char *atls_file_label(const char *path);
 
 /* Put "FILE:LINE: " in front of a reason. */
 void atls_file_locate(struct atls_reason *why, const struct atls_file *file,

@@ -125,7 +125,7 @@ enum atls_error atls_policy_parse_trust(const struct atls_file *file,
     BIO_free(text);
     if (r != ATLS_OK) {
         X509_STORE_free(store);
-        atls_reason_prefix(why, "%s: ", atls_file_label(file->path));
+        atls_reason_prefix(why, "%s: ", file->label);
         return r;
     }
     *ret_store = store;

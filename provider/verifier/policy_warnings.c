@@ -45,8 +45,7 @@ static void warn_of_rights(struct atls_policy_loader *loader)
             (void)atls_fail(add_warning(loader), ATLS_E_IO,
                             "%s: others can write it (mode %04o) and so decide "
                             "who is trusted; chmod go-w",
-                            atls_file_label(file->path),
-                            (unsigned)file->st.st_mode & 07777u);
+                            file->label, (unsigned)file->st.st_mode & 07777u);
     }
 }
 

@@ -7,7 +7,11 @@
 
 #include "verifier/appraise.h"
 
-enum atls_report_style { ATLS_REPORT_PLAIN, ATLS_REPORT_COLOUR, ATLS_REPORT_JSON };
+enum atls_report_style {
+    ATLS_REPORT_PLAIN,
+    ATLS_REPORT_COLOUR,
+    ATLS_REPORT_JSON
+};
 
 /*
  * Print a report for people (a headline with the verdict and the peer, the

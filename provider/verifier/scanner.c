@@ -177,7 +177,7 @@ static enum atls_error scan_section(struct scanner *scanner,
                              "[%.64s] began in line %u of %s already; join the "
                              "two",
                              name, scan->sections[i].line,
-                             atls_file_label(scan->sections[i].file->path));
+                             scan->sections[i].file->label);
     }
     if (scan->section_count == ATLS_SCAN_SECTIONS_MAX)
         return atls_fail(scanner->why, ATLS_E_POLICY, "more than %u sections",
@@ -209,7 +209,7 @@ static enum atls_error add_pair(struct scanner *scanner,
     if (earlier != NULL)
         return atls_fail(scanner->why, ATLS_E_POLICY,
                          "set in line %u of %s already; keep one of the two",
-                         earlier->line, atls_file_label(earlier->file->path));
+                         earlier->line, earlier->file->label);
     if (section->pair_count == ATLS_SCAN_PAIRS_MAX)
         return atls_fail(scanner->why, ATLS_E_POLICY,
                          "more than %u keys in [%.64s]", ATLS_SCAN_PAIRS_MAX,
@@ -347,7 +347,7 @@ static enum atls_error scan_file(struct scanner *scanner,
     if (is_being_scanned(includer, frame.file))
         return atls_fail(scanner->why, ATLS_E_POLICY,
                          "%s includes itself, directly or through others",
-                         atls_file_label(frame.file->path));
+                         frame.file->label);
     r = scan_lines(scanner, &frame);
     if (scanner->scan.section_count != sections_before && includer != NULL)
         scanner->section_open = false;

@@ -43,7 +43,7 @@ declare -A pids=()
 
 # Why a test failed, and its end.
 fail() {
-    printf 'FAILED: %s\n' "$*"
+    printf 'FAILED: %s\n' "$*" >&2
     exit 1
 }
 
@@ -91,7 +91,7 @@ show_failure() {
 run_body() {
     pids=()
     trap stop_all EXIT
-    trap 'printf "FAILED: line %s: %s\n" "${BASH_LINENO[0]:-?}" "$BASH_COMMAND"' ERR
+    trap 'printf "FAILED: line %s: %s\n" "${BASH_LINENO[0]:-?}" "$BASH_COMMAND" >&2' ERR
     set -eE
     "$1"
 }
@@ -171,7 +171,7 @@ spawn() {
     shift
     [[ -z ${pids[$name]:-} ]] || stop "${pids[$name]}"
     : >"$work/$name.log"
-    "$@" <"${input:-/dev/null}" >"$work/$name.log" 2>&1 &
+    "$@" <"${input:-/dev/null}" >>"$work/$name.log" 2>&1 &
     spawned=$!
     pids[$name]=$spawned
 }

@@ -21,8 +21,9 @@
 /* Changes an octet of what mu marshals, as a mu that had misread it would. */
 static bool mu_lies;
 
-TSS2_RC Tss2_MU_TPMS_ATTEST_Marshal(TPMS_ATTEST const *src, uint8_t buffer[],
-                                    size_t buffer_size, size_t *offset)
+__attribute__((visibility("default"))) TSS2_RC Tss2_MU_TPMS_ATTEST_Marshal(
+    TPMS_ATTEST const *src, uint8_t buffer[], size_t buffer_size,
+    size_t *offset)
 {
     TSS2_RC (*real)(TPMS_ATTEST const *, uint8_t[], size_t, size_t *) = NULL;
     void *symbol = dlsym(RTLD_NEXT, "Tss2_MU_TPMS_ATTEST_Marshal");
@@ -38,8 +39,8 @@ TSS2_RC Tss2_MU_TPMS_ATTEST_Marshal(TPMS_ATTEST const *src, uint8_t buffer[],
 /* Refuses what it is given, as no mu of today does after our own checks. */
 static bool mu_refuses;
 
-TSS2_RC Tss2_MU_UINT64_Unmarshal(uint8_t const buffer[], size_t buffer_size,
-                                 size_t *offset, UINT64 *dest)
+__attribute__((visibility("default"))) TSS2_RC Tss2_MU_UINT64_Unmarshal(
+    uint8_t const buffer[], size_t buffer_size, size_t *offset, UINT64 *dest)
 {
     TSS2_RC (*real)(uint8_t const[], size_t, size_t *, UINT64 *) = NULL;
     void *symbol = dlsym(RTLD_NEXT, "Tss2_MU_UINT64_Unmarshal");

@@ -416,7 +416,9 @@ START_TEST(test_R4_nothing_left)
     if (pid == 0)
         _exit(_i == 0 ? fail_without_threads() : fail_without_descriptors());
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
+    /* 77: the limit cannot be set, as under valgrind. */
+    ck_assert(WIFEXITED(status));
+    ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
     ck_assert(quotercase_serve(1, NULL));
 }
 END_TEST

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,20 @@
 
 #define CHILD_LIMIT_S 20
 
+/* The sanitizers' runtimes of GCC 12 and Clang 14 have locks of their own, which
+ * no fork from a process with threads leaves in order. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED true
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false
+#endif
+
 static struct atls_reason why;
 
 static pid_t fork_child(int (*run)(void))
@@ -29,6 +44,7 @@ static pid_t fork_child(int (*run)(void))
     pid_t pid = fork();
 
     if (pid == 0) {
+        signal(SIGALRM, SIG_DFL); /* Check's handler ends the group */
         alarm(CHILD_LIMIT_S);
         _exit(run());
     }
@@ -351,9 +367,11 @@ int main(void)
     tcase_add_test(tcase, test_L3_descriptors_of_a_child);
     tcase_add_test(tcase, test_L3_child_frees);
     tcase_add_test(tcase, test_L3_parked_handshake);
-    tcase_add_test(tcase, test_L3_forks_under_load);
-    tcase_add_test(tcase, test_T11_threads_and_forks);
-    tcase_add_test(tcase, test_L3_sleeping_children_hold_nothing);
+    if (!IS_SANITIZED) {
+        tcase_add_test(tcase, test_L3_forks_under_load);
+        tcase_add_test(tcase, test_T11_threads_and_forks);
+        tcase_add_test(tcase, test_L3_sleeping_children_hold_nothing);
+    }
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");
