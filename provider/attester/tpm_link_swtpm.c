@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <netdb.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>

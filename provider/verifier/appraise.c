@@ -23,8 +23,8 @@ struct run {
     struct atls_trust trust;
     struct atls_signature signature;
     unsigned have;
-    bool
-        not_asked; /* of the present step: set by it when nothing is demanded */
+    /* Set by a step of which the section demands nothing. */
+    bool not_asked;
 };
 
 /* What steps need of those before them. In the normal order all is there when a

@@ -10,11 +10,11 @@
  * stay connected read them too. Waiting for the server's end keeps the rest of
  * its work out of the next handshake's time.
  *
- * Prints "KEY VALUE" lines: count, then per handshake in microseconds
- *   wall             all of it, mean
- *   p50 p95 p99      SSL_connect() alone: the wait that a user feels
- *   client           CPU time of this process
- *   NAME             CPU time of the process that --watch NAME=PID names
+ * Prints a line "KEY VALUE" for each, in microseconds per handshake:
+ *   wall_us                 all of it, mean
+ *   p50_us p95_us p99_us    SSL_connect() alone: the wait that a user feels
+ *   client_cpu_us           CPU time of this process, mean
+ *   KEY                     the same of the process that --watch KEY=PID names
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,14 +45,14 @@
  * as ten handshakes.
  */
 struct watched {
-    const char *name;
+    const char *key;
     clockid_t clock;
     int64_t began;
 };
 
 struct bench {
     struct sockaddr_in server;
-    const char *name; /* SNI, and what the certificate must be for */
+    char *name; /* SNI, and what the certificate must be for */
     const char *cafile;
     unsigned count;
     unsigned warm_up; /* handshakes before any clock is read */
@@ -190,16 +190,15 @@ static bool run_many(struct bench *bench, SSL_CTX *ctx, int64_t *latencies)
         if (!run_one(bench, ctx, &latencies[i]))
             return false;
     }
-    printf("count %u\n", bench->count);
-    print_time("wall", now(CLOCK_MONOTONIC) - began, bench->count);
+    print_time("wall_us", now(CLOCK_MONOTONIC) - began, bench->count);
     for (size_t i = 0; i < bench->watched_count; i++)
-        print_time(bench->watched[i].name,
+        print_time(bench->watched[i].key,
                    now(bench->watched[i].clock) - bench->watched[i].began,
                    bench->count);
     qsort(latencies, bench->count, sizeof(*latencies), compare);
-    print_time("p50", percentile(latencies, bench->count, 50), 1);
-    print_time("p95", percentile(latencies, bench->count, 95), 1);
-    print_time("p99", percentile(latencies, bench->count, 99), 1);
+    print_time("p50_us", percentile(latencies, bench->count, 50), 1);
+    print_time("p95_us", percentile(latencies, bench->count, 95), 1);
+    print_time("p99_us", percentile(latencies, bench->count, 99), 1);
     return true;
 }
 
@@ -257,12 +256,12 @@ static bool read_number(const char *text, unsigned long max,
            && *ret_number <= max;
 }
 
-static bool watch(struct bench *bench, const char *name, clockid_t clock)
+static bool watch(struct bench *bench, const char *key, clockid_t clock)
 {
     if (bench->watched_count == WATCHED_MAX)
         return false;
     bench->watched[bench->watched_count++] =
-        (struct watched){.name = name, .clock = clock};
+        (struct watched){.key = key, .clock = clock};
     return true;
 }
 
@@ -325,16 +324,17 @@ int main(int argc, char **argv)
         {"watch", required_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
     };
+    static char localhost[] = "localhost";
     struct bench bench = {
         .server = {.sin_family = AF_INET,
                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
-        .name = "localhost",
+        .name = localhost,
         .count = 100,
         .warm_up = 5,
     };
     int option;
 
-    watch(&bench, "client", CLOCK_PROCESS_CPUTIME_ID);
+    watch(&bench, "client_cpu_us", CLOCK_PROCESS_CPUTIME_ID);
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'h')
             return usage(stdout);

@@ -53,6 +53,11 @@ skip() {
     exit "$status_skip"
 }
 
+# note TEXT: told whether the test succeeds or not.
+note() {
+    printf '# %s\n' "$*" | tee -a "$work/.notes"
+}
+
 skip_all() {
     printf '1..0 # SKIP %s\n' "$*"
     exit 0
@@ -113,6 +118,7 @@ run_test() {
         failed=$((failed + 1))
         ;;
     esac
+    [[ ! -e $work/.notes ]] || cat "$work/.notes"
     rm -rf "$work"
 }
 

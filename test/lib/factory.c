@@ -313,12 +313,12 @@ static void make_batch(struct factory *f,
     for (size_t i = 0; i < f->batch_size; i++)
         factory_need(atls_sha256(&i, sizeof(i), leaves[i]) == ATLS_OK);
     factory_need(atls_merkle_leaf(binding, leaves[f->batch_index]) == ATLS_OK);
-    factory_need(atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves,
-                                      f->batch_size, &tree)
-                     == ATLS_OK
-                 && atls_merkle_tree_prove(tree, f->batch_index,
-                                           &f->evidence.merkle)
-                        == ATLS_OK);
+    factory_need(
+        atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves,
+                             f->batch_size, &tree)
+            == ATLS_OK
+        && atls_merkle_tree_prove(tree, f->batch_index, &f->evidence.merkle)
+               == ATLS_OK);
     memcpy(ret_root, atls_merkle_tree_root(tree), ATLS_SHA256_LEN);
     atls_merkle_tree_free(tree);
     OPENSSL_free(leaves);

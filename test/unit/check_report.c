@@ -268,12 +268,13 @@ START_TEST(test_no_log)
 }
 END_TEST
 
-START_TEST(test_clock_that_is_not_safe)
+START_TEST(test_E17_resets_are_reported)
 {
     make_trusted();
+    t.report.quote.reset_count = 77;
     t.report.quote.safe = false;
     print(ATLS_REPORT_PLAIN, true);
-    assert_shows("restarts 0 (clock not safe), firmware");
+    assert_shows("resets 77, restarts 0 (clock not safe), firmware");
 }
 END_TEST
 
@@ -533,7 +534,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_no_section_no_peer);
     tcase_add_test(tcase, test_undecodable_evidence);
     tcase_add_test(tcase, test_no_log);
-    tcase_add_test(tcase, test_clock_that_is_not_safe);
+    tcase_add_test(tcase, test_E17_resets_are_reported);
     tcase_add_test(tcase, test_colour);
     tcase_add_test(tcase, test_octets_of_the_peer_are_escaped);
     tcase_add_test(tcase, test_long_event_is_cut);
