@@ -17,6 +17,7 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/opensslv.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
@@ -209,33 +210,61 @@ static void map_inner(void)
     inner = found;
 }
 
+/* What is needed of libssl to refuse without the inner object. */
+static struct {
+    void (*set_security_callback)(SSL_CTX *,
+                                  int (*)(const SSL *, const SSL_CTX *, int,
+                                          int, int, void *, void *));
+    int (*is_server)(const SSL *);
+    OSSL_HANDSHAKE_STATE (*get_state)(const SSL *);
+} libssl;
+
 static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
                     void *other, void *ex)
 {
     (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
-    if (s != NULL && op == SSL_SECOP_VERSION)
+    /* What a program sets up on its context is no handshake yet: refused here it
+     * would see an error that is not ours. */
+    if (s == NULL)
+        return 1;
+    /* A server refuses at the ClientHello, so that the client gets an alert. */
+    if (op == SSL_SECOP_VERSION && libssl.is_server(s)
+        && libssl.get_state(s) == TLS_ST_BEFORE)
+        return 1;
+    /* OpenSSL asks about many versions; it has emptied the queue before. */
+    if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
         atls_raise(&inner_reason);
     return 0;
 }
 
-/* Without the inner object libssl is not linked, but the program has it: it is
- * making an SSL_CTX. Found by name without loading it. */
+static bool find_function(void *object, const char *name, void *ret_function)
+{
+    void *symbol = dlsym(object, name);
+
+    /* POSIX's way to make a function pointer of dlsym()'s result. */
+    memcpy(ret_function, &symbol, sizeof(symbol));
+    return symbol != NULL;
+}
+
+/* libssl is not linked here, but the program has it, as it is making an
+ * SSL_CTX: found by name, without loading it. */
+static bool find_libssl(void)
+{
+    void *object =
+        dlopen(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_NOLOAD);
+
+    if (object == NULL)
+        object = RTLD_DEFAULT;
+    return find_function(object, "SSL_CTX_set_security_callback",
+                         &libssl.set_security_callback)
+           && find_function(object, "SSL_is_server", &libssl.is_server)
+           && find_function(object, "SSL_get_state", &libssl.get_state);
+}
+
 static void deny_without_inner(SSL_CTX *ctx)
 {
-    typedef void set_security_callback(
-        SSL_CTX *,
-        int (*)(const SSL *, const SSL_CTX *, int, int, int, void *, void *));
-    void *libssl =
-        dlopen(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_NOLOAD);
-    set_security_callback *set = NULL;
-    void *symbol;
-
-    symbol = dlsym(libssl != NULL ? libssl : RTLD_DEFAULT,
-                   "SSL_CTX_set_security_callback");
-    /* POSIX's way to make a function pointer of dlsym()'s result. */
-    memcpy(&set, &symbol, sizeof(set));
-    if (set != NULL) {
-        set(ctx, deny_all);
+    if (find_libssl()) {
+        libssl.set_security_callback(ctx, deny_all);
         return;
     }
     /* A libssl we cannot reach would go on unattested: better none at all. */
@@ -404,14 +433,20 @@ static const OSSL_DISPATCH dispatch_table[] = {
     {0, NULL}};
 
 /* The strict form: nobody else loads the base provider, so that nothing works
- * without us (design, fact 11). */
+ * without us (design, fact 11). The prefix is there for `default`: OpenSSL takes
+ * a value that is a section's name for a section, and `default` is the name of
+ * the unnamed one at the top of the file. */
 static void load_base(const struct instance *instance, OSSL_LIB_CTX *libctx)
 {
+    static const char prefix[] = "provider:";
     const char *base =
         atls_setting_find(instance->settings, instance->setting_count, "base");
 
-    if (base != NULL)
-        (void)OSSL_PROVIDER_load(libctx, base);
+    if (base == NULL)
+        return;
+    if (strncmp(base, prefix, sizeof(prefix) - 1) == 0)
+        base += sizeof(prefix) - 1;
+    (void)OSSL_PROVIDER_load(libctx, base);
 }
 
 OSSL_provider_init_fn OSSL_provider_init;

@@ -267,8 +267,22 @@ static bool provider_is_active(const struct check *check, const char *name)
 
 /* The form that makes a missing module fail closed (openssl-strict.cnf.example):
  * `null` is active, and attest itself loads what `base` names. */
-static void check_strict_form(struct check *check, const char *base)
+static void check_strict_form(struct check *check, const char *value)
 {
+    static const char prefix[] = "provider:";
+    const char *base = value;
+
+    if (strncmp(value, prefix, sizeof(prefix) - 1) == 0) {
+        base = value + sizeof(prefix) - 1;
+    } else if (NCONF_get_section(check->conf->nconf, value) != NULL) {
+        finding_fail(check->findings, TOOL_USAGE, "strict form",
+                     "Write base = provider:NAME",
+                     "base = %s is the name of a section too (`default` is "
+                     "the file's unnamed one): OpenSSL follows it and loads no "
+                     "provider at all",
+                     value);
+        return;
+    }
     if (!provider_is_active(check, "null"))
         finding_fail(
             check->findings, TOOL_USAGE, "strict form",

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "checks.h"
 #include "inner.h"
@@ -48,6 +51,23 @@ static char *module_path(const struct check *check, const char **ret_why)
     return path;
 }
 
+/* A file that was cut off is mapped beyond its end: SIGBUS. Tried in a process
+ * of its own. */
+static bool crashes_loading(const char *path)
+{
+    const struct rlimit no_core = {0, 0};
+    pid_t child = fork();
+    int status = 0;
+
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &no_core);
+        (void)dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        _exit(0);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child
+           && WIFSIGNALED(status);
+}
+
 /* Map a shared object and find what it must export. NULL after a finding. */
 static const void *load_symbol(struct check *check, const char *path,
                                const char *symbol, const char *why)
@@ -66,6 +86,11 @@ static const void *load_symbol(struct check *check, const char *path,
     /* What somebody else can write is not run here. */
     if (!check_permissions(check, "module", path))
         return NULL;
+    if (crashes_loading(path)) {
+        finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
+                     "%s crashes whoever loads it: the file is damaged", path);
+        return NULL;
+    }
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {
         finding_fail(check->findings, TOOL_USAGE, "module",

@@ -15,6 +15,11 @@
  * owns the TPM; one quote is in flight; what queues meanwhile forms the next
  * batch (Merkle tree); an idle quoter quotes at once. The thread is started at
  * the first request and again in a forked child. All its signals are blocked.
+ *
+ * Every function may be called from any thread, and in the child of a fork made
+ * at any moment: the child gets a queue, a thread and a connection of its own,
+ * and fails tickets of the parent. Of the parent's descriptors an eventfd and,
+ * with device:, the TPM's stay open in the child, unused, until it execs.
  */
 struct atls_quoter;
 
@@ -45,7 +50,9 @@ enum atls_error atls_quoter_new(
     void *log_arg, struct atls_reason *why,
     struct atls_quoter **ret_quoter) ATLS_MUST_CHECK;
 
-/* Stops the thread (bounded wait), fails what waits. NULL is fine. */
+/* Stops the thread, fails what waits; 2 s at most, then the thread is left to
+ * end by itself. The log function is not called any more. Nobody may submit at
+ * the same time, but tickets may be waited for or dropped later. NULL is fine. */
 void atls_quoter_free(struct atls_quoter *quoter);
 
 /* One handshake's request, shared by the handshake and the quoter's thread;

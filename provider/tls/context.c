@@ -133,7 +133,16 @@ static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
         "every handshake"};
 
     (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
-    if (s != NULL && op == SSL_SECOP_VERSION)
+    /* What a program sets up on its context is no handshake yet: refused here it
+     * would see an error that is not ours. */
+    if (s == NULL)
+        return 1;
+    /* A server refuses at the ClientHello, so that the client gets an alert. */
+    if (op == SSL_SECOP_VERSION && SSL_is_server(s)
+        && SSL_get_state(s) == TLS_ST_BEFORE)
+        return 1;
+    /* OpenSSL asks about many versions; it has emptied the queue before. */
+    if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
         atls_raise(&reason);
     return 0;
 }

@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Mistakes in openssl.cnf: what the module can see refuses everything; what it
 # cannot, `attest check` names.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm
 
@@ -62,6 +63,7 @@ test_C10_misspelt_keys() {
     done
     mistake log 'log = syslogd: expected stderr, syslog or an absolute path' 'log = syslogd' \
         's/^log .*/log = syslogd/'
+    [[ ! -e syslogd ]] || fail 'there is a log all the same, in the current folder'
     mistake level 'log_level = verbose: expected error, warn, info or debug' 'log_level = verbose' \
         's/^log_level .*/log_level = verbose/'
 }

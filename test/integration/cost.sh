@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What the module costs programs that make no TLS: no TPM, no thread, no socket,
 # no word, next to no time.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need openssl swtpm
 

@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What a server sees of a client that has the module: nothing, where no policy
 # names that server; the request and no other change, where one does.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm
 

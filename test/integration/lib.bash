@@ -31,10 +31,13 @@ readonly page='The page that only a trusted server may show'
 readonly status_skip=77
 readonly curl_refused=35
 
+test_file=$(realpath "$0")
 # The folder of the file's things; $work: those of the test that runs.
 scratch=
 work=
 lab=
+# Of the server that control() asks; setup() sets it.
+attested_port=
 declare -A pids=()
 
 #
@@ -128,7 +131,7 @@ run_tests() {
     local -a names=("$@")
     local i failed=0
     ((${#names[@]} > 0)) || mapfile -t names < <(
-        sed -n 's/^\(test_[A-Za-z0-9_]*\)() {$/\1/p' "$0"
+        sed -n 's/^\(test_[A-Za-z0-9_]*\)() {$/\1/p' "$test_file"
     )
     begin
     for ((i = 0; i < ${#names[@]}; i++)); do
@@ -144,6 +147,8 @@ begin() {
     chmod 711 "$scratch"
     export TMPDIR=$scratch/tmp
     mkdir -m 1777 "$TMPDIR"
+    # What a program leaves where it runs goes with the rest.
+    cd "$scratch" || exit
     trap end EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT

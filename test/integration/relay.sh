@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A man in the middle (test/lib/relay.c) who holds a certificate that the client
 # trusts, and relays, replays, moves or drops the genuine server's evidence.
@@ -5,7 +6,7 @@
 # attest-unbound.so is the same module with a binding that leaves the channel
 # out. With it the same attacks must succeed: else it would be a fault of the
 # relay that they do not.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need openssl curl swtpm
 

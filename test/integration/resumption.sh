@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Resumption has no Certificate message, so nothing in it proves anything: no
 # session is resumed without a verdict, and no early data leave before one.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need openssl curl swtpm
 

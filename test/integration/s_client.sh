@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # openssl s_client and s_server: protocol versions, keys without a certificate,
 # early data, HelloRetryRequest, callbacks that wrap ours, in both roles.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need openssl curl swtpm
 

@@ -1,7 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The module listens to the key log of a connection. The program's own key log
 # goes on working, and no secret gets into a log, a report or an error.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm
 

@@ -1,8 +1,9 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What a missing module does. OpenSSL runs on without a provider that it cannot
 # load: in the normal form programs go on unattested, which `attest check` and a
 # peer that requires attestation notice; in the strict form nothing works.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm
 

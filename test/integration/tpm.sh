@@ -1,8 +1,9 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A TPM that is absent, silent, forbidden or not as configured: the server says
 # what is wrong, who asks for evidence gets an alert, and everybody else is
 # served as ever.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm tpm2_getcap
 

@@ -1,8 +1,9 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What happens to a TPM under a server that goes on: killed, reset, busy,
 # extended by others; and measuring that is interrupted. Each test leaves the
 # machine as it was, booted anew.
-# shellcheck source-path=SCRIPTDIR source=lib.bash
+# shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm tpm2_pcrextend tpm2_eventlog
 

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,4 +130,51 @@ void trial_refused(struct trial *t, enum atls_step step, enum atls_error code,
 {
     (void)trial_run(t);
     trial_was_refused(t, step, code, text);
+}
+
+enum atls_error trial_chain(struct trial *t, const struct atls_span *chain,
+                            size_t count, int64_t now)
+{
+    struct atls_trust trust;
+    enum atls_error r;
+
+    memset(&t->why, 0, sizeof(t->why));
+    r = atls_trust_check(t->section, chain, count, now, &t->why, &trust);
+    EVP_PKEY_free(trust.key);
+    memcpy(t->machine, trust.machine, sizeof(t->machine));
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+    ck_assert_int_eq(t->why.code, r);
+    ck_assert_uint_lt(strlen(t->why.text), 200);
+    ck_assert_int_eq(r == ATLS_OK, strlen(t->machine) > 0);
+    return r;
+}
+
+void trial_chain_was_trusted(const struct trial *t)
+{
+    ck_assert_msg(t->why.code == ATLS_OK, "%s", t->why.text);
+}
+
+void trial_chain_trusted(struct trial *t)
+{
+    (void)trial_chain(t, t->f.evidence.chain, t->f.evidence.chain_count,
+                      FACTORY_NOW);
+    trial_chain_was_trusted(t);
+}
+
+void trial_chain_was_refused(const struct trial *t, enum atls_error code,
+                             const char *text)
+{
+    ck_assert_msg(t->why.code == code, "%s instead of %s: %s",
+                  atls_error_name(t->why.code), atls_error_name(code),
+                  t->why.text);
+    ck_assert_msg(strstr(t->why.text, text) != NULL, "\"%s\" is not in \"%s\"",
+                  text, t->why.text);
+}
+
+void trial_chain_refused(struct trial *t, enum atls_error code,
+                         const char *text)
+{
+    (void)trial_chain(t, t->f.evidence.chain, t->f.evidence.chain_count,
+                      FACTORY_NOW);
+    trial_chain_was_refused(t, code, text);
 }

@@ -27,6 +27,8 @@ struct trial {
     int64_t now;
     bool check_all;
     struct atls_report report; /* of the last run */
+    struct atls_reason why;    /* of the last trial_chain() */
+    char machine[ATLS_MACHINE_NAMES_MAX];
 };
 
 /* The step of loops over every bit and every allocation: $ATTEST_TEST_STRIDE
@@ -55,5 +57,21 @@ void trial_refused(struct trial *t, enum atls_step step, enum atls_error code,
 /* The same of a run that was made already. */
 void trial_was_refused(const struct trial *t, enum atls_step step,
                        enum atls_error code, const char *text);
+
+/* --- the AK chain alone ---------------------------------------------------- */
+
+/* Check these certificates against t->section. */
+enum atls_error trial_chain(struct trial *t, const struct atls_span *chain,
+                            size_t count, int64_t now);
+
+/* Check t->f.evidence's chain at FACTORY_NOW. */
+void trial_chain_trusted(struct trial *t);
+void trial_chain_refused(struct trial *t, enum atls_error code,
+                         const char *text);
+
+/* Assert the same of a check that was made already. */
+void trial_chain_was_trusted(const struct trial *t);
+void trial_chain_was_refused(const struct trial *t, enum atls_error code,
+                             const char *text);
 
 #endif
