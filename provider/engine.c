@@ -35,6 +35,55 @@ struct atls_engine {
     atomic_flag loading;
 };
 
+/*
+ * Quoters whose threads must have ended before OPENSSL_cleanup takes libcrypto
+ * away under them. Who exchanges a slot for NULL owns what was in it, so the end
+ * of the program and that of an engine need no lock between them. An engine that
+ * finds no slot free goes without; a process has few configurations.
+ */
+#define QUOTERS_MAX 64u
+static _Atomic(struct atls_quoter *) quoters[QUOTERS_MAX];
+static CRYPTO_ONCE quoters_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void stop_quoters(void)
+{
+    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
+        struct atls_quoter *quoter = atomic_exchange(&quoters[i], NULL);
+
+        if (quoter != NULL)
+            atls_quoter_stop(quoter);
+    }
+}
+
+static void stop_quoters_at_exit(void)
+{
+    (void)OPENSSL_atexit(stop_quoters);
+}
+
+static void remember_quoter(struct atls_quoter *quoter)
+{
+    (void)CRYPTO_THREAD_run_once(&quoters_once, stop_quoters_at_exit);
+    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
+        struct atls_quoter *none = NULL;
+
+        if (atomic_compare_exchange_strong(&quoters[i], &none, quoter))
+            return;
+    }
+}
+
+/* The program's end may be stopping it at this moment: then it is left to it. */
+static void free_quoter(struct atls_quoter *quoter)
+{
+    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
+        struct atls_quoter *expected = quoter;
+
+        if (atomic_compare_exchange_strong(&quoters[i], &expected, NULL)) {
+            atls_quoter_free(quoter);
+            return;
+        }
+    }
+}
+
 /* ATTEST_REPORT=stderr or an absolute path; never in a setuid program. */
 static int open_report(void)
 {
@@ -109,6 +158,8 @@ static bool start(struct atls_engine *engine,
                            &engine->attester_broken, &engine->quoter)
                != ATLS_OK)
         engine->quoter = NULL;
+    if (engine->quoter != NULL)
+        remember_quoter(engine->quoter);
     if (engine->attester_broken.code != ATLS_OK)
         atls_log_write(engine->log, ATLS_LOG_ERROR,
                        "cannot prove this machine: %s",
@@ -152,7 +203,8 @@ void atls_engine_unref(struct atls_engine *engine)
 
     if (engine == NULL || atomic_fetch_sub(&engine->refs, 1) != 1)
         return;
-    atls_quoter_free(engine->quoter);
+    if (engine->quoter != NULL)
+        free_quoter(engine->quoter);
     for (loaded = atomic_load(&engine->current); loaded != NULL;
          loaded = older) {
         older = loaded->older;

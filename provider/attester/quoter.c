@@ -96,6 +96,14 @@ static struct atls_quoter_core *own_core(struct atls_quoter *quoter)
     return core;
 }
 
+void atls_quoter_stop(struct atls_quoter *quoter)
+{
+    struct atls_quoter_core *core = own_core(quoter);
+
+    if (core != NULL)
+        atls_quoter_thread_stop(core);
+}
+
 void atls_quoter_free(struct atls_quoter *quoter)
 {
     struct atls_quoter_core *core;
@@ -146,6 +154,9 @@ static enum atls_error enqueue(struct atls_quoter_core *core,
 {
     enum atls_error r;
 
+    if (core->is_stopping)
+        return atls_fail(why, ATLS_E_NO_ATTESTER,
+                         "the quoter was stopped: this program is ending");
     if (core->queue_count >= core->setup->max_queue)
         return atls_fail(why, ATLS_E_QUEUE_FULL,
                          "%zu handshakes wait for a quote already: the TPM is "

@@ -55,6 +55,11 @@ enum atls_error atls_quoter_new(
  * the same time, but tickets may be waited for or dropped later. NULL is fine. */
 void atls_quoter_free(struct atls_quoter *quoter);
 
+/* The first half of it, for the end of a program: libcrypto goes away before the
+ * quoter can be freed. What is submitted from then on is ATLS_E_NO_ATTESTER. May
+ * be called again. */
+void atls_quoter_stop(struct atls_quoter *quoter);
+
 /* One handshake's request, shared by the handshake and the quoter's thread;
  * whoever lets go last frees it. */
 struct atls_ticket;

@@ -273,6 +273,7 @@ void atls_quoter_thread_stop(struct atls_quoter_core *core)
     (void)written; /* an eventfd at zero takes a one */
     pthread_cond_signal(&core->work);
     has_thread = core->has_thread;
+    core->has_thread = false; /* who stops it again finds nothing to join */
     has_ended = has_thread && wait_for_end(core);
     pthread_mutex_unlock(&core->lock);
     if (has_ended)

@@ -187,13 +187,9 @@ bool atls_machine_matches(const char *pattern, enum atls_machine_kind kind,
         strncmp(pattern, GOOGLE_PREFIX, strlen(GOOGLE_PREFIX)) == 0;
     bool is_key = strncmp(pattern, KEY_PREFIX, strlen(KEY_PREFIX)) == 0;
 
-    switch (kind) {
-    case ATLS_MACHINE_DNS:
-        return !is_google && !is_key && atls_name_matches(pattern, name);
-    case ATLS_MACHINE_GOOGLE:
+    if (kind == ATLS_MACHINE_GOOGLE)
         return is_google && strcmp(pattern, name) == 0;
-    case ATLS_MACHINE_KEY:
+    if (kind == ATLS_MACHINE_KEY)
         return is_key && OPENSSL_strcasecmp(pattern, name) == 0;
-    }
-    return false;
+    return !is_google && !is_key && atls_name_matches(pattern, name);
 }

@@ -115,12 +115,13 @@ function print_table() {
     printf "Load average %s before, %s after. Medians of %d rounds in turn, of %d handshakes each;\n",
         machine["load_before"], machine["load_after"],
         rounds["handshake", "plain", "p50_us"], machine["count"]
-    printf "differences and percent are medians of the pairs with plain. Instructions: callgrind, once.\n\n"
+    printf "differences and percent are medians of the pairs with plain. p50-p99: SSL_connect() alone;\n"
+    printf "wall: mean, with TCP connection and closing. Instructions: callgrind, once.\n\n"
 
-    column_count = split("p50_us p95_us p99_us client_cpu_us server_cpu_us tpm_cpu_us " \
-        "client_instructions server_instructions", columns, " ")
-    printf "%-32s%27s%27s%18s\n", "", "handshake, us", "CPU time, us", "M instructions"
-    printf "%-32s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "p50", "p95", "p99",
+    column_count = split("p50_us p95_us p99_us wall_us client_cpu_us server_cpu_us " \
+        "tpm_cpu_us client_instructions server_instructions", columns, " ")
+    printf "%-32s%36s%27s%18s\n", "", "elapsed, us", "CPU time, us", "M instructions"
+    printf "%-32s%9s%9s%9s%9s%9s%9s%9s%9s%9s\n", "", "p50", "p95", "p99", "wall",
         "client", "server", "TPM", "client", "server"
     rows("plain", "handshake", "plain")
     rows("server attests, is not asked", "handshake", "server_loaded")
@@ -147,6 +148,10 @@ function quoted(text) {
     return "\"" text "\""
 }
 
+function number_or_text(text) {
+    return text ~ /^[0-9]+([.][0-9]+)?$/ ? text : quoted(text)
+}
+
 function print_result(block, name, metric) {
     printf "    {\"block\": %s, \"case\": %s, \"metric\": %s, \"runs\": %d, \"median\": %.1f",
         quoted(block), quoted(name), quoted(metric), rounds[block, name, metric],
@@ -162,7 +167,7 @@ function print_result(block, name, metric) {
 function print_json(    i, part) {
     printf "{\n  \"machine\": {"
     for (i = 1; i <= key_count; i++)
-        printf "%s\n    %s: %s", (i > 1 ? "," : ""), quoted(keys[i]), quoted(machine[keys[i]])
+        printf "%s\n    %s: %s", (i > 1 ? "," : ""), quoted(keys[i]), number_or_text(machine[keys[i]])
     printf "\n  },\n  \"results\": [\n"
     for (i = 1; i <= series_count; i++) {
         split(series[i], part, SUBSEP)

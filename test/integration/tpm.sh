@@ -13,12 +13,14 @@ setup() {
     attested_port=$port
 }
 
+server_options=()
+
 # cannot_prove NAME REASON SED-COMMAND...: a server whose configuration differs.
 cannot_prove() {
     local name=$1 reason=$2
     shift 2
     variant server "$name" "$@"
-    serve "$name" "$work/$name.cnf"
+    serve "$name" "$work/$name.cnf" "${server_options[@]}"
     cannot_prove_at "$name" "$reason"
 }
 
@@ -42,21 +44,14 @@ test_T1_absent() {
 }
 
 test_T1_no_permission() {
-    as_nobody
-    chmod 711 "$work"
     : >"$work/tpmrm0"
     chmod 0 "$work/tpmrm0"
     cp "$lab/server.key" "$work/server.key"
     chmod 644 "$work/server.key"
-    variant server device "s|^quoter.*|quoter = tcti:device:$work/tpmrm0|"
-    serve_nobody device "$work/device.cnf" -key "$work/server.key" -cert "$lab/server.pem"
-    cannot_prove_at device "cannot open the TPM $work/tpmrm0: Permission denied"
-}
-
-# As serve, by nobody.
-serve_nobody() {
-    local sanitizer_env=("${nobody[@]}" "${sanitizer_env[@]}")
-    serve "$@"
+    server_options=(-cert "$lab/server.pem" -key "$work/server.key")
+    as_nobody
+    cannot_prove device "cannot open the TPM $work/tpmrm0: Permission denied" \
+        "s|^quoter.*|quoter = tcti:device:$work/tpmrm0|"
 }
 
 test_T1_wrong_handle() {

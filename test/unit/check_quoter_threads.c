@@ -358,6 +358,22 @@ START_TEST(test_L1_free_without_use)
 }
 END_TEST
 
+START_TEST(test_L1_stop_comes_before_free)
+{
+    struct atls_ticket *ticket = NULL;
+
+    quotercase_start();
+    atls_quoter_stop(quotercase.quoter); /* nothing to stop yet */
+    ck_assert(quotercase_serve(1, NULL));
+    for (int times = 0; times < 2; times++) {
+        atls_quoter_stop(quotercase.quoter);
+        quotercase_expect(&why, quotercase_submit(2, &why, &ticket),
+                          ATLS_E_NO_ATTESTER,
+                          "the quoter was stopped: this program is ending");
+    }
+}
+END_TEST
+
 /* A TCTI that cannot be hurried: the quoter goes, its thread follows later. */
 START_TEST(test_L1_free_does_not_wait_for_a_stubborn_tcti)
 {
@@ -409,6 +425,7 @@ int main(void)
     tcase_add_test(tcase, test_T10_nothing_is_left_in_the_tpm);
     tcase_add_test(tcase, test_L1_free_ends_what_waits);
     tcase_add_test(tcase, test_L1_free_without_use);
+    tcase_add_test(tcase, test_L1_stop_comes_before_free);
     tcase_add_test(tcase, test_L1_free_does_not_wait_for_a_stubborn_tcti);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of the provider in a process, as a program sees it: attest.so as it
+ * is built, found by its path. Nothing of ours is linked. Each case runs in a
+ * process of its own, because what the first load leaves behind is for ever.
+ */
+/* TLSv1_2_server_method() is deprecated, and programs use it. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
+#include <check.h>
+#include <fcntl.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/scratch.h"
+
+#define MODULE "attest.so"
+#define INNER "attest-inner.so"
+#define PIPE_OCTETS 70000
+#define EXIT_OF_PROGRAM 42
+#define CASE_SECONDS 120
+
+/* --- a case in a child -------------------------------------------------------- */
+
+#define need(condition)                                                       \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            _exit(1);                                                         \
+        }                                                                     \
+    } while (0)
+
+#define need_reason(part)                                                    \
+    do {                                                                     \
+        if (strstr(client_reason, part) == NULL                              \
+            && strstr(server_reason, part) == NULL) {                        \
+            fprintf(stderr, "# %s:%d: no \"%s\" in \"%s\" or \"%s\"\n",      \
+                    __FILE__, __LINE__, part, client_reason, server_reason); \
+            _exit(1);                                                        \
+        }                                                                    \
+    } while (0)
+
+/* A child that hangs is ended by SIGALRM. */
+static void in_child(void (*body)(int), int argument, int expected)
+{
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        alarm(CASE_SECONDS);
+        body(argument);
+        exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == expected,
+                  "argument %d: wait status 0x%x", argument, (unsigned)status);
+}
+
+/* --- configurations ----------------------------------------------------------- */
+
+static void write_text(const char *name, const char *text)
+{
+    scratch_write(name, text, strlen(text), 0644);
+}
+
+static const char *module_of_build(void)
+{
+    static char path[4096];
+    const char *build = getenv("ATTEST_BUILDDIR");
+
+    snprintf(path, sizeof(path), "%s/.libs/" MODULE,
+             build != NULL ? build : ".");
+    return path;
+}
+
+/* An openssl.cnf with the default provider and one that verifies. */
+static void write_configuration(const char *name, const char *module,
+                                const char *policy, const char *more)
+{
+    char text[8192];
+
+    snprintf(text, sizeof(text),
+             "openssl_conf = init\n"
+             "[init]\nproviders = list\n"
+             "[list]\ndefault = default_sect\nattest = attest_sect\n%s"
+             "[default_sect]\nactivate = 1\n"
+             "[attest_sect]\nmodule = %s\nactivate = 1\n"
+             "verifier = verifier_sect\nlog = %s\n"
+             "[verifier_sect]\npolicy = %s\n",
+             more, module, scratch_path("log"), scratch_path(policy));
+    write_text(name, text);
+}
+
+/* open.cnf lets every peer pass, shut.cnf none, plain.cnf is without us. */
+static void write_world(void)
+{
+    scratch_make();
+    write_text("off", "[policy]\notherwise = off\n");
+    write_configuration("open.cnf", module_of_build(), "off", "");
+    write_configuration("shut.cnf", module_of_build(), "missing", "");
+    write_text("plain.cnf", "openssl_conf = init\n"
+                            "[init]\nproviders = list\n"
+                            "[list]\ndefault = default_sect\n"
+                            "[default_sect]\nactivate = 1\n");
+}
+
+static OSSL_LIB_CTX *library(const char *configuration)
+{
+    OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
+
+    need(libctx != NULL);
+    need(OSSL_LIB_CTX_load_config(libctx, scratch_path(configuration)) == 1);
+    return libctx;
+}
+
+/* --- TLS ----------------------------------------------------------------------- */
+
+static EVP_PKEY *key;
+static X509 *certificate;
+static _Thread_local char client_reason[256];
+static _Thread_local char server_reason[256];
+
+static void make_certificate(void)
+{
+    key = EVP_EC_gen("P-256");
+    certificate = X509_new();
+    need(key != NULL && certificate != NULL);
+    need(X509_set_version(certificate, X509_VERSION_3));
+    need(ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1));
+    need(X509_gmtime_adj(X509_getm_notBefore(certificate), -60) != NULL);
+    need(X509_gmtime_adj(X509_getm_notAfter(certificate), 3600) != NULL);
+    need(X509_set_pubkey(certificate, key));
+    need(X509_sign(certificate, key, EVP_sha256()) > 0);
+}
+
+static void drop_certificate(void)
+{
+    EVP_PKEY_free(key);
+    X509_free(certificate);
+}
+
+static SSL_CTX *client_of(OSSL_LIB_CTX *libctx)
+{
+    SSL_CTX *ctx = SSL_CTX_new_ex(libctx, NULL, TLS_client_method());
+
+    need(ctx != NULL);
+    return ctx;
+}
+
+static SSL_CTX *server_with(OSSL_LIB_CTX *libctx, const SSL_METHOD *method)
+{
+    SSL_CTX *ctx = SSL_CTX_new_ex(libctx, NULL, method);
+
+    need(ctx != NULL);
+    need(SSL_CTX_use_certificate(ctx, certificate) == 1);
+    need(SSL_CTX_use_PrivateKey(ctx, key) == 1);
+    return ctx;
+}
+
+static SSL_CTX *server_of(OSSL_LIB_CTX *libctx)
+{
+    return server_with(libctx, TLS_server_method());
+}
+
+/* One call; 1 done, 0 not yet, -1 failed. Each call empties the error queue, so
+ * that the first reason is kept at once. */
+static int step(SSL *s, char reason[256])
+{
+    int result = SSL_do_handshake(s);
+    unsigned long error = ERR_peek_error();
+    const char *text = ERR_reason_error_string(error);
+
+    if (result == 1)
+        return 1;
+    if (SSL_get_error(s, result) != SSL_ERROR_SSL)
+        return 0;
+    snprintf(reason, 256, "%s", text != NULL ? text : "?");
+    return -1;
+}
+
+/* Handshake and an octet each way. */
+static bool shake(SSL_CTX *server_ctx, SSL_CTX *client_ctx)
+{
+    SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
+    BIO *a = NULL, *b = NULL;
+    int c = 0, s = 0;
+    char octet;
+    bool passed;
+
+    need(server != NULL && client != NULL);
+    need(BIO_new_bio_pair(&a, PIPE_OCTETS, &b, PIPE_OCTETS) == 1);
+    SSL_set_bio(server, a, a);
+    SSL_set_bio(client, b, b);
+    SSL_set_accept_state(server);
+    SSL_set_connect_state(client);
+    need(SSL_set_tlsext_host_name(client, "peer.example") == 1);
+    client_reason[0] = server_reason[0] = '\0';
+    for (int i = 0; i < 20 && c >= 0 && s >= 0 && (c == 0 || s == 0); i++) {
+        c = step(client, client_reason);
+        s = step(server, server_reason);
+    }
+    passed = c == 1 && s == 1 && SSL_write(client, "x", 1) == 1
+             && SSL_read(server, &octet, 1) == 1
+             && SSL_write(server, "y", 1) == 1
+             && SSL_read(client, &octet, 1) == 1;
+    SSL_free(server);
+    SSL_free(client);
+    ERR_clear_error();
+    return passed;
+}
+
+/* --- whose configuration counts ------------------------------------------------- */
+
+static void older_context(int unused)
+{
+    OSSL_LIB_CTX *libctx = library("plain.cnf");
+    SSL_CTX *server = server_of(libctx), *older = client_of(libctx), *later;
+
+    (void)unused;
+    need(OSSL_LIB_CTX_load_config(libctx, scratch_path("shut.cnf")) == 1);
+    need(shake(server, older)); /* doc/SECURITY.md: not seen */
+    later = client_of(libctx);
+    need(!shake(server, later));
+    need_reason("missing: cannot be opened");
+    SSL_CTX_free(server);
+    SSL_CTX_free(older);
+    SSL_CTX_free(later);
+    OSSL_LIB_CTX_free(libctx);
+}
+
+START_TEST(test_L8_context_older_than_the_provider)
+{
+    in_child(older_context, 0, 0);
+}
+END_TEST
+
+/* In turn, so that nothing of the one before sticks. */
+static void several_libraries(int unused)
+{
+    OSSL_LIB_CTX *shut = library("shut.cnf"), *open = library("open.cnf");
+    OSSL_LIB_CTX *plain = library("plain.cnf");
+    SSL_CTX *first = client_of(open), *server = server_of(plain);
+
+    (void)unused;
+    for (int i = 0; i < 8; i++) {
+        SSL_CTX *refusing = client_of(shut), *free_one = client_of(plain);
+        SSL_CTX *passing = client_of(open);
+
+        need(!shake(server, refusing));
+        need_reason("missing: cannot be opened");
+        need(shake(server, free_one));
+        need(shake(server, passing));
+        SSL_CTX_free(refusing);
+        SSL_CTX_free(free_one);
+        SSL_CTX_free(passing);
+    }
+    need(shake(server, first));
+    SSL_CTX_free(first);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+    OSSL_LIB_CTX_free(open);
+    OSSL_LIB_CTX_free(shut);
+}
+
+START_TEST(test_L9_each_library_context_has_its_own_policy)
+{
+    in_child(several_libraries, 0, 0);
+}
+END_TEST
+
+/* --- loaded and unloaded ---------------------------------------------------------- */
+
+/* Contexts outlive the provider that made them, and the library context. */
+static void load_cycles(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf");
+    SSL_CTX *server = server_of(plain);
+
+    (void)unused;
+    for (int i = 0; i < 50; i++) {
+        OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
+        OSSL_PROVIDER *base = OSSL_PROVIDER_load(libctx, "default");
+        OSSL_PROVIDER *attest = OSSL_PROVIDER_load(libctx, module_of_build());
+        SSL_CTX *during, *after;
+
+        need(base != NULL && attest != NULL);
+        during = client_of(libctx);
+        need(OSSL_PROVIDER_unload(attest) == 1);
+        need(!shake(server, during)); /* loaded without settings */
+        need_reason("neither attester nor verifier");
+        after = client_of(libctx);
+        need(shake(server, after));
+        SSL_CTX_free(after);
+        OSSL_PROVIDER_unload(base);
+        if (i % 2 == 0)
+            SSL_CTX_free(during);
+        OSSL_LIB_CTX_free(libctx);
+        if (i % 2 != 0)
+            SSL_CTX_free(during);
+    }
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_L2_contexts_outlive_the_provider)
+{
+    in_child(load_cycles, 0, 0);
+}
+END_TEST
+
+/* A second section of the same module, with this policy. */
+static void write_twice(const char *name, const char *module,
+                        const char *policy)
+{
+    char more[4096];
+
+    snprintf(more, sizeof(more),
+             "second = second_sect\n"
+             "[second_sect]\nmodule = %s\nactivate = 1\n"
+             "verifier = second_verifier\nlog = %s\n"
+             "[second_verifier]\npolicy = %s\n",
+             module, scratch_path("log"), scratch_path(policy));
+    write_configuration(name, module_of_build(), "off", more);
+}
+
+static void loaded_twice(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *libctx;
+    SSL_CTX *server = server_of(plain), *client;
+
+    (void)unused;
+    write_twice("agree.cnf", module_of_build(), "off");
+    libctx = library("agree.cnf");
+    client = client_of(libctx);
+    need(shake(server, client));
+    SSL_CTX_free(client);
+    OSSL_LIB_CTX_free(libctx);
+
+    write_twice("disagree.cnf", module_of_build(), "missing");
+    libctx = library("disagree.cnf");
+    client = client_of(libctx);
+    need(!shake(server, client));
+    need_reason("activated twice with different settings");
+    SSL_CTX_free(client);
+    OSSL_LIB_CTX_free(libctx);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_C7_two_sections_agree_or_refuse)
+{
+    in_child(loaded_twice, 0, 0);
+}
+END_TEST
+
+/* --- files that are missing or others' ---------------------------------------------- */
+
+static void copy_object(const char *name)
+{
+    char from[4200];
+    struct stat st;
+    char *data;
+    int fd;
+
+    snprintf(from, sizeof(from), "%.*s%s",
+             (int)(strlen(module_of_build()) - strlen(MODULE)),
+             module_of_build(), name);
+    fd = open(from, O_RDONLY | O_CLOEXEC);
+    need(fd >= 0 && fstat(fd, &st) == 0);
+    data = malloc((size_t)st.st_size);
+    need(data != NULL && read(fd, data, (size_t)st.st_size) == st.st_size);
+    close(fd);
+    scratch_write(name, data, (size_t)st.st_size, 0755);
+    free(data);
+}
+
+static void second_copy(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *libctx;
+    SSL_CTX *server = server_of(plain), *client;
+
+    (void)unused;
+    copy_object(MODULE);
+    copy_object(INNER);
+    write_twice("copies.cnf", scratch_path(MODULE), "off");
+    libctx = library("copies.cnf");
+    client = client_of(libctx);
+    need(!shake(server, client));
+    need_reason("TLS extension 0xffa7 is taken");
+    SSL_CTX_free(client);
+    OSSL_LIB_CTX_free(libctx);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_C7_a_second_copy_refuses)
+{
+    in_child(second_copy, 0, 0);
+}
+END_TEST
+
+/* Servers too: they must start, and every handshake must say why not. */
+static void without_inner(int has_broken_one)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *libctx;
+    SSL_CTX *server, *client, *plain_server, *plain_client;
+
+    copy_object(MODULE);
+    (void)unlink(scratch_path(INNER)); /* of the case before */
+    if (has_broken_one)
+        write_text(INNER, "no object\n");
+    write_configuration("half.cnf", scratch_path(MODULE), "off", "");
+    libctx = library("half.cnf");
+    client = client_of(libctx);
+    server = server_of(libctx);
+    plain_server = server_of(plain);
+    plain_client = client_of(plain);
+    need(!shake(plain_server, client));
+    need_reason("cannot load attest's second part");
+    need(!shake(server, plain_client));
+    need_reason("cannot load attest's second part");
+    SSL_CTX_free(plain_client);
+    SSL_CTX_free(plain_server);
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+    OSSL_LIB_CTX_free(libctx);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_C1_without_the_second_part_all_is_refused)
+{
+    in_child(without_inner, _i, 0);
+}
+END_TEST
+
+/* --- a broken configuration ----------------------------------------------------------- */
+
+/* OpenSSL asks a server of one version nothing about versions. */
+static void broken_server(int which)
+{
+    const SSL_METHOD *const methods[] = {TLS_server_method(),
+                                         TLSv1_2_server_method()};
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *shut = library("shut.cnf");
+    SSL_CTX *server = server_with(shut, methods[which]);
+    SSL_CTX *client = client_of(plain);
+
+    need(!shake(server, client));
+    need_reason("missing: cannot be opened");
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(shut);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_P1_broken_server_of_any_method_refuses)
+{
+    in_child(broken_server, _i, 0);
+}
+END_TEST
+
+/* A program may close what it did not open, and the number of our log may then
+ * be a client's connection. */
+static void closed_log(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *shut = library("shut.cnf");
+    SSL_CTX *server = server_of(plain), *client = client_of(shut);
+    char octets[64];
+    int pair[16][2];
+
+    (void)unused;
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    for (int i = 0; i < 16; i++)
+        need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair[i]) == 0);
+    need(!shake(server, client));
+    for (int i = 0; i < 16; i++) {
+        need(recv(pair[i][0], octets, sizeof(octets), 0) < 0);
+        need(recv(pair[i][1], octets, sizeof(octets), 0) < 0);
+    }
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(shut);
+    OSSL_LIB_CTX_free(plain);
+    need(fcntl(pair[0][0], F_GETFD) >= 0); /* nor is it closed */
+}
+
+START_TEST(test_log_is_not_written_into_a_programs_descriptor)
+{
+    in_child(closed_log, 0, 0);
+}
+END_TEST
+
+/* --- threads, forks, exits --------------------------------------------------------------- */
+
+#define THREADS 6
+
+static SSL_CTX *shared_server, *shared_client;
+static OSSL_LIB_CTX *shared_libctx;
+static atomic_bool is_over;
+
+/* Some with contexts of their own, as each makes the module load its policy. */
+static void *handshakes(void *rounds)
+{
+    for (int i = 0; i < *(const int *)rounds; i++) {
+        SSL_CTX *own = client_of(shared_libctx);
+
+        need(shake(shared_server, i % 2 == 0 ? own : shared_client));
+        SSL_CTX_free(own);
+    }
+    return NULL;
+}
+
+static void *touch_policy(void *unused)
+{
+    while (!is_over) {
+        write_text("next", "[policy]\notherwise = off\n");
+        need(rename(scratch_path("next"), scratch_path("off")) == 0);
+    }
+    return unused;
+}
+
+static void threads_and_reloads(int unused)
+{
+    pthread_t threads[THREADS], toucher;
+    int rounds = 40;
+
+    (void)unused;
+    shared_libctx = library("open.cnf");
+    shared_server = server_of(shared_libctx);
+    shared_client = client_of(shared_libctx);
+    for (int i = 0; i < THREADS; i++)
+        need(pthread_create(&threads[i], NULL, handshakes, &rounds) == 0);
+    need(pthread_create(&toucher, NULL, touch_policy, NULL) == 0);
+    for (int i = 0; i < THREADS; i++)
+        need(pthread_join(threads[i], NULL) == 0);
+    is_over = true;
+    need(pthread_join(toucher, NULL) == 0);
+    SSL_CTX_free(shared_server);
+    SSL_CTX_free(shared_client);
+    OSSL_LIB_CTX_free(shared_libctx);
+}
+
+START_TEST(test_P3_threads_while_the_policy_is_replaced)
+{
+    in_child(threads_and_reloads, 0, 0);
+}
+END_TEST
+
+/* The very first contexts of a process, made at once. */
+static void *first_context(void *unused)
+{
+    SSL_CTX *client = client_of(shared_libctx);
+
+    need(shake(shared_server, client));
+    SSL_CTX_free(client);
+    return unused;
+}
+
+static void first_contexts(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf");
+    pthread_t threads[THREADS];
+
+    (void)unused;
+    shared_server = server_of(plain);
+    shared_libctx = library("open.cnf");
+    for (int i = 0; i < THREADS; i++)
+        need(pthread_create(&threads[i], NULL, first_context, NULL) == 0);
+    for (int i = 0; i < THREADS; i++)
+        need(pthread_join(threads[i], NULL) == 0);
+    SSL_CTX_free(shared_server);
+    OSSL_LIB_CTX_free(shared_libctx);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_L1_first_contexts_of_several_threads)
+{
+    in_child(first_contexts, 0, 0);
+}
+END_TEST
+
+/* Children of a prefork server and theirs: each with the parent's contexts and
+ * one of its own. From a program with one thread: OpenSSL itself may hang in a
+ * child that was forked while another thread was in a handshake. */
+static void forks(int depth)
+{
+    for (int i = 0; i < 3 && depth > 0; i++) {
+        int status = 0;
+        pid_t child = fork();
+
+        need(child >= 0);
+        if (child == 0) {
+            forks(depth - 1);
+            _exit(0);
+        }
+        need(waitpid(child, &status, 0) == child);
+        need(status == 0);
+    }
+    (void)handshakes(&(int){2});
+}
+
+static void prefork(int unused)
+{
+    (void)unused;
+    shared_libctx = library("open.cnf");
+    shared_server = server_of(shared_libctx);
+    shared_client = client_of(shared_libctx);
+    need(shake(shared_server, shared_client));
+    forks(3);
+    SSL_CTX_free(shared_server);
+    SSL_CTX_free(shared_client);
+    OSSL_LIB_CTX_free(shared_libctx);
+}
+
+START_TEST(test_L3_children_use_what_the_parent_made)
+{
+    in_child(prefork, 0, 0);
+}
+END_TEST
+
+static SSL_CTX *late_ctx;
+
+static void free_late(void)
+{
+    SSL_CTX_free(late_ctx);
+}
+
+enum route {
+    EXIT_AT_ONCE,
+    EXIT_WITHOUT_A_HANDSHAKE,
+    EXIT_AFTER_CLEANUP,
+    FREE_BEFORE_CLEANUP,
+    FREE_IN_ATEXIT,
+    ROUTES
+};
+
+/* With the global library context, whose providers end in OPENSSL_cleanup. */
+static void exits(int route)
+{
+    SSL_CTX *server, *client;
+    OSSL_LIB_CTX *plain = library("plain.cnf");
+
+    need(OSSL_LIB_CTX_load_config(NULL, scratch_path("open.cnf")) == 1);
+    server = server_of(plain);
+    client = client_of(NULL);
+    if (route == EXIT_WITHOUT_A_HANDSHAKE)
+        exit(EXIT_OF_PROGRAM);
+    need(shake(server, client));
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+    if (route == FREE_BEFORE_CLEANUP)
+        SSL_CTX_free(client);
+    if (route == FREE_IN_ATEXIT) {
+        late_ctx = client;
+        need(atexit(free_late) == 0);
+    }
+    if (route == EXIT_AFTER_CLEANUP)
+        OPENSSL_cleanup();
+    drop_certificate();
+    exit(EXIT_OF_PROGRAM);
+}
+
+START_TEST(test_L1_exit_by_every_route)
+{
+    for (int i = 0; i < 10; i++)
+        in_child(exits, _i, EXIT_OF_PROGRAM);
+}
+END_TEST
+
+#define ONE(test) tcase_add_test(cases, test)
+
+int main(void)
+{
+    Suite *suite = suite_create("hook");
+    TCase *cases = tcase_create("hook");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    write_world();
+    make_certificate();
+    tcase_set_timeout(cases, CASE_SECONDS);
+    ONE(test_L8_context_older_than_the_provider);
+    ONE(test_L9_each_library_context_has_its_own_policy);
+    ONE(test_L2_contexts_outlive_the_provider);
+    ONE(test_C7_two_sections_agree_or_refuse);
+    ONE(test_C7_a_second_copy_refuses);
+    tcase_add_loop_test(cases, test_C1_without_the_second_part_all_is_refused,
+                        0, 2);
+    tcase_add_loop_test(cases, test_P1_broken_server_of_any_method_refuses, 0,
+                        2);
+    ONE(test_log_is_not_written_into_a_programs_descriptor);
+    ONE(test_P3_threads_while_the_policy_is_replaced);
+    ONE(test_L1_first_contexts_of_several_threads);
+    ONE(test_L3_children_use_what_the_parent_made);
+    tcase_add_loop_test(cases, test_L1_exit_by_every_route, 0, ROUTES);
+    suite_add_tcase(suite, cases);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    scratch_remove();
+    drop_certificate();
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
