@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "configuration.h"
+#include "descriptor.h"
 #include "verifier/report.h"
 
 /* A policy that is or was in force. Old ones are kept until the engine goes, so
@@ -29,7 +30,7 @@ struct atls_engine {
     bool has_attester;
     struct atls_reason attester_broken;
     struct atls_log *log;
-    int report_fd; /* -1: no reports */
+    struct atls_descriptor report; /* none: no reports */
     struct atls_quoter *quoter;
     _Atomic(struct loaded_policy *) current;
     atomic_flag loading;
@@ -181,7 +182,7 @@ struct atls_engine *atls_engine_new(const struct atls_setting *settings,
         return NULL;
     atomic_init(&engine->refs, 1);
     atomic_flag_clear(&engine->loading);
-    engine->report_fd = open_report();
+    atls_descriptor_set(&engine->report, open_report());
     atls_configuration_read(settings, count, &configuration);
     if (!start(engine, &configuration)) {
         atls_engine_unref(engine);
@@ -211,8 +212,8 @@ void atls_engine_unref(struct atls_engine *engine)
         atls_policy_unref(loaded->policy);
         OPENSSL_free(loaded);
     }
-    if (engine->report_fd > STDERR_FILENO)
-        close(engine->report_fd);
+    if (engine->report.fd > STDERR_FILENO)
+        atls_descriptor_close(&engine->report);
     atls_log_close(engine->log);
     OPENSSL_free(engine->policy_path);
     OPENSSL_free(engine);
@@ -288,17 +289,15 @@ static void print_report(const struct atls_engine *engine,
     enum atls_report_style style = ATLS_REPORT_PLAIN;
     char *text = NULL;
     size_t len = 0;
-    ssize_t ignored = 0;
     FILE *out = open_memstream(&text, &len);
 
     if (out == NULL)
         return;
-    if (isatty(engine->report_fd) && getenv("NO_COLOR") == NULL)
+    if (isatty(engine->report.fd) && getenv("NO_COLOR") == NULL)
         style = ATLS_REPORT_COLOUR;
     atls_report_print(report, peer, section, style, true, out);
     if (fclose(out) == 0 && text != NULL)
-        ignored = write(engine->report_fd, text, len);
-    (void)ignored; /* a report nobody can take changes no verdict */
+        atls_descriptor_write(engine->report.fd, text, len);
     free(text);
 }
 
@@ -318,7 +317,7 @@ void atls_engine_report(struct atls_engine *engine,
                            ? "would be refused"
                            : "is refused",
                        report->reason.text);
-    if (engine->report_fd >= 0)
+    if (atls_descriptor_is_ours(&engine->report))
         print_report(engine, report, peer, section);
     errno = saved;
 }

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "descriptor.h"
+
 /* Octets of one line with its head; longer ones are cut. */
 #define LINE_MAX_OCTETS 1024
 #define SYSLOG_SOCKET "/dev/log"
@@ -24,7 +26,7 @@ enum target { TARGET_NONE, TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 struct atls_log {
     enum target target;
     enum atls_log_level level;
-    int fd; /* of syslog or file; -1: syslog is not there */
+    struct atls_descriptor out; /* of syslog or file; none: not there */
 };
 
 static int connect_syslog(void)
@@ -43,17 +45,18 @@ static int connect_syslog(void)
 
 static void open_file(struct atls_log *log, const char *path)
 {
-    int reason;
+    int reason, fd;
 
     log->target = TARGET_FILE;
-    log->fd = open(
-        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-        S_IRUSR | S_IWUSR | S_IRGRP);
-    if (log->fd >= 0)
-        return;
+    fd = open(path,
+              O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+              S_IRUSR | S_IWUSR | S_IRGRP);
     reason = errno;
+    atls_descriptor_set(&log->out, fd);
+    if (fd >= 0)
+        return;
     log->target = TARGET_SYSLOG;
-    log->fd = connect_syslog();
+    atls_descriptor_set(&log->out, connect_syslog());
     atls_log_write(log, ATLS_LOG_ERROR, "cannot write the log %s: %s", path,
                    strerror(reason));
 }
@@ -66,14 +69,14 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
     if (log == NULL)
         return NULL;
     log->level = level;
-    log->fd = -1;
+    log->out.fd = -1;
     if (target == NULL) {
         log->target = TARGET_NONE;
     } else if (strcmp(target, "stderr") == 0) {
         log->target = TARGET_STDERR;
     } else if (strcmp(target, "syslog") == 0) {
         log->target = TARGET_SYSLOG;
-        log->fd = connect_syslog();
+        atls_descriptor_set(&log->out, connect_syslog());
     } else {
         open_file(log, target);
     }
@@ -83,8 +86,8 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
 
 void atls_log_close(struct atls_log *log)
 {
-    if (log != NULL && log->fd >= 0)
-        close(log->fd);
+    if (log != NULL)
+        atls_descriptor_close(&log->out);
     OPENSSL_free(log);
 }
 
@@ -126,6 +129,8 @@ void atls_log_write(struct atls_log *log, enum atls_log_level level,
 
     if (log == NULL || log->target == TARGET_NONE || level > log->level)
         return;
+    if (log->target != TARGET_STDERR && !atls_descriptor_is_ours(&log->out))
+        return;
     head = write_head(log, level, line, sizeof(line));
     if (head < 0 || (size_t)head >= sizeof(line))
         return;
@@ -139,13 +144,13 @@ void atls_log_write(struct atls_log *log, enum atls_log_level level,
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = '?';
     if (log->target == TARGET_SYSLOG) {
-        if (log->fd >= 0)
-            ignored = send(log->fd, line, len, MSG_NOSIGNAL);
+        ignored = send(log->out.fd, line, len, MSG_NOSIGNAL);
+        (void)ignored; /* a log that cannot be written has no one to be told */
     } else {
         line[len++] = '\n';
-        ignored = write(log->target == TARGET_STDERR ? STDERR_FILENO : log->fd,
-                        line, len);
+        atls_descriptor_write(log->target == TARGET_STDERR ? STDERR_FILENO
+                                                           : log->out.fd,
+                              line, len);
     }
-    (void)ignored; /* a log that cannot be written has no one to be told */
     errno = saved;
 }

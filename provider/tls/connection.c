@@ -2,11 +2,12 @@
 #include "tls/connection.h"
 
 #include <openssl/crypto.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "tls/channel.h"
 
-static int ssl_index = -1;
+static atomic_int ssl_index = -1;
 
 SSL *atls_connection_ssl(const SSL *s)
 {
@@ -37,10 +38,18 @@ static int connection_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
 
 int atls_connection_init(void)
 {
-    if (ssl_index < 0)
-        ssl_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL,
-                                            connection_dup, connection_free);
-    return ssl_index >= 0;
+    int none = -1;
+    int index;
+
+    if (atomic_load(&ssl_index) >= 0)
+        return 1;
+    index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL,
+                                    connection_dup, connection_free);
+    /* Several threads may make their first context at once: the first index
+     * counts, another is left unused. */
+    if (index >= 0)
+        (void)atomic_compare_exchange_strong(&ssl_index, &none, index);
+    return atomic_load(&ssl_index) >= 0;
 }
 
 struct atls_connection *atls_connection_find(const SSL *s)
@@ -81,8 +90,6 @@ static void forget_channel(struct atls_connection *connection)
 {
     OPENSSL_cleanse(connection->server_channel,
                     sizeof(connection->server_channel));
-    OPENSSL_cleanse(connection->client_channel,
-                    sizeof(connection->client_channel));
     connection->has_channel = false;
     atls_connection_forget_evidence(connection);
 }
@@ -92,7 +99,6 @@ void atls_connection_reset(struct atls_connection *connection)
     forget_channel(connection);
     connection->is_raised = false;
     connection->is_reported = false;
-    connection->is_matched = false;
     connection->is_requested = false;
 }
 
@@ -102,26 +108,40 @@ void atls_connection_set_secret(struct atls_connection *connection,
     forget_channel(connection);
     if (atls_channel_derive(secret, secret_len, ATLS_ROLE_SERVER,
                             connection->server_channel)
-            == ATLS_OK
-        && atls_channel_derive(secret, secret_len, ATLS_ROLE_CLIENT,
-                               connection->client_channel)
-               == ATLS_OK)
+        == ATLS_OK)
         connection->has_channel = true;
 }
 
+static bool is_same_peer(const struct atls_peer *a, const struct atls_peer *b)
+{
+    if (a->count != b->count || a->is_cut != b->is_cut)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->names[i], b->names[i]) != 0)
+            return false;
+    return true;
+}
+
+/* The policy is the context's and never changes, so a match holds as long as
+ * the names do. */
 static void look_up(struct atls_connection *connection, const SSL *s)
 {
     const struct atls_policy *policy = atls_context_policy(connection->context);
     const char *names[ATLS_PEER_NAMES_MAX];
+    struct atls_peer peer;
 
-    memset(&connection->match, 0,
-           sizeof(connection->match)); /* ATLS_MODE_OFF */
-    if (policy != NULL) {
-        atls_peer_collect(s, &connection->peer);
-        for (size_t i = 0; i < connection->peer.count; i++)
-            names[i] = connection->peer.names[i];
-        atls_policy_match_server(policy, names, connection->peer.count,
-                                 &connection->match);
+    if (policy == NULL) /* match stays as it was made: ATLS_MODE_OFF */
+        return;
+    atls_peer_collect(s, &peer);
+    if (connection->is_matched && is_same_peer(&peer, &connection->peer))
+        return;
+    connection->peer = peer;
+    for (size_t i = 0; i < peer.count; i++)
+        names[i] = connection->peer.names[i];
+    atls_policy_match_server(policy, names, peer.count, &connection->match);
+    if (peer.is_cut) {
+        connection->match.mode = ATLS_MODE_REQUIRE;
+        connection->match.refusal = ATLS_E_LIMIT;
     }
     connection->is_matched = true;
 }

@@ -34,13 +34,12 @@ struct atls_connection {
     atls_security_callback *program_security;
     bool is_raised;   /* a reason is on the error queue already */
     bool is_reported; /* this handshake's outcome was logged already */
-    bool is_matched;  /* peer and match below are those of this handshake */
+    bool is_matched;  /* match is what the policy says of peer */
     struct atls_peer peer;
     struct atls_match match;
     bool is_requested; /* client: request sent; server: request received */
     bool has_channel;
     uint8_t server_channel[ATLS_CHANNEL_LEN];
-    uint8_t client_channel[ATLS_CHANNEL_LEN];
     uint8_t *evidence; /* CMW record as received; NULL: none */
     size_t evidence_len;
 };
@@ -60,7 +59,7 @@ void atls_connection_reset(struct atls_connection *connection);
 /* Evidence counts once: let go of it. */
 void atls_connection_forget_evidence(struct atls_connection *connection);
 
-/* A new channel: what belonged to an older one is cleared. Takes both values. */
+/* A new channel: what belonged to an older one is cleared. */
 void atls_connection_set_secret(struct atls_connection *connection,
                                 const uint8_t *secret, size_t secret_len);
 

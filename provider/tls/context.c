@@ -22,7 +22,7 @@ struct atls_context {
     _Atomic(SSL_CTX_keylog_cb_func) program_keylog;
 };
 
-static int ctx_index = -1;
+static atomic_int ctx_index = -1;
 
 /* A program's keylog callback may have wrapped ours and call it back. */
 static _Thread_local int keylog_depth;

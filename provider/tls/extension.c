@@ -210,6 +210,22 @@ static enum atls_error keep_evidence(struct atls_connection *connection,
     return ATLS_OK;
 }
 
+/* Observing never refuses: what cannot be kept is reported, and then missing. */
+static enum atls_error take_evidence(struct atls_connection *connection,
+                                     const uint8_t *data, size_t len,
+                                     size_t chain_index,
+                                     struct atls_reason *why)
+{
+    enum atls_error r = keep_evidence(connection, data, len, chain_index, why);
+
+    if (r != ATLS_OK && connection->match.mode == ATLS_MODE_OBSERVE) {
+        atls_connection_forget_evidence(connection);
+        atls_gate_report(connection, why);
+        return ATLS_OK;
+    }
+    return r;
+}
+
 static int parse(SSL *s, unsigned int type, unsigned int context,
                  const unsigned char *in, size_t in_len, X509 *x,
                  size_t chain_index, int *al, void *arg)
@@ -227,7 +243,7 @@ static int parse(SSL *s, unsigned int type, unsigned int context,
     else if ((context & SSL_EXT_CLIENT_HELLO) != 0)
         r = parse_request(connection, s, in, in_len, &why);
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && !SSL_is_server(s))
-        r = keep_evidence(connection, in, in_len, chain_index, &why);
+        r = take_evidence(connection, in, in_len, chain_index, &why);
     return finish(connection, s, r, &why, saved_errno, al, 1);
 }
 

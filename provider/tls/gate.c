@@ -4,14 +4,16 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
 #include "raise.h"
 #include "tls/context.h"
 
-/* A program's callback may have wrapped ours and call it back (S24). */
-static _Thread_local int gate_depth;
+/* Whom this thread is asking others about: a program's callback may have wrapped
+ * ours and call it back (S24). */
+static _Thread_local const void *asking;
 
 static const char *section_name(const struct atls_match *match)
 {
@@ -110,23 +112,21 @@ static enum atls_error check_version_of_client(
     return ATLS_OK;
 }
 
+/* Who is a server, or may yet become a client, is refused at the ClientHello, so
+ * that the peer gets an alert. A client is refused here, as the ClientHello's
+ * callback may be somebody else's: that is one way to be broken. */
 static enum atls_error check_version(struct atls_connection *connection,
                                      const SSL *s, int version,
                                      struct atls_reason *why)
 {
     const struct atls_reason *broken = atls_context_broken(connection->context);
 
-    if (SSL_get_state(s) == TLS_ST_BEFORE) {
+    if (SSL_get_state(s) == TLS_ST_BEFORE)
         atls_connection_reset(connection);
-        /* Who is a server, or may yet become a client, is refused at the
-         * ClientHello, so that the peer gets an alert. */
-        if (SSL_is_server(s))
-            return ATLS_OK;
-    }
-    if (broken->code != ATLS_OK)
-        return atls_fail(why, broken->code, "%s", broken->text);
     if (SSL_is_server(s))
         return ATLS_OK;
+    if (broken->code != ATLS_OK)
+        return atls_fail(why, broken->code, "%s", broken->text);
     return check_version_of_client(connection, s, version, why);
 }
 
@@ -228,8 +228,8 @@ static enum atls_error appraise(struct atls_connection *connection,
 }
 
 /* Log and report a refusal that was not an appraisal's. */
-static void report_refusal(struct atls_connection *connection,
-                           const struct atls_reason *why)
+void atls_gate_report(struct atls_connection *connection,
+                      const struct atls_reason *why)
 {
     const struct atls_report report = {.verdict = why->code, .reason = *why};
     const struct atls_match *match = &connection->match;
@@ -258,10 +258,22 @@ static enum atls_error check_evidence(struct atls_connection *connection,
     atls_connection_forget_evidence(connection);
     if (match->mode == ATLS_MODE_OBSERVE) {
         if (r != ATLS_OK)
-            report_refusal(connection, why);
+            atls_gate_report(connection, why);
         return ATLS_OK;
     }
     return r;
+}
+
+/* A server that refuses everything does so at the ClientHello, whatever it is
+ * asked there: one of a single version is asked about none. */
+static enum atls_error check_server(const struct atls_connection *connection,
+                                    struct atls_reason *why)
+{
+    const struct atls_reason *broken = atls_context_broken(connection->context);
+
+    if (broken->code != ATLS_OK)
+        return atls_fail(why, broken->code, "%s", broken->text);
+    return ATLS_OK;
 }
 
 /* --- the callback ------------------------------------------------------- */
@@ -272,6 +284,8 @@ static enum atls_error check(struct atls_connection *connection, const SSL *s,
     /* Another context's keylog callback may be in force by now (S26). */
     if (connection->is_requested && !connection->has_channel)
         atls_context_arm_keylog(SSL_get_SSL_CTX(s));
+    if (SSL_get_state(s) == TLS_ST_SR_CLNT_HELLO)
+        return check_server(connection, why);
     switch (op) {
     case SSL_SECOP_VERSION:
         return check_version(connection, s, nid, why);
@@ -285,7 +299,8 @@ static enum atls_error check(struct atls_connection *connection, const SSL *s,
 }
 
 /* Ask whoever was there before us: the program's callback on this object, else
- * OpenSSL's own; inside a program's callback that wraps ours, always the latter. */
+ * OpenSSL's own; inside a program's callback that wraps ours, always the latter.
+ */
 static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
                       int nid, void *other, void *ex)
 {
@@ -295,19 +310,44 @@ static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
         connection != NULL
             ? connection->context
             : atls_context_of(s != NULL ? SSL_get_SSL_CTX(s) : ctx);
+    const void *outer = asking;
+    const void *about = s != NULL ? (const void *)s : (const void *)ctx;
     atls_security_callback *callback;
     int ok;
 
     if (context == NULL)
         return 0;
     callback = atls_context_base_security(context);
-    if (gate_depth == 0 && connection != NULL
+    if (outer != about && connection != NULL
         && connection->program_security != NULL)
         callback = connection->program_security;
-    gate_depth++;
+    asking = about;
     ok = callback(s, ctx, op, bits, nid, other, ex);
-    gate_depth--;
+    asking = outer;
     return ok;
+}
+
+/* Most of what OpenSSL asks about says nothing of evidence: left at once. */
+static bool is_of_interest(const SSL *s, int op)
+{
+    const struct atls_connection *connection = atls_connection_find(s);
+
+    if (connection == NULL
+        || (connection->is_requested && !connection->has_channel))
+        return true;
+    if (SSL_is_server(s))
+        return op == SSL_SECOP_VERSION
+               || atls_context_broken(connection->context)->code != ATLS_OK;
+    switch (op) {
+    case SSL_SECOP_VERSION:
+        return true;
+    case SSL_SECOP_CIPHER_CHECK:
+        return SSL_session_reused(s);
+    case SSL_SECOP_SIGALG_CHECK:
+        return SSL_get_state(s) == TLS_ST_CR_CERT_VRFY;
+    default:
+        return false;
+    }
 }
 
 /* OpenSSL asks about many versions in a row; reasons without words are for
@@ -318,7 +358,7 @@ void atls_gate_raise(struct atls_connection *connection,
     if (why->code == ATLS_OK || connection->is_raised)
         return;
     connection->is_raised = true;
-    report_refusal(connection, why);
+    atls_gate_report(connection, why);
     atls_raise(why);
 }
 
@@ -332,7 +372,7 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
 
     if (!ask_others(s, ctx, op, bits, nid, other, ex))
         return 0;
-    if (s == NULL || gate_depth > 0)
+    if (s == NULL || asking == s || !is_of_interest(s, op))
         return 1;
     ERR_set_mark();
     connection = atls_connection_of(s);
@@ -381,9 +421,10 @@ static enum atls_error check_peer_is_named(
             atls_peer_display(&connection->peer));
     default:
         return atls_fail(why, match->refusal,
-                         "%s goes by names of more than %u policy "
-                         "sections; name it in fewer",
-                         atls_peer_display(&connection->peer), ATLS_MATCH_MAX);
+                         "%s goes by more than %u names, or by names of more "
+                         "than %u policy sections; let it have fewer",
+                         atls_peer_display(&connection->peer),
+                         ATLS_PEER_NAMES_MAX, ATLS_MATCH_MAX);
     }
 }
 

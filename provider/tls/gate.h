@@ -30,6 +30,11 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
  * context was made; chains to the program's. */
 void atls_gate_arm(struct atls_connection *connection, SSL *s);
 
+/* Log and report why a server is, or under observe would be, refused, when no
+ * appraisal has done so: once a handshake. */
+void atls_gate_report(struct atls_connection *connection,
+                      const struct atls_reason *why);
+
 /* Put a client's refusal on the error queue, into the log and into the report:
  * once a handshake. */
 void atls_gate_raise(struct atls_connection *connection,

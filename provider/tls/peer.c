@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static void add(struct atls_peer *peer, const char *name)
         if (strcmp(peer->names[i], name) == 0)
             return;
     if (peer->count == ATLS_PEER_NAMES_MAX) {
-        strcpy(peer->names[ATLS_PEER_NAMES_MAX - 1], UNMATCHABLE);
+        peer->is_cut = true;
         return;
     }
     len = strlen(name);
@@ -40,7 +41,8 @@ static void add_verify_names(struct atls_peer *peer, const SSL *s)
     X509_VERIFY_PARAM *param = SSL_get0_param((SSL *)(uintptr_t)s);
     char *address;
 
-    for (int i = 0; i < (int)ATLS_PEER_NAMES_MAX; i++)
+    /* One more than there is room for, to see that there are more. */
+    for (int i = 0; i <= (int)ATLS_PEER_NAMES_MAX; i++)
         add(peer, X509_VERIFY_PARAM_get0_host(param, i));
     address = X509_VERIFY_PARAM_get1_ip_asc(param);
     add(peer, address);
@@ -66,16 +68,28 @@ static void add_socket_address(struct atls_peer *peer, const SSL *s)
     add(peer, inet_ntop(address.ss_family, octets, text, sizeof(text)));
 }
 
+/* A connect BIO has no address before it has connected, which is after the
+ * ClientHello was made. */
+static void add_connect_host(struct atls_peer *peer, const SSL *s)
+{
+    BIO *bio = BIO_find_type(SSL_get_wbio(s), BIO_TYPE_CONNECT);
+
+    if (bio != NULL)
+        add(peer, BIO_get_conn_hostname(bio));
+}
+
 void atls_peer_collect(const SSL *s, struct atls_peer *ret_peer)
 {
     int saved = errno;
 
-    memset(ret_peer, 0, sizeof(*ret_peer));
+    ret_peer->count = 0;
+    ret_peer->is_cut = false;
     /* get1_ip_asc and get_wfd raise errors where there is nothing to get. */
     ERR_set_mark();
     add(ret_peer, SSL_get_servername(s, TLSEXT_NAMETYPE_host_name));
     add_verify_names(ret_peer, s);
     add_socket_address(ret_peer, s);
+    add_connect_host(ret_peer, s);
     ERR_pop_to_mark();
     errno = saved;
 }

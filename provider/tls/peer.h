@@ -3,24 +3,27 @@
 #define ATLS_TLS_PEER_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* SNI, verify host, verify address, peer address; further verify hosts. */
-#define ATLS_PEER_NAMES_MAX 8u
+#define ATLS_PEER_NAMES_MAX 16u
 /* Octets of a name with terminator: a DNS name has 253. */
 #define ATLS_PEER_NAME_MAX 256u
 
 /* The names and addresses that a server goes by; none: nameless. */
 struct atls_peer {
     size_t count;
+    bool is_cut; /* it has more than fit: nobody can say what holds for it */
     char names[ATLS_PEER_NAMES_MAX][ATLS_PEER_NAME_MAX];
 };
 
 /*
  * Collect, before the ClientHello, what the program has told OpenSSL about the
  * server it connects to: SNI, hosts and address of the verify parameters, and
- * the peer's address where the connection shows it. A name that is too long or
- * one too many is kept as an unmatchable one, so that it is never `nameless`.
+ * the peer's address, or the host of a connect BIO, where the connection shows
+ * it. A name that is too long is kept as an unmatchable one, so that the peer is
+ * not `nameless`.
  * Leaves the error queue and errno as found.
  */
 void atls_peer_collect(const SSL *s, struct atls_peer *ret_peer);

@@ -168,7 +168,28 @@ START_TEST(test_names_of_more_sections_than_we_take)
         snprintf(section, sizeof(section), "%c.example", name);
         ck_assert(SSL_add1_host(pair.client, section));
     }
-    refuse_this("more than 4 policy sections");
+    refuse_this("names of more than 4 policy sections");
+}
+END_TEST
+
+START_TEST(test_more_names_than_we_take)
+{
+    char name[32];
+
+    pair_init(&pair, pair_policy);
+    pair_new(&pair, "elsewhere.example");
+    for (int i = 1; i < 16; i++) {
+        snprintf(name, sizeof(name), "host%d.example", i);
+        ck_assert(SSL_add1_host(pair.client, name));
+    }
+    pair.mode = PUPPET_SILENT;
+    ck_assert(pair_shake(&pair));
+    pair_new(&pair, "elsewhere.example");
+    for (int i = 1; i < 17; i++) {
+        snprintf(name, sizeof(name), "host%d.example", i);
+        ck_assert(SSL_add1_host(pair.client, name));
+    }
+    refuse_this("goes by more than 16 names");
 }
 END_TEST
 
@@ -216,11 +237,13 @@ static const char *const observing =
 
 START_TEST(test_observe_asks_and_never_refuses)
 {
-    static const enum puppet_mode modes[] = {PUPPET_HONEST, PUPPET_SILENT,
-                                             PUPPET_OTHER_PCR, PUPPET_KEPT};
+    static const enum puppet_mode modes[] = {
+        PUPPET_HONEST, PUPPET_SILENT,       PUPPET_OTHER_PCR,
+        PUPPET_KEPT,   PUPPET_SECOND_ENTRY, PUPPET_BOTH_ENTRIES,
+        PUPPET_EMPTY,  PUPPET_SHORT};
 
     pair_init(&pair, observing);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         pair.mode = modes[i];
         pair_new(&pair, "localhost");
         ck_assert_msg(pair_shake(&pair), "mode %u: %s", i, pair.client_reason);
@@ -230,6 +253,8 @@ START_TEST(test_observe_asks_and_never_refuses)
     assert_logged("localhost is trusted");
     assert_logged("localhost would be refused: localhost sent no attestation");
     assert_logged("localhost would be refused: PCR 4 does not match policy");
+    assert_logged(
+        "would be refused: attestation evidence in certificate entry");
     SSL_CTX_set_max_proto_version(pair.server_ctx, TLS1_2_VERSION);
     pair_new(&pair, "localhost");
     ck_assert(pair_shake(&pair));
@@ -965,6 +990,7 @@ static const struct {
     ONE(test_otherwise_off_asks_for_nothing),
     ONE(test_otherwise_require_refuses_who_is_not_named),
     ONE(test_names_of_more_sections_than_we_take),
+    ONE(test_more_names_than_we_take),
     {"sections", &test_every_section_that_matches_must_be_satisfied, 2},
     ONE(test_observe_asks_and_never_refuses),
     ONE(test_otherwise_observe_has_nothing_to_refuse_with),
