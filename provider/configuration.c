@@ -57,14 +57,15 @@ static enum atls_error read_log(const struct reader *reader,
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     const char *level = find(reader, "log_level");
+    const char *log = find(reader, "log");
 
-    ret->log = find(reader, "log");
     ret->log_level = ATLS_LOG_INFO;
-    if (ret->log != NULL && strcmp(ret->log, "stderr") != 0
-        && strcmp(ret->log, "syslog") != 0 && ret->log[0] != '/')
+    if (log != NULL && strcmp(log, "stderr") != 0 && strcmp(log, "syslog") != 0
+        && log[0] != '/')
         return atls_fail(
             why, ATLS_E_CONFIG,
-            "log = %s: expected stderr, syslog or an absolute path", ret->log);
+            "log = %s: expected stderr, syslog or an absolute path", log);
+    ret->log = log;
     if (level == NULL)
         return ATLS_OK;
     for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {

@@ -66,14 +66,32 @@ static enum atls_error check_protocol(const struct atls_connection *connection,
     return ATLS_OK;
 }
 
+/* A program that sends early data fails then, and OpenSSL gives it no reason. */
+static void tell_of_early_data(const struct atls_connection *connection,
+                               const SSL_SESSION *session,
+                               const struct atls_match *match)
+{
+    if (SSL_SESSION_get_max_early_data(session) > 0)
+        atls_log_write(
+            atls_engine_log(atls_context_engine(connection->context)),
+            ATLS_LOG_INFO,
+            "the session with %s is dropped, and early data are not sent: it "
+            "must prove itself first (policy section %s)",
+            atls_peer_display(&connection->peer), section_name(match));
+}
+
 /* A full handshake follows where the session is dropped. Only in TLS_ST_BEFORE:
  * later the library holds a pointer to the session. */
 static enum atls_error begin_client(const struct atls_connection *connection,
                                     SSL *s, const struct atls_match *match,
                                     struct atls_reason *why)
 {
-    if (SSL_get_session(s) != NULL)
+    const SSL_SESSION *session = SSL_get_session(s);
+
+    if (session != NULL) {
+        tell_of_early_data(connection, session, match);
         SSL_set_session(s, NULL);
+    }
     drop_psks(s);
     return check_protocol(connection, s, match, why);
 }

@@ -143,4 +143,14 @@ test_S5_S22_no_early_data_before_the_verdict() {
     says_not "$work/early.log" "$secret"
 }
 
+# OpenSSL then fails without a word, after our last callback: the log must do.
+test_S5_early_data_that_is_not_sent_is_explained() {
+    printf 'early\n' >"$work/early"
+    serve_early
+    early /dev/null -sess_out "$work/session"
+    variant client log "s|^log .*|log = $work/log|" 's/^log_level .*/log_level = info/'
+    run ask "$work/log.cnf" "$port" -sess_in "$work/session" -early_data "$work/early" || true
+    says "$work/log" 'early data'
+}
+
 run_tests "$@"

@@ -53,6 +53,26 @@ test_S2_client_with_dtls() {
     done
 }
 
+# A server that proves itself, and whose program speaks DTLS: who does not ask is
+# served as ever. DTLS excludes -WWW.
+test_S2_server_with_dtls() {
+    local input=$work/input
+    mkfifo "$input" "$work/silence"
+    exec {writer}<>"$input" {silence}<>"$work/silence"
+    serve dtls "$lab/server.cnf" -dtls1_2
+    printf '%s\n' "$page" >&"$writer"
+    spawn client dtls_client /dev/null
+    says "$work/client.log" "$page"
+    refuses 'DTLS' 'which DTLS cannot carry; use TLS 1.3' dtls_client "$lab/client.cnf"
+    is_running "${pids[dtls]}" || fail 'the server has ended'
+}
+
+# UDP shows nobody that the other is gone.
+dtls_client() {
+    with "$1" timeout 5 openssl s_client -dtls1_2 -connect "127.0.0.1:$port" \
+        -CAfile "$lab/ca.pem" -quiet <&"$silence"
+}
+
 test_S2_server_below_tls13() {
     local option
     for option in -tls1_2 -no_tls1_3; do

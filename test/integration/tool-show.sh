@@ -71,7 +71,7 @@ test_an_active_module_does_not_interfere() {
 test_a_policy_judges_as_curl_does() {
     ends 0 attest show "localhost:$attested_port" --policy "$lab/policy.cnf"
     prints 'attest: localhost is trusted (policy section'
-    policy_variant wrong -e 's/^pcr.4 .*/pcr.4 = '"$(printf '%064d' 0)/"
+    policy_variant wrong 's/^pcr.4 .*/pcr.4 = '"$(printf '%064d' 0)/"
     refuses curl 'PCR 4 does not match policy' \
         fetch "$work/wrong.cnf" "https://localhost:$attested_port/page"
     ends 1 attest show "localhost:$attested_port" --policy "$work/wrong.policy.cnf"
