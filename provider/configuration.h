@@ -17,14 +17,14 @@
 struct atls_configuration {
     /* ATLS_OK, or why every handshake must be refused. */
     struct atls_reason broken;
-    const char *log;                /* NULL: none */
+    const char *log; /* NULL: none */
     enum atls_log_level log_level;
     bool has_attester;
     /* ATLS_OK, or why no evidence can be made; other handshakes go on. */
     struct atls_reason attester_broken;
     struct atls_quoter_config quoter;
     bool has_verifier;
-    const char *policy;             /* path; NULL only when broken */
+    const char *policy; /* path; NULL only when broken */
 };
 
 /*

@@ -28,8 +28,8 @@ OSSL_LIB_CTX *atls_libctx(void);
  * Returns ATLS_OK or ATLS_E_CRYPTO. Leaves the OpenSSL error queue as found.
  */
 enum atls_error atls_hash_parts(const char *name, const struct atls_span *parts,
-                                size_t count, uint8_t *ret, size_t *ret_len)
-    ATLS_MUST_CHECK;
+                                size_t count, uint8_t *ret,
+                                size_t *ret_len) ATLS_MUST_CHECK;
 
 /* SHA-256 of one part; same errors. */
 enum atls_error atls_sha256(const void *data, size_t len,

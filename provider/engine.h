@@ -35,10 +35,9 @@ const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
  *   ret_policy  NULL without the verifier role; lives as long as the engine
  *   why         when the file is invalid now: refuse with it
  */
-enum atls_error atls_engine_policy(struct atls_engine *engine,
-                                   struct atls_reason *why,
-                                   const struct atls_policy **ret_policy)
-    ATLS_MUST_CHECK;
+enum atls_error atls_engine_policy(
+    struct atls_engine *engine, struct atls_reason *why,
+    const struct atls_policy **ret_policy) ATLS_MUST_CHECK;
 
 /* Does it prove itself at all? */
 bool atls_engine_has_attester(const struct atls_engine *engine);
@@ -56,7 +55,8 @@ enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      size_t *ret_len) ATLS_MUST_CHECK;
 
 /* Log a verdict, and print it where ATTEST_REPORT says. */
-void atls_engine_report(struct atls_engine *engine, const struct atls_report *report,
-                        const char *peer, const struct atls_section *section);
+void atls_engine_report(struct atls_engine *engine,
+                        const struct atls_report *report, const char *peer,
+                        const struct atls_section *section);
 
 #endif

@@ -67,8 +67,7 @@
     X(SIGNATURE, "signature", 51, "the AK's signature is wrong")               \
     X(MAGIC, "magic", 51, "the signed structure was not made by a TPM")        \
     X(TYPE, "attest-type", 51, "the signed structure is not a quote")          \
-    X(BINDING, "binding", 51,                                                  \
-      "the evidence was made for another connection")                          \
+    X(BINDING, "binding", 51, "the evidence was made for another connection")  \
     X(FRESHNESS, "freshness", 51, "the evidence is too old")                   \
     X(SELECTION, "pcr-selection", 51, "the quote does not cover all PCRs")     \
     X(PCR_ZERO, "pcr-zero", 51, "PCRs 0-7 are all zero")                       \
@@ -99,7 +98,7 @@ enum atls_error {
 #define ATLS_ERROR_ENUM(symbol, name, alert, sentence) ATLS_E_##symbol,
     ATLS_ERRORS(ATLS_ERROR_ENUM)
 #undef ATLS_ERROR_ENUM
-    ATLS_E_COUNT
+        ATLS_E_COUNT
 };
 
 /* Octets of a reason with its terminator: fits one line of curl's output. */

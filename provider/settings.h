@@ -9,23 +9,23 @@
  * provider as parameters named `section.key`. A key that is not in this list
  * cannot be seen by the module; `attest check` reads the file and names it.
  */
-#define ATLS_SETTINGS(X)                                                       \
-    X("base")                                                                  \
-    X("log")                                                                   \
-    X("log_level")                                                             \
-    X("attester")                                                              \
-    X("attester.quoter")                                                       \
-    X("attester.prove_to")                                                     \
-    X("attester.evidence")                                                     \
-    X("attester.timeout")                                                      \
-    X("attester.max_queue")                                                    \
-    X("attester.ak")                                                           \
-    X("attester.ak_auth")                                                      \
-    X("attester.ak_chain")                                                     \
-    X("attester.pcrs")                                                         \
-    X("attester.event_log")                                                    \
-    X("attester.measure_pcr")                                                  \
-    X("verifier")                                                              \
+#define ATLS_SETTINGS(X)      \
+    X("base")                 \
+    X("log")                  \
+    X("log_level")            \
+    X("attester")             \
+    X("attester.quoter")      \
+    X("attester.prove_to")    \
+    X("attester.evidence")    \
+    X("attester.timeout")     \
+    X("attester.max_queue")   \
+    X("attester.ak")          \
+    X("attester.ak_auth")     \
+    X("attester.ak_chain")    \
+    X("attester.pcrs")        \
+    X("attester.event_log")   \
+    X("attester.measure_pcr") \
+    X("verifier")             \
     X("verifier.policy")
 
 /* Not a key of openssl.cnf: attest.so's own word that this engine must refuse

@@ -180,18 +180,21 @@ static const struct {
      "is not activated"},
     /* the strict form */
     {{.providers = "null = default_sect\nattest = attest_sect\n",
-      .attest = "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
+      .attest =
+          "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
      "ok",
      "strict form",
      "loads default"},
     {{.providers = "attest = attest_sect\n",
-      .attest = "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
+      .attest =
+          "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
      "fail",
      "strict form",
      "without an active null provider"},
     {{.providers = "null = default_sect\ndefault = default_sect\n"
                    "attest = attest_sect\n",
-      .attest = "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
+      .attest =
+          "activate = 1\nbase = provider:default\nverifier = verifier_sect\n"},
      "fail",
      "strict form",
      "default is active by itself"},

@@ -8,8 +8,8 @@
  */
 
 /* CN=Test AK root: self-signed CA. */
-#define PEM_ROOT \
-    "-----BEGIN CERTIFICATE-----\n" \
+#define PEM_ROOT                                                         \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBdDCCARqgAwIBAgIUemX73M3/iHVyoMkLWxDg6eq3WQ8wCgYIKoZIzj0EAwIw\n" \
     "FzEVMBMGA1UEAwwMVGVzdCBBSyByb290MCAXDTI2MTEyMjA0MDQ0NFoYDzIxMjYx\n" \
     "MDI5MDQwNDQ0WjAXMRUwEwYDVQQDDAxUZXN0IEFLIHJvb3QwWTATBgcqhkjOPQIB\n" \
@@ -17,12 +17,12 @@
     "1UNxLKxxsp1sXunB915sqL1l+vBto6mWS3oi7Bgzo0IwQDAPBgNVHRMBAf8EBTAD\n" \
     "AQH/MA4GA1UdDwEB/wQEAwIBBjAdBgNVHQ4EFgQU9cqQ93paHnZLpDt74eUYyxfg\n" \
     "qgwwCgYIKoZIzj0EAwIDSAAwRQIgR0O80Vo9+A5Fgx8VGDNqrAbTS4TbkvAHkQIV\n" \
-    "Qu/EUAwCIQDAJmZJyijMTPmtAjJEWibYyE+IRi2fvlLO9VuXIaFaGQ==\n" \
+    "Qu/EUAwCIQDAJmZJyijMTPmtAjJEWibYyE+IRi2fvlLO9VuXIaFaGQ==\n"         \
     "-----END CERTIFICATE-----\n"
 
 /* CN=Test AK CA: a CA that the root issued. */
-#define PEM_INTERMEDIATE \
-    "-----BEGIN CERTIFICATE-----\n" \
+#define PEM_INTERMEDIATE                                                 \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBfzCCASagAwIBAgIBAjAKBggqhkjOPQQDAjAXMRUwEwYDVQQDDAxUZXN0IEFL\n" \
     "IHJvb3QwIBcNMjYxMTIyMDQwNDQ0WhgPMjEyNjEwMjkwNDA0NDRaMBUxEzARBgNV\n" \
     "BAMMClRlc3QgQUsgQ0EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQSEgx0MnNM\n" \
@@ -31,12 +31,12 @@
     "BgNVHQ4EFgQUeLNWSSxlcyaG5yHfxM8hNeSF/WswHwYDVR0jBBgwFoAU9cqQ93pa\n" \
     "HnZLpDt74eUYyxfgqgwwCgYIKoZIzj0EAwIDRwAwRAIgeeOzokkPtuq+59H1cJU5\n" \
     "QC74oLrSqbTQd6xoPd6ev+kCIGwPGl4ZMYE9IX1akDEsCG1lU4zI/LbxhPclnCAZ\n" \
-    "Xm5D\n" \
+    "Xm5D\n"                                                             \
     "-----END CERTIFICATE-----\n"
 
 /* CN=ak.example: no CA, issued by the intermediate. */
-#define PEM_LEAF \
-    "-----BEGIN CERTIFICATE-----\n" \
+#define PEM_LEAF                                                         \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBezCCASGgAwIBAgIBAzAKBggqhkjOPQQDAjAVMRMwEQYDVQQDDApUZXN0IEFL\n" \
     "IENBMCAXDTI2MTEyMjA0MDQ0NFoYDzIxMjYxMDI5MDQwNDQ0WjAVMRMwEQYDVQQD\n" \
     "DAphay5leGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAECwaJmIa06lw2\n" \
@@ -49,8 +49,8 @@
 
 /* The root with the last arc of its key's algorithm changed: nobody knows such
  * keys. */
-#define PEM_ALIEN_KEY \
-    "-----BEGIN CERTIFICATE-----\n" \
+#define PEM_ALIEN_KEY                                                    \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBdDCCARqgAwIBAgIUemX73M3/iHVyoMkLWxDg6eq3WQ8wCgYIKoZIzj0EAwIw\n" \
     "FzEVMBMGA1UEAwwMVGVzdCBBSyByb290MCAXDTI2MTEyMjA0MDQ0NFoYDzIxMjYx\n" \
     "MDI5MDQwNDQ0WjAXMRUwEwYDVQQDDAxUZXN0IEFLIHJvb3QwWTATBgcqhkjOPQJ/\n" \
@@ -58,7 +58,7 @@
     "1UNxLKxxsp1sXunB915sqL1l+vBto6mWS3oi7Bgzo0IwQDAPBgNVHRMBAf8EBTAD\n" \
     "AQH/MA4GA1UdDwEB/wQEAwIBBjAdBgNVHQ4EFgQU9cqQ93paHnZLpDt74eUYyxfg\n" \
     "qgwwCgYIKoZIzj0EAwIDSAAwRQIgR0O80Vo9+A5Fgx8VGDNqrAbTS4TbkvAHkQIV\n" \
-    "Qu/EUAwCIQDAJmZJyijMTPmtAjJEWibYyE+IRi2fvlLO9VuXIaFaGQ==\n" \
+    "Qu/EUAwCIQDAJmZJyijMTPmtAjJEWibYyE+IRi2fvlLO9VuXIaFaGQ==\n"         \
     "-----END CERTIFICATE-----\n"
 
 #endif
