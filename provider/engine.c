@@ -39,8 +39,8 @@ struct atls_engine {
 /*
  * Quoters whose threads must have ended before OPENSSL_cleanup takes libcrypto
  * away under them. Who exchanges a slot for NULL owns what was in it, so the end
- * of the program and that of an engine need no lock between them. An engine that
- * finds no slot free goes without; a process has few configurations.
+ * of the program and that of an engine need no lock between them. A quoter is
+ * only used when it has a slot; a process has few configurations.
  */
 #define QUOTERS_MAX 64u
 static _Atomic(struct atls_quoter *) quoters[QUOTERS_MAX];
@@ -61,15 +61,16 @@ static void stop_quoters_at_exit(void)
     (void)OPENSSL_atexit(stop_quoters);
 }
 
-static void remember_quoter(struct atls_quoter *quoter)
+static bool remember_quoter(struct atls_quoter *quoter)
 {
     (void)CRYPTO_THREAD_run_once(&quoters_once, stop_quoters_at_exit);
     for (unsigned i = 0; i < QUOTERS_MAX; i++) {
         struct atls_quoter *none = NULL;
 
         if (atomic_compare_exchange_strong(&quoters[i], &none, quoter))
-            return;
+            return true;
     }
+    return false;
 }
 
 /* The program's end may be stopping it at this moment: then it is left to it. */
@@ -159,8 +160,14 @@ static bool start(struct atls_engine *engine,
                            &engine->attester_broken, &engine->quoter)
                != ATLS_OK)
         engine->quoter = NULL;
-    if (engine->quoter != NULL)
-        remember_quoter(engine->quoter);
+    if (engine->quoter != NULL && !remember_quoter(engine->quoter)) {
+        atls_quoter_free(engine->quoter);
+        engine->quoter = NULL;
+        (void)atls_fail(&engine->attester_broken, ATLS_E_LIMIT,
+                        "this program has more than %u attest configurations "
+                        "that prove; let its library contexts share one",
+                        QUOTERS_MAX);
+    }
     if (engine->attester_broken.code != ATLS_OK)
         atls_log_write(engine->log, ATLS_LOG_ERROR,
                        "cannot prove this machine: %s",

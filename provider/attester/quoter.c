@@ -12,6 +12,7 @@
 #include "attester/quoter_core.h"
 #include "attester/quoter_events.h"
 #include "attester/quoter_setup.h"
+#include "digest.h"
 #include "evidence/codec.h"
 
 struct atls_quoter {
@@ -39,25 +40,6 @@ static void start_counting_forks(void)
     counts_forks = pthread_atfork(NULL, NULL, count_fork) == 0;
 }
 
-/*
- * Have every hash fetched that quoting needs. A fetch takes locks of OpenSSL,
- * and a child that is forked while another thread holds one waits for it for
- * ever; a hash that was fetched takes none.
- */
-static enum atls_error fetch_hashes(struct atls_reason *why)
-{
-    static const char *const names[] = {"SHA2-256", "SHA2-384", "SHA2-512",
-                                        "SHA1"};
-    uint8_t digest[ATLS_PCR_DIGEST_MAX];
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (atls_hash_parts(names[i], NULL, 0, digest, NULL) != ATLS_OK)
-            return atls_fail(why, ATLS_E_CRYPTO, "cannot hash with %s",
-                             names[i]);
-    }
-    return ATLS_OK;
-}
-
 enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
                                 atls_quoter_log *log, void *log_arg,
                                 struct atls_reason *why,
@@ -73,9 +55,14 @@ enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
         OPENSSL_free(quoter);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
-    r = fetch_hashes(why);
-    if (r == ATLS_OK)
-        r = atls_quoter_setup_new(config, why, &quoter->setup);
+    /* Fetching a hash takes locks of OpenSSL, and a child that is forked while
+     * another thread holds one waits for it for ever. This fetches them all; a
+     * hash that was fetched takes none. */
+    if (atls_libctx() == NULL) {
+        OPENSSL_free(quoter);
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    }
+    r = atls_quoter_setup_new(config, why, &quoter->setup);
     if (r != ATLS_OK) {
         OPENSSL_free(quoter);
         return r;

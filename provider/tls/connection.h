@@ -22,7 +22,7 @@
  *   ---------------------------------  ------------------------------------------
  *   handshake starts (TLS_ST_BEFORE)   all of it is as new; policy looked up
  *   ClientHello is written/parsed      request sent/noted; gate and keylog armed
- *   SERVER_HANDSHAKE_TRAFFIC_SECRET    channels set; older evidence forgotten
+ *   SERVER_HANDSHAKE_TRAFFIC_SECRET    channel set; older evidence forgotten
  *   Certificate is parsed (client)     evidence kept, unread
  *   CertificateVerify (client)         evidence appraised and forgotten: it counts
  *                                      once, for this secret and certificate
