@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "evidence/bootlog.h"
 #include "evidence/merkle.h"
 #include "evidence/pcr.h"
 #include "span.h"
@@ -27,8 +28,17 @@
 #define ATLS_LOG_CONTENT_MAX 4096u /* octets of one event's content */
 #define ATLS_TPMT_PUBLIC_MAX 1024u
 
-/* Format numbers of the AttestationRequest. 2 (with boot log) is reserved. */
+/* Of a boot log on the wire: events, and octets of one's data, longer ones are
+ * cut: it is only for people. */
+#define ATLS_BOOT_WIRE_EVENTS_MAX 512u
+#define ATLS_BOOT_WIRE_DATA_MAX 256u
+
+/* Format numbers of the AttestationRequest, and the types of the records. 2 is 1
+ * with a boot log, which it always has. */
 #define ATLS_FORMAT_TPM 1u
+#define ATLS_FORMAT_TPM_BOOT 2u
+#define ATLS_FORMAT_TPM_BOOT_TYPE \
+    "application/vnd.attest.tpm-boot-evidence+cbor"
 #define ATLS_FORMAT_TPM_TYPE "application/vnd.attest.tpm-evidence+cbor"
 /* CMW indicator: bit 2, evidence (RFC 9999). */
 #define ATLS_CMW_IND_EVIDENCE 4u
@@ -43,7 +53,10 @@ enum atls_evidence_key {
     ATLS_KEY_EPOCH = 6,     /* uint: seconds since 1970 (epoch) */
     ATLS_KEY_LOG = 7,       /* [PCR index, [* bstr content]], optional */
     ATLS_KEY_AUTHORITY = 8, /* bstr: DER of a measured CA, optional */
-    ATLS_KEY_CERTIFY = 9    /* [attest, signature, TPMT_PUBLIC], optional */
+    ATLS_KEY_CERTIFY = 9,   /* [attest, signature, TPMT_PUBLIC], optional */
+    ATLS_KEY_BOOT_LOG = 10  /* [startup locality, [* [PCR index, type, [+ digest
+                               for each bank of key 4, in its order], data]]];
+                               in format 2 and only there */
 };
 
 /*
@@ -52,7 +65,7 @@ enum atls_evidence_key {
  * Exactly one of merkle (is_epoch false) and epoch_time (is_epoch true) counts.
  */
 struct atls_evidence {
-    unsigned format; /* ATLS_FORMAT_TPM */
+    unsigned format; /* ATLS_FORMAT_TPM, ATLS_FORMAT_TPM_BOOT */
     struct atls_span quote;
     struct atls_span signature;
     size_t chain_count;
@@ -69,6 +82,9 @@ struct atls_evidence {
     struct atls_span certify;   /* len 0: absent; else all three are set */
     struct atls_span certify_signature;
     struct atls_span certify_public;
+    /* Format 2. Events' digests are those of the banks of pcrs, all of them. The
+     * array of a decoded one is its own. */
+    struct atls_boot_log boot_log;
 };
 
 /*

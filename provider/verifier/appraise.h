@@ -77,7 +77,10 @@ struct atls_report {
         struct atls_reason reason; /* when failed */
     } steps[ATLS_STEP_COUNT];
     const char *section_name; /* borrowed from the section */
-    bool has_quote;           /* quote below was parsed */
+    /* The section's reference that matched, or, with a refusal, comes nearest;
+     * NULL: the section has none, or it did not come to that. Borrowed. */
+    const struct atls_reference *reference;
+    bool has_quote; /* quote below was parsed */
     struct atls_quote quote;
     struct atls_evidence *evidence;       /* NULL until decoded; owned */
     char machine[ATLS_MACHINE_NAMES_MAX]; /* names of the AK certificate; ""

@@ -9,6 +9,7 @@
 
 #include "digest.h"
 #include "error.h"
+#include "evidence/bootlog.h"
 #include "evidence/eventlog.h"
 #include "evidence/pcr.h"
 
@@ -38,6 +39,16 @@ struct atls_component_rule {
     uint8_t (*digests)[ATLS_SHA256_LEN];
 };
 
+/* A good state of a machine, as a whole: a section of pcr.* and component.*
+ * that `reference` of a section for peers names. */
+struct atls_reference {
+    char *name;
+    struct atls_pcr_rule pcrs[ATLS_PCR_COUNT]; /* in that section's bank */
+    size_t component_count;
+    struct atls_component_rule *components;
+    const struct atls_boot_log *boot_log; /* as of atls_section */
+};
+
 /* One section that describes peers. All pointers belong to the policy. */
 struct atls_section {
     char *name;
@@ -45,6 +56,7 @@ struct atls_section {
     size_t name_count;
     char **names;      /* patterns, atls_name_matches() */
     X509_STORE *trust; /* AK roots; NULL only under mode off */
+    bool has_crl;      /* trust holds CRLs, and the AK must be under one */
     bool machines_any; /* or machine_count > 0, but under mode off */
     size_t machine_count;
     char **machines; /* DNS patterns, google:P/Z/I, sha256:<lower-case
@@ -55,14 +67,20 @@ struct atls_section {
     uint16_t bank; /* TPM_ALG_SHA256, _SHA384, _SHA512 */
     struct atls_pcr_rule pcrs[ATLS_PCR_COUNT];
     bool allow_zero;
-    unsigned measure_pcr; /* 8..15 */
+    unsigned measure_pcr;   /* 8..15 */
+    size_t reference_count; /* 0: none is demanded; else one must match */
+    struct atls_reference *references;
     size_t component_count;
     struct atls_component_rule *components;
     bool components_any; /* components = any */
     size_t event_count;
     char **events; /* fnmatch-like patterns over the content, only * */
     enum atls_certificate_rule certificate;
-    int64_t expires; /* seconds since 1970; INT64_MAX: never */
+    int64_t expires;    /* seconds since 1970; INT64_MAX: never */
+    bool asks_boot_log; /* ask for format 2 before format 1 */
+    /* Recorded with the good values: names the event that differs where a PCR
+     * does, and decides nothing. NULL: none. */
+    const struct atls_boot_log *boot_log;
 };
 
 struct atls_policy;
