@@ -11,6 +11,8 @@
 
 #define TIMEOUT_DEFAULT_MS 5000u
 #define TIMEOUT_MAX_MS 600000u
+/* securityfs, drivers/char/tpm/eventlog of Linux. */
+#define KERNEL_BOOT_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
 #define MEASURE_PCR_MIN 8u
 #define MEASURE_PCR_MAX 15u
 
@@ -162,6 +164,20 @@ static enum atls_error read_key(const struct reader *reader,
     return ATLS_OK;
 }
 
+/* Where nothing is said, the kernel's: many machines have none, and who is not
+ * root may not read it. */
+static void read_boot_log(const struct reader *reader,
+                          struct atls_configuration *ret)
+{
+    const char *path = find(reader, "attester.boot_log");
+
+    ret->quoter.is_boot_log_optional = path == NULL;
+    if (path == NULL)
+        ret->quoter.boot_log = KERNEL_BOOT_LOG;
+    else if (strcmp(path, "none") != 0)
+        ret->quoter.boot_log = path;
+}
+
 static enum atls_error read_attester(const struct reader *reader,
                                      struct atls_reason *why,
                                      struct atls_configuration *ret)
@@ -181,6 +197,7 @@ static enum atls_error read_attester(const struct reader *reader,
                             ATLS_BATCH_MAX, why, &ret->quoter.max_queue))
                != ATLS_OK)
         return r;
+    read_boot_log(reader, ret);
     ret->quoter.event_log = find(reader, "attester.event_log");
     if (ret->quoter.event_log == NULL)
         ret->quoter.event_log = atls_measure_default_log();

@@ -14,9 +14,11 @@
 #include "descriptor.h"
 #include "verifier/report.h"
 
-/* A policy that is or was in force. Old ones are kept until the engine goes, so
- * that readers need no lock (a lock could be held by a thread that does not
- * exist in a forked child); policies change seldom. */
+/* A policy that is or was in force. Readers need no lock (one could be held by a
+ * thread that does not exist in a forked child): they announce themselves, take a
+ * reference and are gone. What was replaced is let go when nobody is announced:
+ * who comes later finds what is current. A reader that a fork left behind keeps
+ * the child's old policies until its engine goes. */
 struct loaded_policy {
     struct atls_policy *policy; /* NULL: reason tells why */
     struct atls_reason reason;
@@ -33,7 +35,8 @@ struct atls_engine {
     struct atls_descriptor report; /* none: no reports */
     struct atls_quoter *quoter;
     _Atomic(struct loaded_policy *) current;
-    atomic_flag loading;
+    atomic_uint readers; /* of current, just now */
+    atomic_int loader;   /* process whose thread is loading a policy; or 0 */
 };
 
 /*
@@ -117,7 +120,24 @@ static void log_warnings(const struct atls_engine *engine,
         atls_log_write(engine->log, ATLS_LOG_WARN, "%s", warning);
 }
 
-/* Called by whoever holds `loading`, or while the engine is made. */
+/* Another process's is a thread that a fork left behind. */
+static bool begin_loading(struct atls_engine *engine)
+{
+    int self = (int)getpid();
+    int found = 0;
+
+    if (atomic_compare_exchange_strong(&engine->loader, &found, self))
+        return true;
+    return found != self
+           && atomic_compare_exchange_strong(&engine->loader, &found, self);
+}
+
+static void end_loading(struct atls_engine *engine)
+{
+    atomic_store(&engine->loader, 0);
+}
+
+/* Called by whoever loads, or while the engine is made. */
 static bool load_policy(struct atls_engine *engine)
 {
     struct loaded_policy *loaded = OPENSSL_zalloc(sizeof(*loaded));
@@ -139,6 +159,48 @@ static bool load_policy(struct atls_engine *engine)
     loaded->older = older;
     atomic_store(&engine->current, loaded);
     return true;
+}
+
+static void free_policies(struct loaded_policy *loaded)
+{
+    while (loaded != NULL) {
+        struct loaded_policy *older = loaded->older;
+
+        atls_policy_unref(loaded->policy);
+        OPENSSL_free(loaded);
+        loaded = older;
+    }
+}
+
+/* Called by whoever loads. */
+static void drop_replaced(struct atls_engine *engine)
+{
+    struct loaded_policy *current = atomic_load(&engine->current);
+
+    if (atomic_load(&engine->readers) > 0)
+        return;
+    free_policies(current->older);
+    current->older = NULL;
+}
+
+/* What is in force. */
+static enum atls_error take_policy(struct atls_engine *engine,
+                                   struct atls_reason *why,
+                                   struct atls_policy **ret_policy)
+{
+    const struct loaded_policy *current;
+    enum atls_error r = ATLS_OK;
+
+    atomic_fetch_add(&engine->readers, 1);
+    current = atomic_load(&engine->current);
+    if (current->policy != NULL) {
+        *ret_policy = atls_policy_ref(current->policy);
+    } else {
+        *why = current->reason;
+        r = current->reason.code;
+    }
+    atomic_fetch_sub(&engine->readers, 1);
+    return r;
 }
 
 static bool start(struct atls_engine *engine,
@@ -188,12 +250,17 @@ struct atls_engine *atls_engine_new(const struct atls_setting *settings,
     if (engine == NULL)
         return NULL;
     atomic_init(&engine->refs, 1);
-    atomic_flag_clear(&engine->loading);
     atls_descriptor_set(&engine->report, open_report());
     atls_configuration_read(settings, count, &configuration);
     if (!start(engine, &configuration)) {
         atls_engine_unref(engine);
         engine = NULL;
+    } else if (atls_setting_find(settings, count, ATLS_SETTING_LATE) != NULL) {
+        atls_log_write(
+            engine->log, ATLS_LOG_WARN,
+            "this program used TLS before it loaded attest: SSL_CTX "
+            "objects made until then are not attested; load it first, "
+            "by openssl.cnf");
     }
     errno = saved;
     return engine;
@@ -207,18 +274,11 @@ struct atls_engine *atls_engine_ref(struct atls_engine *engine)
 
 void atls_engine_unref(struct atls_engine *engine)
 {
-    struct loaded_policy *loaded, *older;
-
     if (engine == NULL || atomic_fetch_sub(&engine->refs, 1) != 1)
         return;
     if (engine->quoter != NULL)
         free_quoter(engine->quoter);
-    for (loaded = atomic_load(&engine->current); loaded != NULL;
-         loaded = older) {
-        older = loaded->older;
-        atls_policy_unref(loaded->policy);
-        OPENSSL_free(loaded);
-    }
+    free_policies(atomic_load(&engine->current));
     if (engine->report.fd > STDERR_FILENO)
         atls_descriptor_close(&engine->report);
     atls_log_close(engine->log);
@@ -243,34 +303,33 @@ bool atls_engine_has_attester(const struct atls_engine *engine)
 
 enum atls_error atls_engine_policy(struct atls_engine *engine,
                                    struct atls_reason *why,
-                                   const struct atls_policy **ret_policy)
+                                   struct atls_policy **ret_policy)
 {
-    struct loaded_policy *current;
+    enum atls_error r;
 
     *ret_policy = NULL;
     if (engine->policy_path == NULL)
         return ATLS_OK;
-    current = atomic_load(&engine->current);
+    r = take_policy(engine, why, ret_policy);
+    if (r == ATLS_OK && !atls_policy_is_stale(*ret_policy))
+        return ATLS_OK;
     /* An invalid file is read again each time: the repair may have come. Who
      * finds somebody else at it takes what is in force. */
-    if ((current->policy == NULL || atls_policy_is_stale(current->policy))
-        && !atomic_flag_test_and_set(&engine->loading)) {
-        if (load_policy(engine))
-            current = atomic_load(&engine->current);
-        atomic_flag_clear(&engine->loading);
-    }
-    if (current->policy == NULL) {
-        *why = current->reason;
-        return current->reason.code;
-    }
-    *ret_policy = current->policy;
-    return ATLS_OK;
+    if (!begin_loading(engine))
+        return r;
+    if (load_policy(engine))
+        drop_replaced(engine);
+    end_loading(engine);
+    atls_policy_unref(*ret_policy);
+    *ret_policy = NULL;
+    return take_policy(engine, why, ret_policy);
 }
 
 enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      enum atls_role role,
                                      const uint8_t channel[ATLS_CHANNEL_LEN],
                                      struct atls_span cert_der,
+                                     const struct atls_formats *formats,
                                      struct atls_reason *why, uint8_t **ret_cmw,
                                      size_t *ret_len)
 {
@@ -281,8 +340,8 @@ enum atls_error atls_engine_evidence(struct atls_engine *engine,
         *why = engine->attester_broken;
         return why->code;
     }
-    r = atls_quoter_submit(engine->quoter, role, channel, cert_der, why,
-                           &ticket);
+    r = atls_quoter_submit(engine->quoter, role, channel, cert_der, formats,
+                           why, &ticket);
     if (r != ATLS_OK)
         return r;
     return atls_ticket_wait(ticket, why, ret_cmw, ret_len);

@@ -32,18 +32,22 @@ const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
 
 /*
  * The policy for a new context, taken up anew when its files have changed.
- *   ret_policy  NULL without the verifier role; lives as long as the engine
+ *   ret_policy  NULL without the verifier role, and on failure; else the caller
+ *               has a reference: atls_policy_unref()
  *   why         when the file is invalid now: refuse with it
+ * Thread-safe, also beside a fork; one thread at a time reads files, others go
+ * by what is in force.
  */
 enum atls_error atls_engine_policy(
     struct atls_engine *engine, struct atls_reason *why,
-    const struct atls_policy **ret_policy) ATLS_MUST_CHECK;
+    struct atls_policy **ret_policy) ATLS_MUST_CHECK;
 
 /* Does it prove itself at all? */
 bool atls_engine_has_attester(const struct atls_engine *engine);
 
 /*
  * Evidence for one handshake; blocks until it is there or the time is up.
+ *   formats  as of atls_quoter_submit()
  *   ret_cmw  set only on success; OPENSSL_free() it
  * ATLS_E_CONFIG when the attester section is wrong, else as atls_ticket_wait().
  */
@@ -51,6 +55,7 @@ enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      enum atls_role role,
                                      const uint8_t channel[ATLS_CHANNEL_LEN],
                                      struct atls_span cert_der,
+                                     const struct atls_formats *formats,
                                      struct atls_reason *why, uint8_t **ret_cmw,
                                      size_t *ret_len) ATLS_MUST_CHECK;
 

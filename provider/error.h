@@ -61,6 +61,8 @@
       "a certificate in the evidence is not part of the AK chain")             \
     X(MACHINE, "machine-not-named", 42,                                        \
       "the AK certificate names no machine of the policy")                     \
+    X(AK_ATTRIBUTES, "ak-attributes", 42,                                      \
+      "the AK is no restricted signing key of a TPM")                          \
     /* quote */                                                                \
     X(SIGNATURE_ALG, "signature-algorithm", 51,                                \
       "the signature algorithm does not fit the AK")                           \

@@ -49,6 +49,7 @@ static const char *const known_keys[] = {
 struct instance {
     atomic_uint refs;
     _Atomic(struct atls_engine *) engine;
+    bool is_late; /* loaded when libssl was in use already */
     size_t setting_count;
     struct atls_setting settings[KEY_COUNT];
 };
@@ -150,19 +151,32 @@ static bool instance_read(struct instance *instance,
     return true;
 }
 
+/* OpenSSL reads openssl.cnf before the first use of libssl makes its reasons
+ * known (OPENSSL_init_ssl): who finds them known was loaded later. */
+static bool libssl_is_in_use(void)
+{
+    return ERR_reason_error_string(
+               ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CERTIFICATE_VERIFY_FAILED))
+           != NULL;
+}
+
 static struct instance *instance_new(const OSSL_CORE_HANDLE *handle,
                                      OSSL_FUNC_core_get_params_fn *get_params)
 {
-    struct instance *instance = OPENSSL_zalloc(sizeof(*instance));
+    struct instance *instance;
 
-    if (instance == NULL)
-        return &no_memory_instance;
-    atomic_init(&instance->refs, 1);
-    if (!instance_read(instance, handle, get_params)) {
-        instance_unref(instance);
-        return &no_memory_instance;
+    ERR_set_mark();
+    instance = OPENSSL_zalloc(sizeof(*instance));
+    if (instance != NULL) {
+        atomic_init(&instance->refs, 1);
+        instance->is_late = libssl_is_in_use();
+        if (!instance_read(instance, handle, get_params)) {
+            instance_unref(instance);
+            instance = NULL;
+        }
     }
-    return instance;
+    ERR_pop_to_mark();
+    return instance != NULL ? instance : &no_memory_instance;
 }
 
 /* --- the inner object --------------------------------------------------- */
@@ -273,6 +287,17 @@ static void deny_without_inner(SSL_CTX *ctx)
     abort();
 }
 
+static struct atls_engine *engine_new(const struct instance *instance)
+{
+    struct atls_setting settings[KEY_COUNT + 1];
+    size_t count = instance->setting_count;
+
+    memcpy(settings, instance->settings, count * sizeof(settings[0]));
+    if (instance->is_late)
+        settings[count++] = (struct atls_setting){ATLS_SETTING_LATE, ""};
+    return inner->engine_new(settings, count, ctx_index);
+}
+
 /* The engine of an instance, made once; NULL when out of memory. Two threads
  * may both make one at the same moment; the second is dropped. */
 static struct atls_engine *instance_engine(struct instance *instance)
@@ -282,8 +307,7 @@ static struct atls_engine *instance_engine(struct instance *instance)
 
     if (engine != NULL)
         return engine;
-    engine = inner->engine_new(instance->settings, instance->setting_count,
-                               ctx_index);
+    engine = engine_new(instance);
     if (engine != NULL
         && !atomic_compare_exchange_strong(&instance->engine, &expected,
                                            engine)) {
@@ -305,6 +329,7 @@ static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
         deny_without_inner(ctx);
         return;
     }
+    ERR_set_mark();
     engine = instance_engine(instance);
     if (engine != NULL)
         state = inner->attach(engine, ctx);
@@ -312,6 +337,7 @@ static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
         inner->detach(state);
         inner->deny(ctx);
     }
+    ERR_pop_to_mark();
 }
 
 /* Runs inside every SSL_CTX_new of the process (CRYPTO_EX_new). */

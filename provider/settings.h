@@ -24,6 +24,7 @@
     X("attester.ak_chain")    \
     X("attester.pcrs")        \
     X("attester.event_log")   \
+    X("attester.boot_log")    \
     X("attester.measure_pcr") \
     X("verifier")             \
     X("verifier.policy")
@@ -31,6 +32,9 @@
 /* Not a key of openssl.cnf: attest.so's own word that this engine must refuse
  * everything, with the reason as value. */
 #define ATLS_SETTING_BROKEN "(broken)"
+
+/* The same: the program had used TLS before this provider was loaded. */
+#define ATLS_SETTING_LATE "(late)"
 
 /* One key that stands in the configuration; both strings owned elsewhere. */
 struct atls_setting {

@@ -11,6 +11,7 @@ static const struct tool_verb *const verbs[] = {
     &tool_verb_measure,
     &tool_verb_policy,
     &tool_verb_show,
+    &tool_verb_verify,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

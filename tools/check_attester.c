@@ -17,6 +17,7 @@
 #include "checks.h"
 #include "evidence/codec.h"
 #include "evidence/eventlog.h"
+#include "tls/channel.h"
 #include "verifier/certificate.h"
 
 static int64_t monotonic_ms(void)
@@ -223,6 +224,7 @@ static void check_evidence(struct check *check, struct atls_quoter *quoter)
     const struct atls_span cert = {(const uint8_t *)stand_in, sizeof(stand_in)};
     uint8_t channel[ATLS_CHANNEL_LEN];
     struct atls_reason why = {0};
+    const struct atls_formats formats = atls_request_formats(true);
     struct atls_ticket *ticket = NULL;
     int64_t begin = monotonic_ms();
     uint8_t *cmw = NULL;
@@ -230,8 +232,8 @@ static void check_evidence(struct check *check, struct atls_quoter *quoter)
 
     if (RAND_bytes_ex(atls_libctx(), channel, sizeof(channel), 0) != 1)
         (void)atls_fail(&why, ATLS_E_CRYPTO, NULL);
-    else if (atls_quoter_submit(quoter, ATLS_ROLE_SERVER, channel, cert, &why,
-                                &ticket)
+    else if (atls_quoter_submit(quoter, ATLS_ROLE_SERVER, channel, cert,
+                                &formats, &why, &ticket)
                  == ATLS_OK
              && atls_ticket_wait(ticket, &why, &cmw, &len) == ATLS_OK)
         finding_ok(check->findings, "evidence",

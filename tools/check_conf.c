@@ -9,7 +9,7 @@
 #include <sys/auxv.h>
 
 #include "checks.h"
-#include "suggest.h"
+#include "verifier/suggest.h"
 
 static const char *const setting_keys[] = {
 #define SETTING_KEY(name) name,
@@ -58,12 +58,12 @@ static void fail_missing(struct check *check, const char *section,
                          const char *key, const char *what, const char *meaning)
 {
     const STACK_OF(CONF_VALUE) *values = section_values(check, section);
-    struct suggestion near;
+    struct atls_suggestion near;
     char next[160];
 
-    suggestion_begin(&near, key);
+    atls_suggestion_begin(&near, key);
     for (int i = 0; i < sk_CONF_VALUE_num(values); i++)
-        suggestion_consider(&near, sk_CONF_VALUE_value(values, i)->name);
+        atls_suggestion_consider(&near, sk_CONF_VALUE_value(values, i)->name);
     if (near.best != NULL)
         snprintf(next, sizeof(next), "Did you mean %s where it says %s?", key,
                  near.best);
@@ -79,17 +79,17 @@ static void fail_missing(struct check *check, const char *section,
 static bool check_section_exists(struct check *check, const char *in,
                                  const char *key, const char *section)
 {
-    struct suggestion near;
+    struct atls_suggestion near;
     const char *file;
     unsigned line = line_of(check, in, key, &file);
     char next[160];
 
     if (section_exists(check, section))
         return true;
-    suggestion_begin(&near, section);
+    atls_suggestion_begin(&near, section);
     for (size_t i = 0; i < check->scan->count; i++)
         if (check->scan->entries[i].kind == CNF_SECTION)
-            suggestion_consider(&near, check->scan->entries[i].section);
+            atls_suggestion_consider(&near, check->scan->entries[i].section);
     if (near.best != NULL)
         snprintf(next, sizeof(next), "Did you mean [%s]?", near.best);
     else
@@ -331,6 +331,47 @@ static void check_default_provider(struct check *check)
                      check->conf->provider);
 }
 
+/* Do the default properties demand FIPS? `?fips=yes` only prefers it
+ * (property(7)). */
+static bool demands_fips(const char *properties)
+{
+    char query[256];
+    size_t len = 0;
+
+    for (; *properties != '\0' && len + 1 < sizeof(query); properties++)
+        if (*properties != ' ' && *properties != '\t')
+            query[len++] = *properties;
+    query[len] = '\0';
+    for (const char *at = query; (at = strstr(at, "fips=yes")) != NULL; at++)
+        if (at == query || at[-1] == ',')
+            return true;
+    return false;
+}
+
+/* C6: what only a FIPS provider has is nowhere, where none is active. */
+static void check_properties(struct check *check)
+{
+    const struct tool_conf *conf = check->conf;
+    const char *section = tool_conf_get(conf, conf->init, "alg_section");
+    const char *properties = tool_conf_get(conf, section, "default_properties");
+
+    if ((properties == NULL || !demands_fips(properties))
+        && !is_true(tool_conf_get(conf, section, "fips_mode")))
+        return;
+    if (provider_is_active(check, "fips"))
+        finding_note(check->findings, "FIPS",
+                     "[%s] demands fips=yes: TLS obeys; evidence is made and "
+                     "verified with OpenSSL's default provider",
+                     section);
+    else
+        finding_fail(check->findings, TOOL_USAGE, "FIPS",
+                     "Activate the providers fips and base (openssl "
+                     "fipsinstall), or take it out",
+                     "[%s] demands fips=yes and no provider named fips is "
+                     "active: programs have no algorithm at all",
+                     section);
+}
+
 /* ---- keys ---- */
 
 /* The part of a setting's name that stands in the section of a role: role "" is
@@ -366,17 +407,17 @@ static void report_unknown_key(struct check *check, const char *section,
                                const char *role, const char *key)
 {
     static const char *const roles[] = {"", "attester", "verifier"};
-    struct suggestion near;
+    struct atls_suggestion near;
     const char *file;
     unsigned line = line_of(check, section, key, &file);
     char next[160] = "See attest(7) for the keys there are";
 
-    suggestion_begin(&near, key);
+    atls_suggestion_begin(&near, key);
     for (size_t i = 0; i < SETTING_COUNT; i++)
         if (key_in_role(setting_keys[i], role) != NULL)
-            suggestion_consider(&near, key_in_role(setting_keys[i], role));
+            atls_suggestion_consider(&near, key_in_role(setting_keys[i], role));
     for (size_t i = 0; role[0] == '\0' && i < OPENSSL_KEY_COUNT; i++)
-        suggestion_consider(&near, openssl_keys[i]);
+        atls_suggestion_consider(&near, openssl_keys[i]);
     if (near.best != NULL)
         snprintf(next, sizeof(next), "Did you mean %s?", near.best);
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
@@ -401,35 +442,12 @@ static void check_keys(struct check *check, const char *section,
     }
 }
 
-/* What the module gets for a setting, NULL for nothing: a nested section comes
- * as section.key, and its own name not at all (design fact 10). */
-static const char *setting_value(const struct check *check, const char *setting)
-{
-    const struct tool_conf *conf = check->conf;
-    const char *dot = strchr(setting, '.');
-    const char *value = tool_conf_get(conf, conf->provider, setting);
-
-    if (dot == NULL)
-        return value != NULL && section_exists(check, value) ? NULL : value;
-    return tool_conf_get(
-        conf, setting[0] == 'a' ? conf->attester : conf->verifier, dot + 1);
-}
-
 /* Let the provider's own code judge the settings. */
 static void check_values(struct check *check)
 {
-    struct atls_setting settings[SETTING_COUNT];
     struct atls_configuration *configuration = &check->configuration;
-    size_t count = 0;
 
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const char *value = setting_value(check, setting_keys[i]);
-
-        if (value != NULL)
-            settings[count++] =
-                (struct atls_setting){.key = setting_keys[i], .value = value};
-    }
-    atls_configuration_read(settings, count, configuration);
+    tool_conf_configuration(check->conf, configuration);
     if (configuration->broken.code != ATLS_OK)
         finding_fail(check->findings, TOOL_USAGE, "settings",
                      "Until then every handshake is refused", "%s",
@@ -500,6 +518,7 @@ bool check_configuration(struct check *check)
     if (!check_chain(check))
         return false;
     check_default_provider(check);
+    check_properties(check);
     check_keys(check, check->conf->provider, "");
     check_keys(check, check->conf->attester, "attester");
     check_keys(check, check->conf->verifier, "verifier");

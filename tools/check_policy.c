@@ -68,6 +68,10 @@ static void check_warnings(struct check *check,
             finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
                          warning);
             break;
+        case ATLS_E_CHAIN_CRL:
+            finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
+                         warning);
+            break;
         case ATLS_E_EXPIRED:
             break;
         default:
@@ -81,6 +85,7 @@ void check_policy(struct check *check)
     const char *path = check->configuration.policy;
     struct atls_policy *policy = NULL;
     struct atls_reason why = {0};
+    const char *file;
 
     if (path == NULL)
         return;
@@ -96,7 +101,8 @@ void check_policy(struct check *check)
         return;
     }
     check_warnings(check, policy);
-    check_surroundings(check, "policy", path);
+    for (size_t i = 0; (file = atls_policy_file(policy, i)) != NULL; i++)
+        check_surroundings(check, "policy", file);
     check_sections(check, policy);
     atls_policy_unref(policy);
 }

@@ -38,6 +38,10 @@ void check_policy(struct check *check);
 /* The quoter of [attester] as this user reaches it: AK chain, TPM, AK, log. */
 void check_attester(struct check *check);
 
+/* A program that is to be attested: would it read the configuration (C3, C4), and
+ * with which OpenSSL? Runs nothing of it. */
+void check_program(struct check *check, const char *path);
+
 /* ---- shared ---- */
 
 /*

@@ -7,6 +7,9 @@
 #include <openssl/err.h>
 #include <string.h>
 
+#include "cnfscan.h"
+#include "settings.h"
+
 #define ATTEST_PROVIDER "attest"
 
 const char *tool_conf_get(const struct tool_conf *conf, const char *section,
@@ -70,14 +73,72 @@ static void find_sections(struct tool_conf *conf)
     conf->verifier = tool_conf_get(conf, conf->provider, "verifier");
 }
 
+/* A setting of the provider's own section, or "role.key" of a role's. A nested
+ * section reaches the provider as section.key, and its own name not at all
+ * (design fact 10). */
+static const char *setting_value(const struct tool_conf *conf,
+                                 const char *setting)
+{
+    const char *dot = strchr(setting, '.');
+    const char *value = tool_conf_get(conf, conf->provider, setting);
+    const void *section = NULL;
+
+    if (dot != NULL)
+        return tool_conf_get(
+            conf, setting[0] == 'a' ? conf->attester : conf->verifier, dot + 1);
+    ERR_set_mark();
+    if (value != NULL)
+        section = NCONF_get_section(conf->nconf, value);
+    ERR_pop_to_mark();
+    return section != NULL ? NULL : value;
+}
+
+void tool_conf_configuration(const struct tool_conf *conf,
+                             struct atls_configuration *ret_configuration)
+{
+    static const char *const keys[] = {
+#define SETTING_KEY(name) name,
+        ATLS_SETTINGS(SETTING_KEY)
+#undef SETTING_KEY
+    };
+    struct atls_setting settings[sizeof(keys) / sizeof(keys[0])];
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *value = setting_value(conf, keys[i]);
+
+        if (value != NULL)
+            settings[count++] =
+                (struct atls_setting){.key = keys[i], .value = value};
+    }
+    atls_configuration_read(settings, count, ret_configuration);
+}
+
+/* OpenSSL's parser reads /dev/zero for ever, waits for a FIFO's writer, and
+ * follows an include of itself. */
+static enum atls_error check_readable(const char *path, struct atls_reason *why)
+{
+    struct cnf_scan *scan = NULL;
+    enum atls_error r = ATLS_OK;
+
+    if (strcmp(path, "/dev/null") != 0) /* how people say: none */
+        r = cnf_scan_file(path, why, &scan);
+    cnf_scan_free(scan);
+    if (r == ATLS_E_LIMIT)
+        return why->code = ATLS_E_CONFIG; /* of a configuration, not evidence */
+    return r;
+}
+
 static enum atls_error parse(struct tool_conf *conf, struct atls_reason *why)
 {
-    enum atls_error r = ATLS_OK;
+    enum atls_error r = check_readable(conf->path, why);
     const char *data = NULL;
     int flags = 0;
     long line = 0;
     BIO *bio;
 
+    if (r != ATLS_OK)
+        return r;
     errno = 0;
     bio = BIO_new_file(conf->path, "r");
     if (bio == NULL)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "evidence/codec.h"
+#include "input.h"
 #include "tls/channel.h"
 #include "tool.h"
 
@@ -202,15 +203,15 @@ static int on_add(SSL *ssl, unsigned ext_type, unsigned context,
                   const unsigned char **out, size_t *out_len, X509 *x509,
                   size_t chain_index, int *alert, void *arg)
 {
-    static _Thread_local uint8_t request[ATLS_REQUEST_LEN];
+    static _Thread_local uint8_t request[ATLS_REQUEST_MAX];
+    const struct atls_formats formats = atls_request_formats(true);
 
     (void)ssl, (void)ext_type, (void)x509, (void)chain_index, (void)alert;
     (void)arg;
     if (context != SSL_EXT_CLIENT_HELLO)
         return 0; /* we prove nothing ourselves */
-    atls_request_write(request);
+    *out_len = atls_request_write(&formats, request);
     *out = request;
-    *out_len = sizeof(request);
     return 1;
 }
 
@@ -266,9 +267,15 @@ static enum atls_error new_context(struct fetch *fetch, const char *cafile,
                != 1)
         return atls_fail(why, ATLS_E_NOMEM, "cannot set up a TLS context");
     SSL_CTX_set_keylog_callback(fetch->ctx, on_keylog);
-    if (cafile == NULL)
+    if (cafile == NULL) {
         SSL_CTX_set_default_verify_paths(fetch->ctx);
-    else if (SSL_CTX_load_verify_file(fetch->ctx, cafile) != 1)
+        return ATLS_OK;
+    }
+    if (input_check(cafile, INPUT_ROOTS_MAX, why) != ATLS_OK) {
+        atls_reason_prefix(why, "--cafile: ");
+        return why->code = ATLS_E_CONFIG;
+    }
+    if (SSL_CTX_load_verify_file(fetch->ctx, cafile) != 1)
         return atls_fail(why, ATLS_E_CONFIG,
                          "%s: no readable PEM certificates for --cafile",
                          cafile);

@@ -1,101 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "policy_draft.h"
-
 #include <ctype.h>
-#include <openssl/crypto.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
-#include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
 #include "evidence/eventlog.h"
+#include "policy_writer.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
 #include "verifier/names.h"
-#include "verifier/report.h"
 
-#define BOOT_PCRS 0xffu
 /* tcg-kp-AIKCertificate: what a policy expects unless it says otherwise. */
 #define AK_EKU_DEFAULT "2.23.133.8.3"
 /* Octets of `machines` that are gathered. */
 #define MACHINES_MAX 1024u
-
-/* What is being written and out of what. */
-struct writer {
-    const struct policy_draft *draft;
-    const struct atls_evidence *evidence;
-    struct atls_reason *why;
-    FILE *out;
-    const struct atls_hash *bank;
-    uint32_t mask; /* of the PCRs to write */
-};
-
-/* ---- choices ---- */
-
-static uint32_t evidence_mask(const struct atls_evidence *evidence,
-                              uint16_t alg)
-{
-    for (size_t i = 0; i < evidence->pcrs.count; i++)
-        if (evidence->pcrs.banks[i].alg == alg)
-            return evidence->pcrs.banks[i].mask;
-    return 0;
-}
-
-/* --pcrs, with the bank chosen so far where it names none. */
-static enum atls_error parse_pcrs(struct writer *writer, const char *text)
-{
-    struct atls_pcr_selection selection;
-    char with_bank[128];
-    uint32_t missing;
-    enum atls_error r;
-
-    snprintf(with_bank, sizeof(with_bank), "%s%s%s",
-             strchr(text, ':') == NULL ? writer->bank->name : "",
-             strchr(text, ':') == NULL ? ":" : "", text);
-    r = atls_pcr_selection_parse(with_bank, writer->why, &selection);
-    if (r != ATLS_OK)
-        return atls_fail(
-            writer->why, ATLS_E_USAGE,
-            "--pcrs %.60s: expected PCRs of one bank, such as 0-7,11", text);
-    if (selection.count != 1 || selection.banks[0].alg == TPM2_ALG_SHA1)
-        return atls_fail(writer->why, ATLS_E_USAGE,
-                         "--pcrs %.60s: expected one bank, sha256, sha384 or "
-                         "sha512",
-                         text);
-    writer->bank = atls_hash_by_alg(selection.banks[0].alg);
-    writer->mask = selection.banks[0].mask;
-    missing =
-        writer->mask & ~evidence_mask(writer->evidence, writer->bank->alg);
-    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++)
-        if (missing >> pcr & 1u)
-            return atls_fail(writer->why, ATLS_E_USAGE,
-                             "--pcrs %.60s: PCR %u of bank %s is not in the "
-                             "evidence; add it to pcrs on the attester",
-                             text, pcr, writer->bank->name);
-    return ATLS_OK;
-}
-
-/* The first bank of these that the evidence has: policies default to SHA-256. */
-static enum atls_error choose_pcrs(struct writer *writer)
-{
-    static const uint16_t banks[] = {TPM2_ALG_SHA256, TPM2_ALG_SHA384,
-                                     TPM2_ALG_SHA512};
-    const struct atls_evidence *evidence = writer->evidence;
-
-    for (size_t i = 0; i < sizeof(banks) / sizeof(banks[0]); i++)
-        if (writer->bank == NULL && evidence_mask(evidence, banks[i]) != 0)
-            writer->bank = atls_hash_by_alg(banks[i]);
-    if (writer->bank == NULL)
-        writer->bank = atls_hash_by_alg(TPM2_ALG_SHA256);
-    if (writer->draft->pcrs != NULL)
-        return parse_pcrs(writer, writer->draft->pcrs);
-    writer->mask =
-        evidence_mask(evidence, writer->bank->alg) & POLICY_DRAFT_PCRS;
-    if (evidence->has_log)
-        writer->mask &= ~(UINT32_C(1) << evidence->log_pcr);
-    return ATLS_OK;
-}
 
 /* ---- what may stand in a policy ---- */
 
@@ -139,6 +57,15 @@ static bool section_is_legal(const char *name)
     return true;
 }
 
+static bool reference_is_legal(const struct policy_draft *draft,
+                               const char *section)
+{
+    return draft->reference == NULL
+           || (section_is_legal(draft->reference)
+               && strcmp(draft->reference, section) != 0
+               && strlen(draft->reference) < POLICY_DRAFT_SECTION_MAX);
+}
+
 static enum atls_error check_draft(const struct policy_draft *draft,
                                    const char *section, struct atls_reason *why)
 {
@@ -155,6 +82,12 @@ static enum atls_error check_draft(const struct policy_draft *draft,
             "--name %.80s: expected letters, digits, _ . - (and not "
             "policy, off or refuse)",
             draft->section != NULL ? draft->section : section);
+    if (!reference_is_legal(draft, section))
+        return atls_fail(
+            why, ATLS_E_USAGE,
+            "--reference %.80s: expected letters, digits, _ . - (and not "
+            "policy, off, refuse or the name of the section)",
+            draft->reference);
     if (strpbrk(draft->trust, "\"$\\\n\r") != NULL)
         return atls_fail(
             why, ATLS_E_USAGE,
@@ -212,27 +145,31 @@ static bool has_default_eku(const X509 *ak)
     return found;
 }
 
-static enum atls_error write_machine(const struct writer *writer)
+/* A policy out of a boot log has no AK certificate: its machines are given. */
+static enum atls_error write_machine(const struct policy_writer *writer)
 {
     static const char *const kinds[] = {
         [ATLS_MACHINE_DNS] = "names in its AK certificate",
         [ATLS_MACHINE_GOOGLE] = "instance in its AK certificate",
         [ATLS_MACHINE_KEY] = "hash of its AK, which names nothing else"};
     struct machines machines = {.list = ""};
-    const char *list = writer->draft->machines;
+    const char *given = writer->draft->machines;
     X509 *ak = NULL;
-    enum atls_error r = atls_certificate_parse(
-        writer->evidence->chain[0], "the AK certificate", writer->why, &ak);
+    enum atls_error r;
 
+    if (given != NULL)
+        fprintf(writer->out, "machines    = %s  # as given\n", given);
+    if (writer->evidence->chain_count == 0)
+        return ATLS_OK;
+    r = atls_certificate_parse(writer->evidence->chain[0], "the AK certificate",
+                               writer->why, &ak);
     if (r != ATLS_OK)
         return r;
-    if (list == NULL) {
+    if (given == NULL) {
         atls_machine_visit(ak, gather_machine, &machines);
-        list = machines.list;
+        fprintf(writer->out, "machines    = %s  # %s\n", machines.list,
+                kinds[machines.kind]);
     }
-    fprintf(writer->out, "machines    = %s  # %s\n", list,
-            writer->draft->machines != NULL ? "as given"
-                                            : kinds[machines.kind]);
     if (!has_default_eku(ak))
         fprintf(writer->out, "ak_eku      = any  # its AK certificate does not "
                              "say " AK_EKU_DEFAULT "\n");
@@ -240,140 +177,9 @@ static enum atls_error write_machine(const struct writer *writer)
     return ATLS_OK;
 }
 
-/* ---- PCRs and log ---- */
-
-static void write_pcrs(const struct writer *writer)
-{
-    char hex[2 * ATLS_PCR_DIGEST_MAX + 1];
-
-    fprintf(writer->out,
-            "\n# PCRs. Add the values of other good states to a line, after a "
-            "blank. One that\n# is different after each boot can only be left "
-            "out.\n"
-            "bank        = %s\n",
-            writer->bank->name);
-    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        const uint8_t *value =
-            atls_pcr_value(&writer->evidence->pcrs, writer->bank->alg, pcr);
-
-        if (value == NULL || !(writer->mask >> pcr & 1u))
-            continue;
-        atls_hex(value, writer->bank->len, hex);
-        fprintf(writer->out, "pcr.%-7u = %s  # %s\n", pcr, hex,
-                atls_pcr_name(pcr));
-    }
-}
-
-/* Firmware that measured nothing must be allowed by a word of its own. */
-static bool boot_pcrs_are_zero(const struct writer *writer)
-{
-    static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
-
-    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        const uint8_t *value =
-            atls_pcr_value(&writer->evidence->pcrs, writer->bank->alg, pcr);
-
-        if ((BOOT_PCRS >> pcr & 1u) != 0 && value != NULL
-            && memcmp(value, zero, writer->bank->len) != 0)
-            return false;
-    }
-    return (writer->mask & BOOT_PCRS) != 0;
-}
-
-/* Is the same component, or the same event, further up in the log? digest too
- * compares the whole content. */
-static bool is_repeated(const struct atls_evidence *evidence, size_t index,
-                        bool with_digest)
-{
-    struct atls_event event, before;
-
-    atls_event_parse(evidence->log[index], &event);
-    for (size_t i = 0; i < index; i++) {
-        atls_event_parse(evidence->log[i], &before);
-        if (with_digest) {
-            if (evidence->log[i].len == evidence->log[index].len
-                && memcmp(evidence->log[i].data, evidence->log[index].data,
-                          evidence->log[i].len)
-                       == 0)
-                return true;
-        } else if (before.kind == event.kind
-                   && strcmp(before.name, event.name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void write_component(const struct writer *writer, size_t first)
-{
-    const struct atls_evidence *evidence = writer->evidence;
-    char hex[2 * ATLS_SHA256_LEN + 1];
-    struct atls_event event, other;
-
-    atls_event_parse(evidence->log[first], &event);
-    fprintf(writer->out, "component.%s =", event.name);
-    for (size_t i = first; i < evidence->log_count; i++) {
-        atls_event_parse(evidence->log[i], &other);
-        if (other.kind != ATLS_EVENT_COMPONENT
-            || strcmp(other.name, event.name) != 0
-            || is_repeated(evidence, i, true))
-            continue;
-        atls_hex(other.digest, sizeof(other.digest), hex);
-        fprintf(writer->out, " sha256:%s", hex);
-    }
-    fputc('\n', writer->out);
-}
-
-/* A pattern for one content: lists break at blanks and commas, and some octets
- * are syntax, so each of those becomes `*`. */
-static void write_pattern(const struct writer *writer, struct atls_span content)
-{
-    bool star = false;
-
-    for (size_t i = 0; i < content.len; i++) {
-        int c = content.data[i];
-        bool plain = c < 0x7f && (isalnum(c) || strchr("._:@/=+-", c) != NULL)
-                     && c != '\0';
-
-        if (plain || !star)
-            fputc(plain ? c : '*', writer->out);
-        star = !plain;
-    }
-}
-
-static void write_log(const struct writer *writer)
-{
-    const struct atls_evidence *evidence = writer->evidence;
-    struct atls_event event;
-    unsigned others = 0;
-
-    fprintf(writer->out,
-            "\n# The measured log: what was loaded after the boot. "
-            "Each of these must be there,\n# and nothing else.\n"
-            "components  = listed\n");
-    if (evidence->has_log && evidence->log_pcr != ATLS_MEASURE_PCR_DEFAULT)
-        fprintf(writer->out, "measure_pcr = %u\n", evidence->log_pcr);
-    for (size_t i = 0; i < evidence->log_count; i++) {
-        atls_event_parse(evidence->log[i], &event);
-        if (event.kind == ATLS_EVENT_COMPONENT
-            && !is_repeated(evidence, i, false))
-            write_component(writer, i);
-    }
-    for (size_t i = 0; i < evidence->log_count; i++) {
-        atls_event_parse(evidence->log[i], &event);
-        if (event.kind != ATLS_EVENT_OTHER || evidence->log[i].len == 0
-            || is_repeated(evidence, i, true))
-            continue;
-        fputs(others++ == 0 ? "events      = " : " ", writer->out);
-        write_pattern(writer, evidence->log[i]);
-    }
-    if (others > 0)
-        fputc('\n', writer->out);
-}
-
 /* ---- the whole ---- */
 
-static void write_head(const struct writer *writer, const char *section)
+static void write_origin(const struct policy_writer *writer, const char *form)
 {
     const time_t now = time(NULL);
     char date[32] = "";
@@ -381,18 +187,63 @@ static void write_head(const struct writer *writer, const char *section)
 
     if (gmtime_r(&now, &tm) != NULL)
         strftime(date, sizeof(date), "%Y-%m-%d", &tm);
-    fprintf(
-        writer->out,
-        "# What %s showed on %s, written by `attest policy`; keys:\n"
-        "# attest-policy.cnf(5). It is as good as that machine was then: "
-        "compare machines,\n# pcr.* and component.* with what you know from "
-        "elsewhere.\n"
-        "\n[policy]\n"
-        "servers     = %s\n"
-        "otherwise   = off     # servers that no section names: not "
-        "attested\n"
-        "nameless    = refuse  # servers reached without any name\n",
-        writer->draft->host, date, section);
+    fprintf(writer->out,
+            writer->evidence->chain_count > 0
+                ? "# %s%s showed on %s, written by `attest policy`; keys:\n"
+                : "# %sthe boot log of %s says, %s, written by `attest "
+                  "policy`; keys:\n",
+            form, writer->draft->host, date);
+    fputs("# attest-policy.cnf(5). It is as good as that machine was then: "
+          "compare machines,\n# pcr.* and component.* with what you know from "
+          "elsewhere.\n",
+          writer->out);
+}
+
+static void write_head(const struct policy_writer *writer, const char *section)
+{
+    write_origin(writer, "What ");
+    fprintf(writer->out,
+            "\n[policy]\n"
+            "servers     = %s\n"
+            "otherwise   = off     # servers that no section names: not "
+            "attested\n"
+            "nameless    = refuse  # servers reached without any name\n",
+            section);
+}
+
+static void write_bank(const struct policy_writer *writer)
+{
+    fprintf(writer->out,
+            "\n# PCRs. Add the values of other good states to a line, after a "
+            "blank. One that\n# is different after each boot can only be left "
+            "out.\n"
+            "bank        = %s\n",
+            writer->bank->name);
+    if (writer->evidence->boot_log.count > 0)
+        fputs("# boot_log  = FILE  # a copy of its binary_bios_measurements: a "
+              "mismatch then\n#                     names the event that "
+              "differs\n",
+              writer->out);
+}
+
+/* Of the section itself or, with reference, of the section that it names. */
+static void write_values(const struct policy_writer *writer)
+{
+    const struct policy_draft *draft = writer->draft;
+
+    write_bank(writer);
+    if (draft->reference == NULL)
+        policy_writer_pcrs(writer);
+    else
+        fprintf(writer->out, "reference   = %s\n", draft->reference);
+    if (draft->allow_zero && policy_writer_boot_is_zero(writer))
+        fputs("allow_zero  = yes  # no firmware measures there\n", writer->out);
+    policy_writer_log_rules(writer);
+    if (draft->reference != NULL) {
+        fprintf(writer->out, "\n[%s]\n", draft->reference);
+        policy_writer_pcrs(writer);
+    }
+    policy_writer_components(writer);
 }
 
 enum atls_error policy_draft_write(const struct policy_draft *draft,
@@ -400,7 +251,7 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
                                    struct atls_reason *why, FILE *out,
                                    char ret_section[POLICY_DRAFT_SECTION_MAX])
 {
-    struct writer writer = {
+    struct policy_writer writer = {
         .draft = draft, .evidence = evidence, .why = why, .out = out};
     enum atls_error r;
 
@@ -408,7 +259,7 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
     r = check_draft(draft, ret_section, why);
     if (r != ATLS_OK)
         return r;
-    r = choose_pcrs(&writer);
+    r = policy_writer_choose(&writer);
     if (r != ATLS_OK)
         return r;
     write_head(&writer, ret_section);
@@ -425,28 +276,61 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
             "certificate = %s  # how the TLS certificate must stand in the "
             "log\n",
             draft->certificate);
-    write_pcrs(&writer);
-    if (draft->allow_zero && boot_pcrs_are_zero(&writer))
-        fprintf(out, "allow_zero  = yes  # no firmware measures there\n");
-    write_log(&writer);
+    write_values(&writer);
     return ATLS_OK;
+}
+
+enum atls_error policy_draft_write_reference(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out)
+{
+    struct policy_writer writer = {
+        .draft = draft, .evidence = evidence, .why = why, .out = out};
+    enum atls_error r = policy_writer_choose(&writer);
+
+    if (r != ATLS_OK)
+        return r;
+    write_origin(&writer, "A good state: what ");
+    fprintf(out,
+            "#\n# It counts where a section for servers with bank = %s names "
+            "it:\n#   reference = %s\n\n[%s]\n",
+            writer.bank->name, draft->reference, draft->reference);
+    policy_writer_pcrs(&writer);
+    policy_writer_components(&writer);
+    return ATLS_OK;
+}
+
+/* What a person cannot tell from the policy itself. */
+static void compare_machine(const struct policy_draft *draft,
+                            const struct atls_evidence *evidence,
+                            void (*visit)(void *arg, const char *line),
+                            void *arg)
+{
+    char subject[2 * ATLS_SUBJECT_MAX];
+    char line[512];
+
+    if (evidence->chain_count > 0) {
+        atls_certificate_describe(evidence->chain[0], subject, sizeof(subject));
+        snprintf(line, sizeof(line), "machine: is %s the machine you mean?",
+                 subject);
+    } else {
+        snprintf(line, sizeof(line),
+                 "log: nothing vouches for it; did it come from %s itself?",
+                 draft->host);
+    }
+    visit(arg, line);
+    snprintf(line, sizeof(line), "trust: did %s come from the issuer itself?",
+             draft->trust);
+    visit(arg, line);
 }
 
 void policy_draft_compare(const struct policy_draft *draft,
                           const struct atls_evidence *evidence,
                           void (*visit)(void *arg, const char *line), void *arg)
 {
-    char subject[2 * ATLS_SUBJECT_MAX];
-    char line[512];
     unsigned components = 0;
 
-    atls_certificate_describe(evidence->chain[0], subject, sizeof(subject));
-    snprintf(line, sizeof(line), "machine: is %s the machine you mean?",
-             subject);
-    visit(arg, line);
-    snprintf(line, sizeof(line), "trust: did %s come from the issuer itself?",
-             draft->trust);
-    visit(arg, line);
+    compare_machine(draft, evidence, visit, arg);
     visit(arg,
           "PCRs: are they those of a machine you set up yourself, or of the "
           "vendor's reference values?");

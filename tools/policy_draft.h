@@ -11,7 +11,8 @@
 /*
  * The text of a policy that demands of a server what its evidence shows. Only
  * text: whether the evidence deserves it is the caller's to find out, by
- * appraising it against what was written.
+ * appraising it against what was written. Evidence may also be no more than PCR
+ * values and logs, without a chain; machines must then be given.
  */
 struct policy_draft {
     const char *host;     /* name of the server: exactly one */
@@ -21,6 +22,8 @@ struct policy_draft {
     const char *pcrs;     /* "0-7" or "sha384:0-7"; NULL: see below */
     const char *certificate; /* measured, measured-issuer or any */
     bool allow_zero;         /* PCRs 0-7 may all be zero */
+    const char *reference;   /* PCRs and components go into a section of this
+                                name, a reference; NULL: they do not */
 };
 
 /* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. 10 is IMA's
@@ -43,6 +46,14 @@ enum atls_error policy_draft_write(
     const struct policy_draft *draft, const struct atls_evidence *evidence,
     struct atls_reason *why, FILE *out,
     char ret_section[POLICY_DRAFT_SECTION_MAX]) ATLS_MUST_CHECK;
+
+/*
+ * Write the section of a reference alone; draft is one that policy_draft_write()
+ * has taken. Returns ATLS_OK, ATLS_E_USAGE.
+ */
+enum atls_error policy_draft_write_reference(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out) ATLS_MUST_CHECK;
 
 /*
  * What a person should compare with what they know from elsewhere, a line each,

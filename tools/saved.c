@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "evidence/codec.h"
+#include "input.h"
 
 #define SAVED_VERSION 1
 
@@ -107,40 +108,6 @@ enum atls_error saved_write(const char *path,
 }
 
 /* ---- reading ---- */
-
-/* The whole file, at most SAVED_FILE_MAX octets. *ret_data: OPENSSL_free(). */
-static enum atls_error read_all(const char *path, struct atls_reason *why,
-                                uint8_t **ret_data, size_t *ret_len)
-{
-    FILE *file = fopen(path, "re");
-    uint8_t *data;
-    size_t len;
-    int error;
-
-    if (file == NULL)
-        return atls_fail(why, ATLS_E_IO, "cannot read %s: %s", path,
-                         strerror(errno));
-    data = OPENSSL_malloc(SAVED_FILE_MAX + 1);
-    len = data == NULL ? 0 : fread(data, 1, SAVED_FILE_MAX + 1, file);
-    error = data != NULL && ferror(file) ? errno : 0;
-    fclose(file);
-    if (data == NULL)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    if (error == 0 && len > 0 && len <= SAVED_FILE_MAX) {
-        *ret_data = data;
-        *ret_len = len;
-        return ATLS_OK;
-    }
-    OPENSSL_free(data);
-    if (error != 0)
-        return atls_fail(why, ATLS_E_IO, "cannot read %s: %s", path,
-                         strerror(error));
-    if (len == 0)
-        return atls_fail(why, ATLS_E_MALFORMED, "%s is empty: no evidence",
-                         path);
-    return atls_fail(why, ATLS_E_LIMIT, "%s is larger than %u KiB: no evidence",
-                     path, SAVED_FILE_MAX / 1024u);
-}
 
 static int read_cmw(const char *text, struct peer_evidence *evidence)
 {
@@ -241,22 +208,41 @@ static enum atls_error read_json(const char *path, const uint8_t *data,
     return ATLS_OK;
 }
 
+/* A CMW record is a CBOR array of two or three (RFC 8949 §3.1). */
+static bool is_record(const uint8_t *data, size_t len)
+{
+    return len > 0 && (data[0] == 0x82 || data[0] == 0x83);
+}
+
+bool saved_begins_so(const uint8_t *data, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && memchr(" \t\r\n", data[i], 4) != NULL)
+        i++;
+    return is_record(data, len) || (i < len && data[i] == '{');
+}
+
 enum atls_error saved_read(const char *path, struct atls_reason *why,
                            struct peer_evidence *ret)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = read_all(path, why, &data, &len);
+    enum atls_error r = input_read(path, SAVED_FILE_MAX, why, &data, &len);
 
     if (r != ATLS_OK)
         return r;
-    /* A CMW record is a CBOR array of two or three (RFC 8949 §3.1). */
-    if (data[0] == 0x82 || data[0] == 0x83) {
+    if (len == 0) {
+        OPENSSL_free(data);
+        return atls_fail(why, ATLS_E_MALFORMED, "%s is empty: no evidence",
+                         path);
+    }
+    if (is_record(data, len)) {
         *ret = (struct peer_evidence){
             .role = ATLS_ROLE_SERVER, .cmw = data, .cmw_len = len};
         return ATLS_OK; /* data transferred */
     }
-    if (memchr("{ \t\r\n", data[0], 5) != NULL)
+    if (saved_begins_so(data, len))
         r = read_json(path, data, len, why, ret);
     else
         r = atls_fail(why, ATLS_E_MALFORMED,

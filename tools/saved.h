@@ -30,6 +30,9 @@ enum atls_error saved_write(const char *path,
                             const struct peer_evidence *evidence,
                             struct atls_reason *why) ATLS_MUST_CHECK;
 
+/* Does a file begin like saved evidence: a JSON object, or a CMW record? */
+bool saved_begins_so(const uint8_t *data, size_t len);
+
 /*
  * Read saved evidence, or a bare CMW record (binary).
  *   ret  set only on success; peer_evidence_clear() it

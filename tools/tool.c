@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 int tool_exit_status(enum atls_error code)
 {
@@ -24,6 +25,7 @@ int tool_exit_status(enum atls_error code)
     case ATLS_E_CHAIN_CRL:
     case ATLS_E_CHAIN_UNUSED:
     case ATLS_E_MACHINE:
+    case ATLS_E_AK_ATTRIBUTES:
     case ATLS_E_FRESHNESS:
     case ATLS_E_SELECTION:
     case ATLS_E_PCR_ZERO:
@@ -167,4 +169,23 @@ bool tool_number(const char *text, unsigned min, unsigned max,
         return false;
     *ret_value = (unsigned)value;
     return true;
+}
+
+bool tool_time(const char *text, int64_t *ret_seconds)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct tm tm = {.tm_mday = 1};
+        const char *end = strptime(text, forms[i], &tm);
+        const int day = tm.tm_mday;
+        const time_t seconds = timegm(&tm);
+
+        /* timegm() takes the 31st of June for the 1st of July. */
+        if (end == NULL || *end != '\0' || seconds < 0 || tm.tm_mday != day)
+            continue;
+        *ret_seconds = (int64_t)seconds;
+        return true;
+    }
+    return false;
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -50,6 +51,7 @@ extern const struct tool_verb tool_verb_check;
 extern const struct tool_verb tool_verb_measure;
 extern const struct tool_verb tool_verb_policy;
 extern const struct tool_verb tool_verb_show;
+extern const struct tool_verb tool_verb_verify;
 
 /*
  * Exit status for an error: evidence that does not hold by itself (decoding,
@@ -82,6 +84,13 @@ int tool_bad_option(const struct tool_options *options, int opt,
  */
 bool tool_number(const char *text, unsigned min, unsigned max,
                  unsigned *ret_value);
+
+/*
+ * A moment: 2027-06-30T00:00:00Z, or 2027-06-30 for the midnight it begins with,
+ * both in UTC.
+ * Returns true and sets ret_seconds (since 1970, 0 or more), or false.
+ */
+bool tool_time(const char *text, int64_t *ret_seconds);
 
 /*
  * Print one JSON object with LF on stdout and release it.

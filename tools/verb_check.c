@@ -20,34 +20,36 @@
 
 /* ---- shared by the parts ---- */
 
-/* The folder a file stands in, in new memory. */
-static char *folder_of(const char *path)
+/* Cut the last name off an absolute path: "/" stays. False when it was "/". */
+static bool go_up(char *path)
 {
-    const char *slash = strrchr(path, '/');
+    char *slash = strrchr(path, '/');
 
-    if (slash == NULL)
-        return strdup(".");
-    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (path[1] == '\0')
+        return false;
+    slash[slash == path ? 1 : 0] = '\0';
+    return true;
 }
 
-/* Who besides its owner can replace what stands in a folder: with the sticky
- * bit nobody (chmod(2)). */
-static bool folder_is_safe(struct check *check, const char *what,
-                           const char *path)
+/* Who besides its owner can replace what stands in a folder, or a folder above:
+ * with the sticky bit nobody (chmod(2)). Symbolic links are followed first. */
+static bool folders_are_safe(struct check *check, const char *what,
+                             const char *path)
 {
-    char *folder = folder_of(path);
+    char *folder = realpath(path, NULL);
     struct stat st;
-    bool safe = folder != NULL && stat(folder, &st) == 0
-                && ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0
-                    || (st.st_mode & S_ISVTX) != 0);
+    bool safe = folder != NULL;
 
+    while (safe && go_up(folder))
+        safe = stat(folder, &st) == 0
+               && ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0
+                   || (st.st_mode & S_ISVTX) != 0);
     if (!safe)
-        finding_fail(
-            check->findings, TOOL_USAGE, what,
-            "Take the right away: chmod go-w",
-            "others can replace %s: its folder %s is writable by group "
-            "or others",
-            path, folder != NULL ? folder : "");
+        finding_fail(check->findings, TOOL_USAGE, what,
+                     "Take the right away: chmod go-w",
+                     "others can replace %s: the folder %s is writable by "
+                     "group or others",
+                     path, folder != NULL ? folder : "it is in");
     free(folder);
     return safe;
 }
@@ -79,7 +81,7 @@ bool check_surroundings(struct check *check, const char *what, const char *path)
         finding_warn(check->findings, what, "Give it to root: chown root",
                      "%s belongs to user %u, who can change it", path,
                      (unsigned)st.st_uid);
-    return folder_is_safe(check, what, path);
+    return folders_are_safe(check, what, path);
 }
 
 int64_t check_time_of(const ASN1_TIME *time)
@@ -113,13 +115,17 @@ void check_expiry(struct check *check, const char *what, const char *thing,
 /* ---- the verb ---- */
 
 static const char help[] =
-    "Usage: attest check [--conf FILE] [--warn DAYS] [--strict] [--json]\n"
+    "Usage: attest check [--conf FILE] [--exec PROGRAM] [--warn DAYS]\n"
+    "                    [--strict] [--json]\n"
     "Is attestation on, here, for this user? Looks at openssl.cnf, the "
     "module,\n"
     "the policy, the TPM and what expires; one line each: ok, note, warn, "
     "FAIL.\n"
     "\n"
     "  --conf FILE  instead of OPENSSL_CONF or the system's openssl.cnf\n"
+    "  --exec PROGRAM  look at a program too: does it read this file, and "
+    "is its\n"
+    "               OpenSSL the one attest works in?\n"
     "  --warn DAYS  warn of what expires within so many days (30d, 0..36500)\n"
     "  --strict     warnings count as failures\n"
     "\n"
@@ -127,7 +133,8 @@ static const char help[] =
     "4 TPM unavailable.\n";
 
 struct arguments {
-    const char *conf; /* NULL: the default */
+    const char *conf;    /* NULL: the default */
+    const char *program; /* NULL: none */
     unsigned warn_days;
     bool strict;
 };
@@ -151,9 +158,10 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum { OPT_CONF = 256, OPT_WARN, OPT_STRICT };
+    enum { OPT_CONF = 256, OPT_EXEC, OPT_WARN, OPT_STRICT };
     static const struct option longopts[] = {
         {"conf", required_argument, NULL, OPT_CONF},
+        {"exec", required_argument, NULL, OPT_EXEC},
         {"warn", required_argument, NULL, OPT_WARN},
         {"strict", no_argument, NULL, OPT_STRICT},
         {NULL, 0, NULL, 0}};
@@ -163,6 +171,9 @@ static int parse_arguments(int argc, char **argv,
         switch (opt) {
         case OPT_CONF:
             ret->conf = optarg;
+            break;
+        case OPT_EXEC:
+            ret->program = optarg;
             break;
         case OPT_WARN:
             if (!parse_days(optarg, &ret->warn_days))
@@ -234,6 +245,8 @@ static int run(int argc, char **argv, struct tool_options *options)
                      "OpenSSL runs programs without it", "%s", why.text);
     else
         run_checks(&check);
+    if (arguments.program != NULL)
+        check_program(&check, arguments.program);
     status = findings_print(check.findings, options, arguments.strict);
     tool_conf_free(check.conf);
     cnf_scan_free(check.scan);

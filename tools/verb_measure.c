@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
 #include <getopt.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -16,6 +12,7 @@
 #include "conf.h"
 #include "digest.h"
 #include "evidence/eventlog.h"
+#include "input.h"
 #include "tool.h"
 
 #define TCTI_DEFAULT "device:/dev/tpmrm0"
@@ -203,21 +200,6 @@ static enum atls_error parse_digest(const char *text, struct atls_reason *why,
     return ATLS_OK;
 }
 
-/* The first certificate of a PEM file, or a DER file; NULL if it is neither. */
-static X509 *read_certificate(BIO *bio)
-{
-    X509 *cert = X509_new_ex(atls_libctx(), NULL);
-
-    if (cert != NULL && PEM_read_bio_X509(bio, &cert, NULL, NULL) != NULL)
-        return cert;
-    X509_free(cert);
-    cert = X509_new_ex(atls_libctx(), NULL);
-    if (cert != NULL && BIO_reset(bio) == 0 && d2i_X509_bio(bio, &cert) != NULL)
-        return cert;
-    X509_free(cert);
-    return NULL;
-}
-
 static bool is_authority(X509 *cert)
 {
     return X509_check_ca(cert) == 1
@@ -245,19 +227,11 @@ static enum atls_error digest_certificate(const char *path, bool as_authority,
                                           uint8_t ret_digest[ATLS_SHA256_LEN])
 {
     X509 *cert = NULL;
-    enum atls_error r;
-    BIO *bio;
+    enum atls_error r = input_certificate(path, why, &cert);
 
-    errno = 0;
-    bio = BIO_new_file(path, "r");
-    if (bio == NULL)
-        return atls_fail(why, ATLS_E_IO, "cannot open %s: %s", path,
-                         strerror(errno));
-    cert = read_certificate(bio);
-    if (cert == NULL)
-        r = atls_fail(why, ATLS_E_USAGE,
-                      "%s holds no certificate, neither PEM nor DER", path);
-    else if (as_authority && !is_authority(cert))
+    if (r != ATLS_OK)
+        return r;
+    if (as_authority && !is_authority(cert))
         r = atls_fail(why, ATLS_E_USAGE,
                       "%s is no authority (CA:TRUE, keyCertSign): a server's "
                       "own certificate is measured with --certificate",
@@ -265,7 +239,6 @@ static enum atls_error digest_certificate(const char *path, bool as_authority,
     else
         r = hash_certificate(cert, why, ret_digest);
     X509_free(cert);
-    BIO_free(bio);
     return r;
 }
 

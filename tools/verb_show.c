@@ -8,7 +8,9 @@
 #include <time.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "page.h"
 #include "saved.h"
+#include "sections.h"
 #include "source.h"
 #include "term.h"
 #include "tool.h"
@@ -19,8 +21,8 @@
 
 static const char help[] =
     "Usage: attest show HOST[:PORT] | FILE [--policy FILE [--section NAME]]\n"
-    "                   [--save FILE] [--cafile FILE] [--timeout SECONDS] "
-    "[--json]\n"
+    "                   [--save FILE] [--html FILE] [--cafile FILE]\n"
+    "                   [--timeout SECONDS] [--json]\n"
     "Shows the attestation evidence of a server, or evidence saved before: "
     "the\n"
     "checks, PCR values, measured log, AK certificates. With a policy it "
@@ -30,6 +32,7 @@ static const char help[] =
     "  --policy FILE      judge against this policy\n"
     "  --section NAME     and against this section, not the one for the name\n"
     "  --save FILE        write the evidence to a file (JSON)\n"
+    "  --html FILE        write the report as one HTML file, too\n"
     "  --cafile FILE      PEM roots for the TLS certificate (reported only)\n"
     "  --timeout SECONDS  for connection and handshake (1..600, default 5)\n"
     "\n"
@@ -41,6 +44,7 @@ struct arguments {
     const char *policy;
     const char *section;
     const char *save;
+    const char *html;
     struct source_options from;
 };
 
@@ -50,6 +54,7 @@ struct show {
     const struct peer_evidence *evidence;
     const char *peer; /* for headlines */
     bool judged;
+    json_t *pages; /* reports for --html; NULL: not asked for */
 };
 
 /* ---- arguments ---- */
@@ -58,11 +63,12 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum { OPT_POLICY = 256, OPT_SECTION, OPT_SAVE, OPT_CAFILE, OPT_TIMEOUT };
+    enum { OPT_POLICY = 256, OPT_SECTION, OPT_SAVE, OPT_HTML, OPT_CAFILE, OPT_TIMEOUT };
     static const struct option longopts[] = {
         {"policy", required_argument, NULL, OPT_POLICY},
         {"section", required_argument, NULL, OPT_SECTION},
         {"save", required_argument, NULL, OPT_SAVE},
+        {"html", required_argument, NULL, OPT_HTML},
         {"cafile", required_argument, NULL, OPT_CAFILE},
         {"timeout", required_argument, NULL, OPT_TIMEOUT},
         {NULL, 0, NULL, 0}};
@@ -78,6 +84,9 @@ static int parse_arguments(int argc, char **argv,
             break;
         case OPT_SAVE:
             ret->save = optarg;
+            break;
+        case OPT_HTML:
+            ret->html = optarg;
             break;
         case OPT_CAFILE:
             ret->from.cafile = optarg;
@@ -206,6 +215,10 @@ static int print_report(const struct show *show,
     enum atls_report_style style =
         term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
 
+    /* One that is lost to memory is missed when the page is written. */
+    if (show->pages != NULL)
+        (void)json_array_append_new(show->pages,
+                                    report_json(show, report, section));
     if (show->options->json)
         return tool_print_json(show->options,
                                report_json(show, report, section));
@@ -345,47 +358,21 @@ static int look_because(struct show *show, const char *why)
     return look(show);
 }
 
-static int judge_by_section(struct show *show, const struct atls_policy *policy,
-                            const char *name)
+static int judge_by_sections(struct show *show,
+                             const struct atls_policy *policy, const char *name)
 {
-    const struct atls_section *section = atls_policy_find(policy, name);
-
-    if (section == NULL)
-        return tool_usage(show->options, "--section %s: no such section in %s",
-                          name, atls_policy_path(policy));
-    if (section->mode == ATLS_MODE_OFF)
-        return look_because(show, "the section says mode = off");
-    return judge(show, section);
-}
-
-/* As a program would that knows the peer by this name and address. */
-static int judge_by_name(struct show *show, const struct atls_policy *policy)
-{
-    const char *names[2];
-    size_t count = 0;
     struct atls_match match;
     struct atls_reason why = {0};
+    const char *because = NULL;
     int worst = TOOL_DONE;
 
-    if (show->evidence->name != NULL)
-        names[count++] = show->evidence->name;
-    if (show->evidence->address != NULL)
-        names[count++] = show->evidence->address;
-    if (count == 0)
-        return tool_usage(show->options,
-                          "the evidence does not say whose it is: "
-                          "name the section with --section");
-    atls_policy_match_server(policy, names, count, &match);
-    if (match.refusal != ATLS_OK) {
-        (void)atls_fail(&why, match.refusal,
-                        "%s: %s; add it to %s, or choose "
-                        "with --section",
-                        show->peer, atls_error_sentence(match.refusal),
-                        atls_policy_path(policy));
-        return tool_fail(show->options, &why);
-    }
-    if (match.mode == ATLS_MODE_OFF || match.count == 0)
-        return look_because(show, "the policy does not ask for evidence here");
+    if (sections_choose(policy, name, show->evidence, &why, &match, &because)
+        != ATLS_OK)
+        return why.code == ATLS_E_USAGE
+                   ? tool_usage(show->options, "%s", why.text)
+                   : tool_fail(show->options, &why);
+    if (match.count == 0)
+        return look_because(show, because);
     for (size_t i = 0; i < match.count; i++) {
         int status = judge(show, match.sections[i]);
 
@@ -407,9 +394,7 @@ static int judge_by_policy(struct show *show, const struct arguments *arguments)
     for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
         fprintf(stderr, "attest show: warning: %s\n", warning);
     show->judged = true;
-    status = arguments->section != NULL
-                 ? judge_by_section(show, policy, arguments->section)
-                 : judge_by_name(show, policy);
+    status = judge_by_sections(show, policy, arguments->section);
     atls_policy_unref(policy);
     return status;
 }
@@ -429,11 +414,19 @@ static int run(int argc, char **argv, struct tool_options *options)
         return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
                                         : tool_fail(options, &why);
     show.peer = evidence.name != NULL ? evidence.name : arguments.source;
+    if (arguments.html != NULL)
+        show.pages = json_array();
     status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
                                       : look(&show);
     if (arguments.save != NULL
         && saved_write(arguments.save, &evidence, &why) != ATLS_OK)
         status = tool_fail(options, &why);
+    /* A failure without a report has been told already. */
+    if (arguments.html != NULL
+        && (status == TOOL_DONE || json_array_size(show.pages) > 0)
+        && page_write(arguments.html, show.pages, &why) != ATLS_OK)
+        status = tool_fail(options, &why);
+    json_decref(show.pages);
     peer_evidence_clear(&evidence);
     return status;
 }

@@ -199,14 +199,20 @@ enum atls_error atls_log_lock(const char *path, unsigned wait_ms,
     return ATLS_OK;
 }
 
+void atls_log_release(int fd)
+{
+    if (fd < 0)
+        return;
+    (void)flock(fd, LOCK_UN);
+    close(fd);
+}
+
 void atls_log_unlock(struct atls_log_lock *lock)
 {
-    /* Closing releases; the lock file stays, as removing it would let two
-     * processes lock two files of that name. */
-    if (lock->log_fd >= 0)
-        close(lock->log_fd);
-    if (lock->lock_fd >= 0)
-        close(lock->lock_fd);
+    /* The lock file stays, as removing it would let two processes lock two
+     * files of that name. */
+    atls_log_release(lock->log_fd);
+    atls_log_release(lock->lock_fd);
     lock->log_fd = -1;
     lock->lock_fd = -1;
 }

@@ -34,11 +34,15 @@ bool atls_log_is_systemds(const char *path);
  *   exclusive  else shared
  *   wait_ms    0: one try
  * Returns ATLS_OK, ATLS_E_LOG_BUSY (with the holder's pid where /proc/locks
- * shows it), ATLS_E_IO. The lock goes with the descriptor.
+ * shows it), ATLS_E_IO. atls_log_release() it.
  */
 enum atls_error atls_log_flock(int fd, const char *path, bool exclusive,
                                unsigned wait_ms,
                                struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* Give up a lock, if there is one, and close. Closing alone releases only what
+ * no child of a fork made meanwhile still holds (L4). fd may be -1. */
+void atls_log_release(int fd);
 
 /*
  * Open a log for writing, made if it is missing (its folder is not), and lock

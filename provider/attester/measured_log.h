@@ -4,9 +4,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "attester/measure.h"
 #include "error.h"
+#include "evidence/bootlog.h"
 #include "evidence/pcr.h"
 #include "span.h"
 
@@ -36,6 +38,38 @@ bool atls_measured_content_is_legal(const char *content);
 enum atls_error atls_measured_log_parse(
     struct atls_span text, const char *path, unsigned pcr,
     struct atls_reason *why, struct atls_measured_log *ret_log) ATLS_MUST_CHECK;
+
+/*
+ * Events of a log as a boot log has them, for atls_boot_log_append(): systemd 261
+ * and later measures separators into PCRs 0-7, 9 and 12-14 from user space, so
+ * the firmware's log alone does not replay to these any more. Their type is
+ * ATLS_BOOT_USER_SPACE; digests are those logged, of banks we know; data is the
+ * content, which no digest need be of (systemd logs an HMAC for a key).
+ */
+struct atls_measured_events {
+    size_t count;
+    struct atls_boot_event *events; /* owned, in the order of the log */
+    uint8_t *octets;                /* owned; what the events point to */
+};
+
+/*
+ * Parse or read the events of some PCRs.
+ *   text  borrowed; path: for messages, or the file, shared-locked if systemd's
+ *   pcrs  bit i: those of PCR i; records of others are passed over
+ *   ret_events  set only on success: atls_measured_events_clear(), when no log
+ *         that they were appended to is used any more. No file: no events
+ * Returns ATLS_OK, ATLS_E_MALFORMED (not a log, a digest of a wrong length or a
+ * bank twice), ATLS_E_LIMIT, ATLS_E_NOMEM; reading also ATLS_E_IO,
+ * ATLS_E_LOG_BUSY.
+ */
+enum atls_error atls_measured_events_parse(
+    struct atls_span text, const char *path, uint32_t pcrs,
+    struct atls_reason *why,
+    struct atls_measured_events *ret_events) ATLS_MUST_CHECK;
+enum atls_error atls_measured_events_read(
+    const char *path, uint32_t pcrs, struct atls_reason *why,
+    struct atls_measured_events *ret_events) ATLS_MUST_CHECK;
+void atls_measured_events_clear(struct atls_measured_events *events);
 
 /*
  * Encode one record, always to the same octets.

@@ -9,11 +9,13 @@
 #include <sys/timerfd.h>
 
 #include "attester/clock.h"
+#include "attester/quoter_boot.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_events.h"
 #include "attester/quoter_setup.h"
 #include "digest.h"
 #include "evidence/codec.h"
+#include "log.h"
 
 struct atls_quoter {
     struct atls_quoter_setup *setup;
@@ -180,6 +182,7 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
                                    enum atls_role role,
                                    const uint8_t channel[ATLS_CHANNEL_LEN],
                                    struct atls_span cert_der,
+                                   const struct atls_formats *formats,
                                    struct atls_reason *why,
                                    struct atls_ticket **ret_ticket)
 {
@@ -197,6 +200,7 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
     ticket->generation = core->generation;
     ticket->deadline_ms = atls_now_ms() + core->setup->timeout_ms;
     ticket->timer_fd = -1;
+    ticket->formats = *formats;
     r = compute_leaf(role, channel, cert_der, why, ticket->leaf);
     if (r == ATLS_OK) {
         pthread_mutex_lock(&core->lock);
@@ -296,7 +300,6 @@ static void describe(const struct atls_quoter_setup *setup,
                      const struct atls_batch *batch,
                      struct atls_evidence *evidence)
 {
-    evidence->format = ATLS_FORMAT_TPM;
     evidence->quote.data = batch->quote.attest;
     evidence->quote.len = batch->quote.attest_len;
     evidence->signature.data = batch->quote.signature;
@@ -315,6 +318,44 @@ static void describe(const struct atls_quoter_setup *setup,
     }
 }
 
+/* A boot log is worth no handshake: where it does not fit, evidence goes out
+ * without, and the administrator is told once. False then. */
+static bool encode_with_boot_log(const struct atls_ticket *ticket,
+                                 struct atls_evidence *evidence,
+                                 uint8_t **ret_cmw, size_t *ret_len)
+{
+    struct atls_quoter_core *core = ticket->core;
+    struct atls_reason why;
+
+    evidence->format = ATLS_FORMAT_TPM_BOOT;
+    evidence->boot_log = ticket->batch->boot->log;
+    if (atls_evidence_encode(evidence, &why, ret_cmw, ret_len) == ATLS_OK)
+        return true;
+    if (!atomic_flag_test_and_set(&core->is_boot_size_told))
+        atls_quoter_note(core, ATLS_LOG_WARN,
+                         "evidence goes out without the boot log: %s",
+                         why.text);
+    return false;
+}
+
+static enum atls_error encode_described(const struct atls_ticket *ticket,
+                                        struct atls_evidence *evidence,
+                                        struct atls_reason *why,
+                                        uint8_t **ret_cmw, size_t *ret_len)
+{
+    const struct atls_formats *formats = &ticket->formats;
+
+    if (formats->list[0] == ATLS_FORMAT_TPM_BOOT && ticket->batch->boot != NULL
+        && encode_with_boot_log(ticket, evidence, ret_cmw, ret_len))
+        return ATLS_OK;
+    /* Who takes nothing else gets an empty boot log. */
+    evidence->boot_log = (struct atls_boot_log){.count = 0};
+    evidence->format = atls_formats_include(formats, ATLS_FORMAT_TPM)
+                           ? ATLS_FORMAT_TPM
+                           : ATLS_FORMAT_TPM_BOOT;
+    return atls_evidence_encode(evidence, why, ret_cmw, ret_len);
+}
+
 /* In the thread of the handshake: the quoter's has other handshakes to serve.
  * On the heap: a fibre of an ASYNC job has a stack of 32 KiB. */
 static enum atls_error encode(const struct atls_ticket *ticket,
@@ -330,7 +371,7 @@ static enum atls_error encode(const struct atls_ticket *ticket,
     r = atls_merkle_tree_prove(ticket->batch->tree, ticket->index,
                                &evidence->merkle);
     if (r == ATLS_OK)
-        r = atls_evidence_encode(evidence, why, ret_cmw, ret_len);
+        r = encode_described(ticket, evidence, why, ret_cmw, ret_len);
     OPENSSL_free(evidence);
     return r;
 }

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "evidence/binding.h"
+#include "evidence/codec.h"
 #include "span.h"
 
 /*
@@ -25,23 +26,27 @@ struct atls_quoter;
 
 /* All strings are copied. */
 struct atls_quoter_config {
-    const char *tcti;      /* after "tcti:" */
-    const char *ak;        /* handle or file */
-    const char *ak_auth;   /* "file:PATH", or NULL: empty */
-    const char *ak_chain;  /* PEM: AK certificate, then intermediates */
-    const char *pcrs;      /* selection text; NULL: sha256:0-9,11-15 */
-    const char *event_log; /* CEL-JSON; NULL: none is sent */
+    const char *tcti;          /* after "tcti:" */
+    const char *ak;            /* handle or file */
+    const char *ak_auth;       /* "file:PATH", or NULL: empty */
+    const char *ak_chain;      /* PEM: AK certificate, then intermediates */
+    const char *pcrs;          /* selection text; NULL: sha256:0-9,11-15 */
+    const char *event_log;     /* CEL-JSON; NULL: none is sent */
+    const char *boot_log;      /* the firmware's; NULL: none is sent */
+    bool is_boot_log_optional; /* say nothing where it cannot be opened */
     unsigned measure_pcr;
     unsigned timeout_ms; /* 1..600000 */
     unsigned max_queue;  /* 1..ATLS_BATCH_MAX waiting requests */
 };
 
 /* Where the quoter reports what an administrator should know (level as of
- * log.h); may be NULL. Called from the quoter's thread, never with a lock held. */
+ * log.h); may be NULL. Called from the quoter's thread and from those that wait
+ * for tickets, never with a lock held. */
 typedef void atls_quoter_log(void *arg, int level, const char *text);
 
 /*
- * Make a quoter: reads and checks ak_chain and ak_auth, parses pcrs. Opens no
+ * Make a quoter: reads and checks ak_chain and ak_auth, parses pcrs, reads
+ * boot_log (that it cannot is told with the first quote, and no error). Opens no
  * TPM, starts no thread. Returns ATLS_OK, ATLS_E_CONFIG, ATLS_E_IO,
  * ATLS_E_NOMEM with file and line or key in why.
  */
@@ -67,13 +72,16 @@ struct atls_ticket;
 /*
  * Queue a request; never blocks on the TPM. The quoter computes the binding
  * itself from role, channel and certificate.
+ *   formats  at least one: the first is made, unless it is the one with a boot
+ *            log, there is none to send and the other is among them
  * Returns ATLS_OK, ATLS_E_QUEUE_FULL, ATLS_E_NOMEM, ATLS_E_CRYPTO,
  * ATLS_E_INTERNAL (no thread).
  */
 enum atls_error atls_quoter_submit(
     struct atls_quoter *quoter, enum atls_role role,
     const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
-    struct atls_reason *why, struct atls_ticket **ret_ticket) ATLS_MUST_CHECK;
+    const struct atls_formats *formats, struct atls_reason *why,
+    struct atls_ticket **ret_ticket) ATLS_MUST_CHECK;
 
 /*
  * Wait for the evidence, at most the configured timeout from submission.

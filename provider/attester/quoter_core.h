@@ -36,6 +36,7 @@ struct atls_ticket {
     unsigned generation;            /* the core's: a core of another is gone */
     int64_t deadline_ms;
     uint8_t leaf[ATLS_SHA256_LEN];
+    struct atls_formats formats; /* that its peer takes */
     /* Below: called with lock held. */
     enum atls_ticket_state state;
     bool is_abandoned;
@@ -56,9 +57,10 @@ struct atls_batch {
     struct atls_merkle_tree *tree;
     struct atls_tpm_quote quote;
     struct atls_pcr_values values;
-    struct atls_events *events;  /* NULL: no log is sent */
-    int64_t deadline_ms;         /* nobody waits any longer */
-    struct atls_tickets tickets; /* while in flight; the thread's */
+    struct atls_events *events;    /* NULL: no log is sent */
+    struct atls_boot_events *boot; /* NULL: no boot log is sent */
+    int64_t deadline_ms;           /* nobody waits any longer */
+    struct atls_tickets tickets;   /* while in flight; the thread's */
     size_t count;
 };
 
@@ -78,7 +80,7 @@ struct atls_quoter_core {
     unsigned refs; /* the quoter, the thread, each ticket */
     bool has_thread;
     bool is_stopping;
-    bool is_logging; /* the thread is in the log function */
+    unsigned logging; /* threads in the log function */
     bool has_ended;
     pthread_t thread;
     struct atls_tickets queue;
@@ -87,6 +89,8 @@ struct atls_quoter_core {
     uint64_t served;
     atls_quoter_log *log;
     void *log_arg;
+    /* The administrator knows that the boot log does not fit into evidence. */
+    atomic_flag is_boot_size_told;
 };
 
 /* NULL: out of memory or of descriptors, see errno. One reference, and one of
@@ -118,7 +122,7 @@ void atls_ticket_free(struct atls_ticket *ticket);
 
 void atls_batch_unref(struct atls_batch *batch); /* NULL is fine */
 
-/* Tell the administrator. For the thread, without the lock. */
+/* Tell the administrator. Without the lock. */
 void atls_quoter_note(struct atls_quoter_core *core, int level, const char *fmt,
                       ...) __attribute__((format(printf, 3, 4)));
 

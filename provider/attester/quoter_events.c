@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -114,6 +115,13 @@ static enum atls_error read_events(struct atls_events_cache *cache,
     return r;
 }
 
+/* Missing where something was measured: not so rare, for a server that changes
+ * its root after it was tried without. */
+static bool is_missing(const char *path)
+{
+    return access(path, F_OK) != 0;
+}
+
 static void report(struct atls_quoter_core *core, const struct atls_hash *hash,
                    enum atls_error r, const struct atls_reason *reason)
 {
@@ -123,6 +131,12 @@ static void report(struct atls_quoter_core *core, const struct atls_hash *hash,
         atls_quoter_note(core, ATLS_LOG_WARN,
                          "evidence goes out without the measured log: %s",
                          reason->text);
+    else if (is_missing(setup->event_log))
+        atls_quoter_note(core, ATLS_LOG_WARN,
+                         "%s: not there, as this process sees files (in a "
+                         "chroot?), but PCR %u (%s) was extended; verifiers "
+                         "will refuse it; make the log readable here",
+                         setup->event_log, setup->measure_pcr, hash->name);
     else
         atls_quoter_note(core, ATLS_LOG_WARN,
                          "the log %s does not replay to PCR %u (%s): something "

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attester/quoter_boot.h"
 #include "digest.h"
 #include "evidence/merkle.h"
 
@@ -249,6 +250,7 @@ static enum atls_error fill(struct atls_quoter_setup *setup,
         if (r != ATLS_OK)
             return r;
     }
+    atls_boot_read(setup, config);
     return read_chain(setup, why);
 }
 
@@ -284,6 +286,8 @@ void atls_quoter_setup_unref(struct atls_quoter_setup *setup)
     for (size_t i = 0; i < setup->chain_count; i++)
         OPENSSL_free(setup->chain[i].data);
     OPENSSL_free(setup->ak_spki.data);
+    atls_boot_log_clear(&setup->boot_log);
+    OPENSSL_free(setup->boot_octets.data);
     OPENSSL_free(setup->tcti);
     OPENSSL_free(setup->ak);
     OPENSSL_free(setup->ak_chain);

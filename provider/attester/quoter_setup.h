@@ -3,11 +3,13 @@
 #define ATLS_ATTESTER_QUOTER_SETUP_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "attester/quoter.h"
 #include "error.h"
+#include "evidence/bootlog.h"
 #include "evidence/codec.h"
 #include "evidence/pcr.h"
 
@@ -38,6 +40,11 @@ struct atls_quoter_setup {
     struct atls_octets chain[ATLS_CHAIN_MAX];
     /* SubjectPublicKeyInfo of the AK certificate. */
     struct atls_octets ak_spki;
+    bool sends_boot_log;
+    /* The firmware's log; empty where there is none. */
+    struct atls_octets boot_octets;
+    struct atls_boot_log boot_log;
+    struct atls_reason boot_log_reason; /* ATLS_OK, or why it is empty */
 };
 
 /* As of atls_quoter_new(); error queue as found. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attester/clock.h"
+#include "attester/quoter_boot.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_events.h"
 #include "attester/quoter_tpm.h"
@@ -27,6 +28,7 @@ struct worker {
     struct atls_quoter_core *core;
     struct atls_quoter_tpm tpm;
     struct atls_events_cache events;
+    struct atls_boot_cache boot;
 };
 
 void atls_quoter_note(struct atls_quoter_core *core, int level, const char *fmt,
@@ -38,7 +40,8 @@ void atls_quoter_note(struct atls_quoter_core *core, int level, const char *fmt,
 
     pthread_mutex_lock(&core->lock);
     log = core->is_stopping ? NULL : core->log;
-    core->is_logging = log != NULL;
+    if (log != NULL)
+        core->logging++;
     pthread_mutex_unlock(&core->lock);
     if (log == NULL)
         return;
@@ -47,7 +50,7 @@ void atls_quoter_note(struct atls_quoter_core *core, int level, const char *fmt,
     va_end(args);
     log(core->log_arg, level, text);
     pthread_mutex_lock(&core->lock);
-    core->is_logging = false;
+    core->logging--;
     pthread_cond_broadcast(&core->done);
     pthread_mutex_unlock(&core->lock);
 }
@@ -58,6 +61,7 @@ void atls_batch_unref(struct atls_batch *batch)
         return;
     atls_merkle_tree_free(batch->tree);
     atls_events_unref(batch->events);
+    atls_boot_events_unref(batch->boot);
     OPENSSL_free(batch);
 }
 
@@ -119,6 +123,19 @@ static enum atls_error plant_tree(struct atls_batch *batch)
     return ATLS_OK;
 }
 
+/* Tickets in flight: as for plant_tree(). */
+static bool wants_boot_log(const struct atls_batch *batch)
+{
+    const struct atls_ticket *ticket;
+
+    TAILQ_FOREACH(ticket, &batch->tickets, entry)
+    {
+        if (ticket->formats.list[0] == ATLS_FORMAT_TPM_BOOT)
+            return true;
+    }
+    return false;
+}
+
 static enum atls_error serve(struct worker *w, struct atls_batch *batch)
 {
     enum atls_error r = plant_tree(batch);
@@ -126,9 +143,12 @@ static enum atls_error serve(struct worker *w, struct atls_batch *batch)
     if (r != ATLS_OK)
         return r;
     r = atls_quoter_tpm_quote(&w->tpm, batch);
-    if (r == ATLS_OK)
-        batch->events = atls_events_for(&w->events, w->core, &batch->values);
-    return r;
+    if (r != ATLS_OK)
+        return r;
+    batch->events = atls_events_for(&w->events, w->core, &batch->values);
+    if (wants_boot_log(batch))
+        batch->boot = atls_boot_events_for(&w->boot, w->core, &batch->values);
+    return ATLS_OK;
 }
 
 /* Hand the result out. Called with lock held. */
@@ -192,6 +212,7 @@ static void *run(void *arg)
     pthread_mutex_unlock(&core->lock);
     atls_quoter_tpm_close(&w.tpm);
     atls_events_clear(&w.events);
+    atls_boot_cache_clear(&w.boot);
     pthread_mutex_lock(&core->lock);
     core->has_ended = true;
     pthread_cond_broadcast(&core->done);
@@ -234,23 +255,23 @@ enum atls_error atls_quoter_thread_start(struct atls_quoter_core *core,
         core->refs--;
         return atls_fail(why, ATLS_E_INTERNAL,
                          "cannot start the quoter's thread: %s; raise the "
-                         "limit (ulimit -u, TasksMax=)",
+                         "limit (ulimit -u, TasksMax=; in HAProxy: "
+                         "insecure-fork-wanted)",
                          strerror(error));
     }
     core->has_thread = true;
     return ATLS_OK;
 }
 
-/* True once the thread has ended; a log function that is being called may take
- * as long as it likes, because its argument must outlive the call. Called with
- * lock held. */
+/* Has the thread ended? A log function that is being called may take as long as
+ * it likes, because its argument must outlive the call. Called with lock held. */
 static bool wait_for_end(struct atls_quoter_core *core)
 {
     struct timespec limit = atls_timespec_of_ms(atls_now_ms() + STOP_LIMIT_MS);
     bool is_late = false;
 
-    while (!core->has_ended && (!is_late || core->is_logging)) {
-        if (is_late)
+    while ((!core->has_ended && !is_late) || core->logging > 0) {
+        if (core->has_ended || is_late)
             pthread_cond_wait(&core->done, &core->lock);
         else
             is_late = pthread_cond_timedwait(&core->done, &core->lock, &limit)
@@ -318,6 +339,7 @@ struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
     core->generation = generation;
     core->log = log;
     core->log_arg = log_arg;
+    atomic_flag_clear(&core->is_boot_size_told);
     TAILQ_INIT(&core->queue);
     core->setup = atls_quoter_setup_ref(setup);
     (void)pthread_mutex_init(&core->lock, NULL); /* cannot fail on Linux */

@@ -6,20 +6,6 @@
 #include "attester/tpm_esys.h"
 #include "attester/tpm_public.h"
 
-/* What a key must be, and be for ever, so that its signature means that the TPM
- * made what is signed. Part 1, "Object Attributes"; Part 2, TPMA_OBJECT. */
-static const struct {
-    TPMA_OBJECT bit;
-    const char *name;
-    const char *without;
-} needed_attributes[] = {
-    {TPMA_OBJECT_SIGN_ENCRYPT, "sign", "cannot sign"},
-    {TPMA_OBJECT_RESTRICTED, "restricted", "signs whatever it is given"},
-    {TPMA_OBJECT_FIXEDTPM, "fixedTPM", "can be copied to another TPM"},
-    {TPMA_OBJECT_SENSITIVEDATAORIGIN, "sensitiveDataOrigin",
-     "was not made in the TPM"},
-};
-
 /* Part 2, TPM_HT_PERSISTENT; the TSS's own constants shift into a sign bit. */
 #define PERSISTENT_FIRST 0x81000000u
 #define PERSISTENT_LAST 0x81ffffffu
@@ -48,17 +34,12 @@ static enum atls_error parse_handle(const char *ak, struct atls_reason *why,
 static enum atls_error check_attributes(const struct atls_tpm *tpm,
                                         struct atls_reason *why)
 {
-    TPMA_OBJECT attributes = tpm->ak_public.publicArea.objectAttributes;
+    const char *flaw = atls_tpm_public_ak_flaw(&tpm->ak_public.publicArea);
 
-    for (size_t i = 0;
-         i < sizeof(needed_attributes) / sizeof(needed_attributes[0]); i++) {
-        if ((attributes & needed_attributes[i].bit) == 0)
-            return atls_fail(why, ATLS_E_AK,
-                             "AK 0x%08x lacks the attribute %s: it %s; make an "
-                             "AK with 'attest enroll'",
-                             tpm->ak_handle, needed_attributes[i].name,
-                             needed_attributes[i].without);
-    }
+    if (flaw != NULL)
+        return atls_fail(why, ATLS_E_AK,
+                         "AK 0x%08x %s; make an AK with 'attest enroll'",
+                         tpm->ak_handle, flaw);
     return ATLS_OK;
 }
 

@@ -176,3 +176,33 @@ enum atls_error atls_tpm_public_to_spki(const TPMT_PUBLIC *public,
     *ret_len = written(&w);
     return ATLS_OK;
 }
+
+/* What a key must be, and be for ever, so that its signature means that the TPM
+ * made what is signed. No TPM makes a restricted key that signs and decrypts, or
+ * one with fixedTPM without fixedParent; what describes one was not written by a
+ * TPM (Part 1, "Object Attributes"; Part 2, TPMA_OBJECT). */
+const char *atls_tpm_public_ak_flaw(const TPMT_PUBLIC *public)
+{
+    static const struct {
+        TPMA_OBJECT bit;
+        const char *flaw;
+    } needed[] = {
+        {TPMA_OBJECT_SIGN_ENCRYPT, "lacks the attribute sign: it cannot sign"},
+        {TPMA_OBJECT_RESTRICTED,
+         "lacks the attribute restricted: it signs whatever it is given"},
+        {TPMA_OBJECT_FIXEDTPM,
+         "lacks the attribute fixedTPM: it can be copied to another TPM"},
+        {TPMA_OBJECT_FIXEDPARENT,
+         "lacks the attribute fixedParent: it can be copied to another parent"},
+        {TPMA_OBJECT_SENSITIVEDATAORIGIN,
+         "lacks the attribute sensitiveDataOrigin: it was not made in the TPM"},
+    };
+
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if ((public->objectAttributes & needed[i].bit) == 0)
+            return needed[i].flaw;
+    }
+    if ((public->objectAttributes & TPMA_OBJECT_DECRYPT) != 0)
+        return "has the attribute decrypt: no AK decrypts";
+    return NULL;
+}

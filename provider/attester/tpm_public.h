@@ -21,4 +21,12 @@ enum atls_error atls_tpm_public_to_spki(const TPMT_PUBLIC *public,
                                         uint8_t **ret_der,
                                         size_t *ret_len) ATLS_MUST_CHECK;
 
+/*
+ * Is the key an AK: one that signs nothing but what its TPM made, for ever, and
+ * in no other TPM? Returns NULL, or a static text that says why not: "lacks the
+ * attribute restricted: it signs whatever it is given". Pure.
+ * Source: TPM 2.0 Library Part 1, "Object Attributes"; Part 2, TPMA_OBJECT.
+ */
+const char *atls_tpm_public_ak_flaw(const TPMT_PUBLIC *public);
+
 #endif

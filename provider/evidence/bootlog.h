@@ -57,10 +57,10 @@ struct atls_boot_log {
  *   ret_log  set only on success; atls_boot_log_clear() it
  * Every count and length is compared with what is left before it is believed.
  * Digests of algorithms that are no bank of ours are passed over by the sizes in
- * the Spec ID event. A PCR above 23, a digest of an algorithm that the Spec ID
- * event does not list, one twice, and an event that ends after the octets are
- * refused, with the number and offset of the event. Zeros to the end behind the
- * last event are no event.
+ * the Spec ID event. A PCR above 23 (but of events that are not extended), a
+ * digest of an algorithm that the Spec ID event does not list, one twice, and an
+ * event that ends after the octets are refused, with the number (from 0) and
+ * offset of the event. Zeros to the end behind the last event are no event.
  * Returns ATLS_OK, ATLS_E_TRUNCATED, ATLS_E_MALFORMED, ATLS_E_LIMIT,
  * ATLS_E_NOMEM. Pure and thread-safe.
  */
@@ -69,12 +69,26 @@ enum atls_error atls_boot_log_parse(
     struct atls_boot_log *ret_log) ATLS_MUST_CHECK;
 void atls_boot_log_clear(struct atls_boot_log *log);
 
+/*
+ * Append what was extended after the firmware's log ended: user space's events
+ * (struct atls_measured_events of attester/measured_log.h).
+ *   events  copied; what they point to is borrowed and must outlive log
+ * Returns ATLS_OK, ATLS_E_LIMIT (ATLS_BOOT_EVENTS_MAX), ATLS_E_NOMEM; log is as
+ * it was unless ATLS_OK.
+ */
+enum atls_error atls_boot_log_append(struct atls_boot_log *log,
+                                     const struct atls_boot_event *events,
+                                     size_t count,
+                                     struct atls_reason *why) ATLS_MUST_CHECK;
+
 /* The event's digest of a bank, or NULL. */
 const uint8_t *atls_boot_event_digest(const struct atls_boot_event *event,
                                       uint16_t alg);
 
 /*
- * The value of a PCR after the log's events of it.
+ * The value of a PCR after the log's events of it. Of a PCR without events that
+ * is the value a reset leaves: zero, with the startup locality in PCR 0, all ones
+ * in PCRs 17-22.
  *   ret_value  ATLS_PCR_DIGEST_MAX octets, the rest zero
  *   ret_count  events of that PCR; may be NULL
  * Returns ATLS_OK, ATLS_E_LOG_REPLAY (an event of that PCR has no digest of that
@@ -96,7 +110,8 @@ bool atls_boot_log_diverges(const struct atls_boot_log *a,
                             unsigned pcr, const struct atls_boot_event **ret_a,
                             const struct atls_boot_event **ret_b);
 
-/* "EV_EFI_BOOT_SERVICES_APPLICATION"; "0x..." needs room: ret of size octets. */
+/* "EV_EFI_BOOT_SERVICES_APPLICATION", "user space", "0x80000123" of types that
+ * nobody knows. Cut to size. */
 void atls_boot_event_type(uint32_t type, char *ret, size_t size);
 
 /*

@@ -40,6 +40,14 @@
 #define ATLS_FORMAT_TPM_BOOT_TYPE \
     "application/vnd.attest.tpm-boot-evidence+cbor"
 #define ATLS_FORMAT_TPM_TYPE "application/vnd.attest.tpm-evidence+cbor"
+
+/* Formats that a verifier takes, preferred first, each once; list of count. */
+#define ATLS_FORMATS_MAX 2u
+
+struct atls_formats {
+    size_t count;
+    unsigned list[ATLS_FORMATS_MAX];
+};
 /* CMW indicator: bit 2, evidence (RFC 9999). */
 #define ATLS_CMW_IND_EVIDENCE 4u
 
@@ -92,9 +100,8 @@ struct atls_evidence {
  *   cmw      borrowed; must outlive *ret_evidence
  *   why      gets what was expected and found, with the offset; may be NULL
  *   ret_evidence  set only on success; free with atls_evidence_free()
- * Uses libcbor's streaming decoder only; nothing is allocated but the log's
- * array of spans, after its count was checked against what is left of the
- * input. Refuses indefinite lengths, tags, floats, duplicate or unsorted keys,
+ * Uses libcbor's streaming decoder only; nothing is allocated but the arrays of
+ * the logs, after their counts were checked against what is left of the input. Refuses indefinite lengths, tags, floats, duplicate or unsorted keys,
  * trailing octets, and everything that does not re-encode to the same octets.
  * Returns ATLS_OK, or ATLS_E_TRUNCATED, _TRAILING, _MALFORMED, _LIMIT,
  * _NOT_CANONICAL, _FORMAT (unknown CMW type), _NOMEM. Pure and thread-safe.
@@ -104,7 +111,10 @@ enum atls_error atls_evidence_decode(
     struct atls_span cmw, struct atls_reason *why,
     struct atls_evidence **ret_evidence) ATLS_MUST_CHECK;
 
-/* Frees the struct and its log array, not the octets. NULL is fine. */
+/* Is the format among them? Pure. */
+bool atls_formats_include(const struct atls_formats *formats, unsigned format);
+
+/* Frees the struct and its arrays, not the octets. NULL is fine. */
 void atls_evidence_free(struct atls_evidence *evidence);
 
 /*

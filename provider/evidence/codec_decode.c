@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "evidence/codec_boot.h"
 #include "evidence/reader.h"
 
 static enum atls_error read_quote(struct atls_reader *rd,
@@ -180,24 +181,6 @@ static enum atls_error read_epoch(struct atls_reader *rd,
                             &ev->epoch_time);
 }
 
-/* Contents may be empty: an event somebody extended without any text. */
-static enum atls_error read_event(struct atls_reader *rd, struct atls_span *ret)
-{
-    struct atls_item item;
-    enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_OCTETS, "an event's content", &item);
-
-    if (r != ATLS_OK)
-        return r;
-    if (item.octets.len > ATLS_LOG_CONTENT_MAX)
-        return atls_fail(rd->why, ATLS_E_LIMIT,
-                         "an event of the measured log at offset %zu has %zu "
-                         "octets, %u are allowed",
-                         item.offset, item.octets.len, ATLS_LOG_CONTENT_MAX);
-    *ret = item.octets;
-    return ATLS_OK;
-}
-
 static enum atls_error read_log(struct atls_reader *rd,
                                 struct atls_evidence *ev)
 {
@@ -228,7 +211,9 @@ static enum atls_error read_log(struct atls_reader *rd,
         return atls_fail(rd->why, ATLS_E_NOMEM, NULL);
     ev->log_count = count;
     for (size_t i = 0; i < count; i++) {
-        r = read_event(rd, &ev->log[i]);
+        /* May be empty: an event somebody extended without any text. */
+        r = atls_reader_content(rd, "an event's content", ATLS_LOG_CONTENT_MAX,
+                                &ev->log[i]);
         if (r != ATLS_OK)
             return r;
     }
@@ -261,6 +246,12 @@ static enum atls_error read_certify(struct atls_reader *rd,
                               &ev->certify_public);
 }
 
+static enum atls_error read_boot_log(struct atls_reader *rd,
+                                     struct atls_evidence *ev)
+{
+    return atls_codec_read_boot_log(rd, &ev->pcrs, &ev->boot_log);
+}
+
 static const struct {
     const char *name;
     bool is_required;
@@ -275,15 +266,18 @@ static const struct {
     [ATLS_KEY_LOG] = {"measured log", false, read_log},
     [ATLS_KEY_AUTHORITY] = {"authority", false, read_authority},
     [ATLS_KEY_CERTIFY] = {"certification", false, read_certify},
+    [ATLS_KEY_BOOT_LOG] = {"boot log", false, read_boot_log},
 };
 
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
 /* seen: bit i for key i */
-static enum atls_error check_complete(struct atls_reader *rd, uint32_t seen)
+static enum atls_error check_complete(struct atls_reader *rd, unsigned format,
+                                      uint32_t seen)
 {
     const bool has_merkle = (seen >> ATLS_KEY_MERKLE & 1) != 0;
     const bool has_epoch = (seen >> ATLS_KEY_EPOCH & 1) != 0;
+    const bool has_boot_log = (seen >> ATLS_KEY_BOOT_LOG & 1) != 0;
 
     for (size_t key = ATLS_KEY_QUOTE; key < ENTRY_COUNT; key++) {
         if (entries[key].is_required && (seen >> key & 1) == 0)
@@ -296,12 +290,19 @@ static enum atls_error check_complete(struct atls_reader *rd, uint32_t seen)
                          "malformed evidence: expected either a Merkle proof "
                          "or an epoch time, found %s",
                          has_merkle ? "both" : "none");
+    if (format == ATLS_FORMAT_TPM_BOOT && !has_boot_log)
+        return atls_fail(rd->why, ATLS_E_MALFORMED,
+                         "malformed evidence: no boot log (key %u), which "
+                         "format %u always has",
+                         ATLS_KEY_BOOT_LOG, ATLS_FORMAT_TPM_BOOT);
     return ATLS_OK;
 }
 
 static enum atls_error read_evidence(struct atls_reader *rd,
                                      struct atls_evidence *ev)
 {
+    const uint64_t last = ev->format == ATLS_FORMAT_TPM_BOOT ? ATLS_KEY_BOOT_LOG
+                                                             : ATLS_KEY_CERTIFY;
     uint32_t seen = 0;
     uint64_t next = 0;
     struct atls_item map;
@@ -316,7 +317,7 @@ static enum atls_error read_evidence(struct atls_reader *rd,
         r = atls_reader_key(rd, "key", next, &key);
         if (r != ATLS_OK)
             return r;
-        if (key < ATLS_KEY_QUOTE || key >= ENTRY_COUNT)
+        if (key < ATLS_KEY_QUOTE || key > last)
             return atls_fail(rd->why, ATLS_E_MALFORMED,
                              "malformed evidence: unknown key %llu",
                              (unsigned long long)key);
@@ -330,11 +331,20 @@ static enum atls_error read_evidence(struct atls_reader *rd,
         return atls_fail(rd->why, ATLS_E_TRAILING,
                          "%zu octets after the end of the evidence",
                          rd->end - rd->offset);
-    return check_complete(rd, seen);
+    return check_complete(rd, ev->format, seen);
 }
 
+static bool is_text(struct atls_span octets, const char *text)
+{
+    return octets.len == strlen(text)
+           && memcmp(octets.data, text, octets.len) == 0;
+}
+
+#define EXPECTED_TYPES \
+    "'" ATLS_FORMAT_TPM_TYPE "' or '" ATLS_FORMAT_TPM_BOOT_TYPE "'"
+
 /* A CMW type is a media type or a content-format number (RFC 9999). */
-static enum atls_error read_type(struct atls_reader *rd)
+static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
 {
     struct atls_item item;
     enum atls_error r = atls_reader_next(rd, "the CMW type", &item);
@@ -342,22 +352,28 @@ static enum atls_error read_type(struct atls_reader *rd)
     if (r != ATLS_OK)
         return r;
     if (item.kind == ATLS_ITEM_UINT)
-        return atls_fail(rd->why, ATLS_E_FORMAT,
-                         "unknown evidence format %llu, expected '%s'",
-                         (unsigned long long)item.value, ATLS_FORMAT_TPM_TYPE);
+        return atls_fail(
+            rd->why, ATLS_E_FORMAT,
+            "unknown evidence format %llu, expected " EXPECTED_TYPES,
+            (unsigned long long)item.value);
     if (item.kind != ATLS_ITEM_TEXT)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "malformed evidence at offset %zu: expected the CMW "
                          "type (text), found %s",
                          item.offset,
                          atls_reader_describe(rd->data[item.offset]));
-    if (item.octets.len != strlen(ATLS_FORMAT_TPM_TYPE)
-        || memcmp(item.octets.data, ATLS_FORMAT_TPM_TYPE, item.octets.len) != 0)
-        return atls_fail(rd->why, ATLS_E_FORMAT,
-                         "unknown evidence format '%.*s', expected '%s'",
-                         item.octets.len < 60 ? (int)item.octets.len : 60,
-                         (const char *)item.octets.data, ATLS_FORMAT_TPM_TYPE);
-    return ATLS_OK;
+    if (is_text(item.octets, ATLS_FORMAT_TPM_TYPE)) {
+        *ret_format = ATLS_FORMAT_TPM;
+        return ATLS_OK;
+    }
+    if (is_text(item.octets, ATLS_FORMAT_TPM_BOOT_TYPE)) {
+        *ret_format = ATLS_FORMAT_TPM_BOOT;
+        return ATLS_OK;
+    }
+    return atls_fail(rd->why, ATLS_E_FORMAT,
+                     "unknown evidence format '%.*s', expected " EXPECTED_TYPES,
+                     item.octets.len < 60 ? (int)item.octets.len : 60,
+                     (const char *)item.octets.data);
 }
 
 static enum atls_error read_indicator(struct atls_reader *rd)
@@ -385,7 +401,7 @@ static enum atls_error read_cmw(struct atls_reader *rd,
 
     if (r != ATLS_OK)
         return r;
-    r = read_type(rd);
+    r = read_type(rd, &ev->format);
     if (r != ATLS_OK)
         return r;
     r = atls_reader_expect(rd, ATLS_ITEM_OCTETS, "the CMW value", &value);
@@ -441,7 +457,6 @@ enum atls_error atls_evidence_decode(struct atls_span cmw,
     ev = OPENSSL_zalloc(sizeof(*ev));
     if (ev == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    ev->format = ATLS_FORMAT_TPM;
     r = decode(cmw, why, ev);
     if (r != ATLS_OK) {
         atls_evidence_free(ev);
@@ -451,10 +466,20 @@ enum atls_error atls_evidence_decode(struct atls_span cmw,
     return ATLS_OK;
 }
 
+bool atls_formats_include(const struct atls_formats *formats, unsigned format)
+{
+    for (size_t i = 0; i < formats->count; i++) {
+        if (formats->list[i] == format)
+            return true;
+    }
+    return false;
+}
+
 void atls_evidence_free(struct atls_evidence *evidence)
 {
     if (evidence == NULL)
         return;
     OPENSSL_free(evidence->log);
+    atls_boot_log_clear(&evidence->boot_log);
     OPENSSL_free(evidence);
 }

@@ -5,6 +5,8 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "evidence/codec_boot.h"
+
 /*
  * Where encoded octets go. One traversal counts, writes or compares, so that
  * the length that was allocated, what is written there and what a received
@@ -157,13 +159,50 @@ static void put_log(struct writer *w, const struct atls_evidence *evidence)
         put_span(w, evidence->log[i]);
 }
 
+/* Digests in the order of the banks in key 4. */
+static void put_boot_event(struct writer *w,
+                           const struct atls_boot_event *event,
+                           const struct atls_pcr_values *values)
+{
+    put_array(w, 4);
+    put_uint(w, event->pcr);
+    put_uint(w, event->type);
+    put_array(w, values->count);
+    for (size_t i = next_bank(values, 0); i < values->count;
+         i = next_bank(values, values->banks[i].alg)) {
+        const uint16_t alg = values->banks[i].alg;
+
+        put_octets(w, atls_boot_event_digest(event, alg),
+                   atls_hash_by_alg(alg)->len);
+    }
+    put_span(w, event->data);
+}
+
+static void put_boot_log(struct writer *w, const struct atls_evidence *evidence)
+{
+    const struct atls_boot_log *log = &evidence->boot_log;
+
+    put_uint(w, ATLS_KEY_BOOT_LOG);
+    put_array(w, 2);
+    put_uint(w, log->startup_locality);
+    put_array(w, log->count);
+    for (size_t i = 0; i < log->count; i++)
+        put_boot_event(w, &log->events[i], &evidence->pcrs);
+}
+
+static bool has_boot_log(const struct atls_evidence *evidence)
+{
+    return evidence->format == ATLS_FORMAT_TPM_BOOT;
+}
+
 static void put_evidence(struct writer *w, const struct atls_evidence *evidence)
 {
     const bool has_authority = evidence->authority.len != 0;
     const bool has_certify = evidence->certify.len != 0;
 
     /* Quote, signature, chain, PCRs and one of Merkle proof and epoch. */
-    put_map(w, 5u + evidence->has_log + has_authority + has_certify);
+    put_map(w, 5u + evidence->has_log + has_authority + has_certify
+                   + has_boot_log(evidence));
     put_uint(w, ATLS_KEY_QUOTE);
     put_span(w, evidence->quote);
     put_uint(w, ATLS_KEY_SIGNATURE);
@@ -189,6 +228,8 @@ static void put_evidence(struct writer *w, const struct atls_evidence *evidence)
         put_span(w, evidence->certify_signature);
         put_span(w, evidence->certify_public);
     }
+    if (has_boot_log(evidence))
+        put_boot_log(w, evidence);
 }
 
 static void put_cmw(struct writer *w, const struct atls_evidence *evidence)
@@ -197,7 +238,8 @@ static void put_cmw(struct writer *w, const struct atls_evidence *evidence)
 
     put_evidence(&counter, evidence);
     put_array(w, 3);
-    put_text(w, ATLS_FORMAT_TPM_TYPE);
+    put_text(w, has_boot_log(evidence) ? ATLS_FORMAT_TPM_BOOT_TYPE
+                                       : ATLS_FORMAT_TPM_TYPE);
     put_octets_head(w, counter.len);
     put_evidence(w, evidence);
     put_uint(w, ATLS_CMW_IND_EVIDENCE);
@@ -282,6 +324,61 @@ static enum atls_error check_log(const struct atls_evidence *evidence,
     return ATLS_OK;
 }
 
+static enum atls_error check_boot_event(const struct atls_evidence *evidence,
+                                        size_t i, struct atls_reason *why)
+{
+    const struct atls_boot_event *event = &evidence->boot_log.events[i];
+    const struct atls_pcr_values *values = &evidence->pcrs;
+
+    if (event->pcr >= ATLS_PCR_COUNT)
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "cannot send evidence: event %zu of the boot log is "
+                         "of PCR %u, expected 0 to %u",
+                         i, event->pcr, ATLS_PCR_COUNT - 1);
+    if (event->data.len > ATLS_BOOT_WIRE_DATA_MAX)
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "cannot send evidence: event %zu of the boot log has "
+                         "%zu octets of data, %u are allowed",
+                         i, event->data.len, ATLS_BOOT_WIRE_DATA_MAX);
+    for (size_t bank = 0; bank < values->count; bank++) {
+        const uint16_t alg = values->banks[bank].alg;
+
+        if (atls_boot_event_digest(event, alg) == NULL)
+            return atls_fail(why, ATLS_E_LIMIT,
+                             "cannot send evidence: event %zu of the boot log "
+                             "has no digest of bank %s, whose PCRs are sent",
+                             i, atls_hash_by_alg(alg)->name);
+    }
+    return ATLS_OK;
+}
+
+/* After check_pcrs(): its banks are those of the digests. */
+static enum atls_error check_boot_log(const struct atls_evidence *evidence,
+                                      struct atls_reason *why)
+{
+    const struct atls_boot_log *log = &evidence->boot_log;
+
+    if (!has_boot_log(evidence))
+        return ATLS_OK;
+    if (!atls_codec_is_locality(log->startup_locality))
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "cannot send evidence: the boot log's startup "
+                         "locality is %u, expected 0, 3 or 4",
+                         log->startup_locality);
+    if (log->count > ATLS_BOOT_WIRE_EVENTS_MAX)
+        return atls_fail(why, ATLS_E_LIMIT,
+                         "cannot send evidence: the boot log has %zu events, "
+                         "%u are allowed",
+                         log->count, ATLS_BOOT_WIRE_EVENTS_MAX);
+    for (size_t i = 0; i < log->count; i++) {
+        enum atls_error r = check_boot_event(evidence, i, why);
+
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}
+
 static enum atls_error check_optional(const struct atls_evidence *evidence,
                                       struct atls_reason *why)
 {
@@ -335,15 +432,27 @@ static enum atls_error check_limits(const struct atls_evidence *evidence,
     r = check_log(evidence, why);
     if (r != ATLS_OK)
         return r;
+    r = check_boot_log(evidence, why);
+    if (r != ATLS_OK)
+        return r;
     return check_optional(evidence, why);
 }
 
 static enum atls_error refuse_size(const struct atls_evidence *evidence,
                                    size_t len, struct atls_reason *why)
 {
+    struct writer boot_log = {0};
     size_t chain_len = 0;
     size_t log_len = 0;
 
+    if (has_boot_log(evidence)) {
+        put_boot_log(&boot_log, evidence);
+        return atls_fail(why, ATLS_E_TOO_LARGE,
+                         "the evidence has %zu octets, %u are allowed: %zu are "
+                         "the boot log (%zu events)",
+                         len, ATLS_CMW_MAX, boot_log.len,
+                         evidence->boot_log.count);
+    }
     for (size_t i = 0; i < evidence->chain_count; i++)
         chain_len += evidence->chain[i].len;
     for (size_t i = 0; i < evidence->log_count; i++)

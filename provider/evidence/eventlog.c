@@ -120,24 +120,32 @@ void atls_event_parse(struct atls_span content, struct atls_event *ret_event)
     ret_event->kind = ATLS_EVENT_OTHER;
 }
 
+enum atls_error atls_eventlog_extend(uint16_t alg, struct atls_span content,
+                                     uint8_t value[ATLS_PCR_DIGEST_MAX])
+{
+    const struct atls_hash *hash = atls_hash_by_alg(alg);
+    uint8_t digest[ATLS_PCR_DIGEST_MAX];
+    enum atls_error r;
+
+    if (hash == NULL)
+        return ATLS_E_INTERNAL;
+    r = atls_hash_parts(hash->ossl, &content, 1, digest, NULL);
+    if (r != ATLS_OK)
+        return r;
+    return atls_pcr_extend(alg, value, digest);
+}
+
 enum atls_error atls_eventlog_replay(uint16_t alg,
                                      const struct atls_span *contents,
                                      size_t count,
                                      uint8_t ret_value[ATLS_PCR_DIGEST_MAX])
 {
-    const struct atls_hash *hash = atls_hash_by_alg(alg);
-    uint8_t digest[ATLS_PCR_DIGEST_MAX];
-
-    if (hash == NULL)
+    if (atls_hash_by_alg(alg) == NULL)
         return ATLS_E_INTERNAL;
     memset(ret_value, 0, ATLS_PCR_DIGEST_MAX);
     for (size_t i = 0; i < count; i++) {
-        enum atls_error r =
-            atls_hash_parts(hash->ossl, &contents[i], 1, digest, NULL);
+        enum atls_error r = atls_eventlog_extend(alg, contents[i], ret_value);
 
-        if (r != ATLS_OK)
-            return r;
-        r = atls_pcr_extend(alg, ret_value, digest);
         if (r != ATLS_OK)
             return r;
     }

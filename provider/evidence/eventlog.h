@@ -51,6 +51,12 @@ size_t atls_event_format(const struct atls_event *event,
 /* True for a legal component name. */
 bool atls_component_name_is_legal(const char *name, size_t len);
 
+/* value = its extension by one content, H_bank(content). Returns ATLS_OK,
+ * ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO. */
+enum atls_error atls_eventlog_extend(uint16_t alg, struct atls_span content,
+                                     uint8_t value[ATLS_PCR_DIGEST_MAX])
+    ATLS_MUST_CHECK;
+
 /*
  * The value a PCR that began as zero has after all contents were extended.
  *   ret_value  ATLS_PCR_DIGEST_MAX octets, the rest zero

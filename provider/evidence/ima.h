@@ -51,10 +51,14 @@ void atls_ima_log_clear(struct atls_ima_log *log);
  * Replay to a PCR's value, from its value zero.
  *   value  of the bank's length. Both ways of extending other banks than SHA-1
  *          are tried, the kernel's since 5.8 first
- *   ret_matched  how many entries it takes to reach `value`: the log may have
- *           grown since the quote; set only on success
+ *   ret_matched  how many entries of the log, of whatever PCR, it takes to reach
+ *           `value`: the log may have grown since the quote; set only on success
+ * The data of each of these entries hash to its SHA-1 digest. Text of templates
+ * whose data cannot be rebuilt (evm-sig, unknown ones) is not checked so, and
+ * goes only with the older way and the SHA-1 bank.
  * Returns ATLS_OK, ATLS_E_LOG_REPLAY when no beginning of the log replays to
- * value, ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO.
+ * value or an entry was changed, ATLS_E_INTERNAL (no such bank), ATLS_E_CRYPTO,
+ * ATLS_E_NOMEM.
  */
 enum atls_error atls_ima_log_match(const struct atls_ima_log *log, uint16_t alg,
                                    unsigned pcr, const uint8_t *value,

@@ -118,6 +118,23 @@ const uint8_t *atls_merkle_tree_root(const struct atls_merkle_tree *tree)
     return tree->nodes[tree->node_count - 1];
 }
 
+/*
+ * Size of the smallest tree in which this leaf has the path that it has in the
+ * tree of this size. With sn = size - 1 the path goes by the bits of the index
+ * below the highest one in which index and sn differ, and by the index alone
+ * from there on (RFC 9162 §2.1.3.2, where fn and sn meet): what sn has below
+ * that bit tells nothing.
+ */
+static uint64_t smallest_size(uint64_t leaf_index, uint64_t size)
+{
+    uint64_t sn = size - 1;
+    uint64_t below = 0;
+
+    for (uint64_t differ = (leaf_index ^ sn) >> 1; differ != 0; differ >>= 1)
+        below = below << 1 | 1;
+    return (sn & ~below) + 1;
+}
+
 enum atls_error atls_merkle_tree_prove(const struct atls_merkle_tree *tree,
                                        size_t leaf_index,
                                        struct atls_merkle_proof *ret_proof)
@@ -128,7 +145,7 @@ enum atls_error atls_merkle_tree_prove(const struct atls_merkle_tree *tree,
     if (leaf_index >= tree->leaf_count)
         return ATLS_E_LIMIT;
     memset(ret_proof, 0, sizeof(*ret_proof));
-    ret_proof->tree_size = tree->leaf_count;
+    ret_proof->tree_size = smallest_size(leaf_index, tree->leaf_count);
     ret_proof->leaf_index = leaf_index;
     for (size_t width = tree->leaf_count; width > 1;
          width = parent_count(width)) {
@@ -156,6 +173,9 @@ enum atls_error atls_merkle_fold(const uint8_t leaf[ATLS_SHA256_LEN],
         || proof->tree_size > ATLS_BATCH_MAX
         || proof->path_count > ATLS_PATH_MAX)
         return ATLS_E_MALFORMED;
+    /* No hash covers the size: of those that give the same root one is right. */
+    if (proof->tree_size != smallest_size(proof->leaf_index, proof->tree_size))
+        return ATLS_E_NOT_CANONICAL;
     sn = proof->tree_size - 1;
     memcpy(r, leaf, sizeof(r));
     for (size_t i = 0; i < proof->path_count; i++) {

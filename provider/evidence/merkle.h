@@ -19,6 +19,11 @@
 /* ceil(log2(ATLS_BATCH_MAX)) */
 #define ATLS_PATH_MAX 12u
 
+/*
+ * An inclusion proof. Trees of several sizes give one leaf the same path; the
+ * size that is told is that of the smallest of them, since no hash tells them
+ * apart and evidence has no octet that nothing covers (doc/PROTOCOL.md).
+ */
 struct atls_merkle_proof {
     uint64_t tree_size;  /* 1..ATLS_BATCH_MAX */
     uint64_t leaf_index; /* < tree_size */
@@ -63,7 +68,8 @@ enum atls_error atls_merkle_tree_prove(
  * Root that a leaf and its proof lead to (RFC 9162 §2.1.3.2). The caller
  * compares it, in constant time, with what was signed.
  * ATLS_OK; ATLS_E_MALFORMED when size, index and path length do not belong
- * together; ATLS_E_CRYPTO.
+ * together; ATLS_E_NOT_CANONICAL when a smaller tree has the same proof;
+ * ATLS_E_CRYPTO.
  */
 enum atls_error atls_merkle_fold(
     const uint8_t leaf[ATLS_SHA256_LEN], const struct atls_merkle_proof *proof,

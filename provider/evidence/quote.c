@@ -103,14 +103,21 @@ static enum atls_error read_bank(struct atls_cursor *c, TPMS_PCR_SELECTION *ret)
     return atls_cursor_check(c, rc, field);
 }
 
-/* What a verifier could be fooled by is refused: a bank twice, a bank without
- * PCRs, bits that are no PCR, a hash nobody here can compute (catalogue E7). */
+/* What a verifier could be fooled by is refused: a bank twice, bits that are no
+ * PCR, a hash nobody here can compute (catalogue E7). Only an entry without PCRs
+ * is passed over: that is how a TPM answers for a bank it does not keep, "if no
+ * PCR are returned from a bank, the selector for the bank will be present" (Part
+ * 3, TPM2_PCR_Read), and it adds nothing to the digest. */
 static enum atls_error add_bank(const struct atls_cursor *c,
                                 const TPMS_PCR_SELECTION *bank,
                                 struct atls_pcr_selection *selection)
 {
     uint32_t mask = 0;
 
+    for (unsigned i = 0; i < bank->sizeofSelect; i++)
+        mask |= (uint32_t)bank->pcrSelect[i] << (8 * i);
+    if (mask == 0)
+        return ATLS_OK;
     if (atls_hash_by_alg(bank->hash) == NULL)
         return atls_fail(c->why, ATLS_E_SELECTION,
                          "the quote selects PCRs of algorithm 0x%04x, expected "
@@ -122,12 +129,6 @@ static enum atls_error add_bank(const struct atls_cursor *c,
                              "the quote selects the PCR bank %s twice",
                              atls_hash_by_alg(bank->hash)->name);
     }
-    for (unsigned i = 0; i < bank->sizeofSelect; i++)
-        mask |= (uint32_t)bank->pcrSelect[i] << (8 * i);
-    if (mask == 0)
-        return atls_fail(c->why, ATLS_E_SELECTION,
-                         "the quote selects no PCR of bank %s",
-                         atls_hash_by_alg(bank->hash)->name);
     if (mask >> ATLS_PCR_COUNT != 0)
         return atls_fail(c->why, ATLS_E_SELECTION,
                          "the quote selects PCRs above %u (bit map 0x%08x)",
@@ -146,10 +147,10 @@ static enum atls_error read_selection(struct atls_cursor *c,
 
     if (r != ATLS_OK)
         return r;
-    if (list->count == 0 || list->count > ATLS_BANKS_MAX)
+    if (list->count > TPM2_NUM_PCR_BANKS)
         return atls_fail(c->why, ATLS_E_SELECTION,
                          "the quote selects %u PCR banks, expected 1 to %u",
-                         list->count, ATLS_BANKS_MAX);
+                         list->count, TPM2_NUM_PCR_BANKS);
     for (uint32_t i = 0; i < list->count; i++) {
         r = read_bank(c, &list->pcrSelections[i]);
         if (r != ATLS_OK)
@@ -158,6 +159,10 @@ static enum atls_error read_selection(struct atls_cursor *c,
         if (r != ATLS_OK)
             return r;
     }
+    if (selection->count == 0)
+        return atls_fail(c->why, ATLS_E_SELECTION,
+                         "the quote selects no PCR; name some that the TPM "
+                         "keeps in a bank it has");
     return ATLS_OK;
 }
 

@@ -47,9 +47,10 @@ struct atls_signature {
  * type are handed over, not judged: appraisal does that, in its order, after
  * the signature.
  *   attest  whole structure, no more: a trailing octet is ATLS_E_TRAILING
- * A quote's selection list must have 1..4 banks, none twice, none empty, at
- * most 3 octets of bit map, or more with all further bits zero; else
- * ATLS_E_SELECTION. Re-marshals and compares (ATLS_E_NOT_CANONICAL).
+ * A quote's selection list must name 1..4 banks with PCRs, none twice, in at
+ * most 4 octets of bit map each, no bit above PCR 23 set; else ATLS_E_SELECTION.
+ * Entries without PCRs are passed over and not in ret_quote->selection.
+ * Re-marshals and compares (ATLS_E_NOT_CANONICAL).
  * Returns ATLS_OK, ATLS_E_TRUNCATED, _TRAILING, _MALFORMED, _SELECTION,
  * _NOT_CANONICAL. Pure and thread-safe.
  */

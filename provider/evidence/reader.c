@@ -133,23 +133,36 @@ enum atls_error atls_reader_expect(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
-                                   size_t max, struct atls_span *ret)
+enum atls_error atls_reader_content(struct atls_reader *rd, const char *what,
+                                    size_t max, struct atls_span *ret)
 {
     struct atls_item item;
     enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_OCTETS, what, &item);
 
     if (r != ATLS_OK)
         return r;
-    if (item.octets.len == 0)
-        return atls_fail(rd->why, ATLS_E_MALFORMED,
-                         "malformed evidence at offset %zu: %s is empty",
-                         item.offset, what);
     if (item.octets.len > max)
         return atls_fail(rd->why, ATLS_E_LIMIT,
                          "%s at offset %zu has %zu octets, %zu are allowed",
                          what, item.offset, item.octets.len, max);
     *ret = item.octets;
+    return ATLS_OK;
+}
+
+enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
+                                   size_t max, struct atls_span *ret)
+{
+    const size_t offset = rd->offset;
+    struct atls_span octets = {NULL, 0};
+    enum atls_error r = atls_reader_content(rd, what, max, &octets);
+
+    if (r != ATLS_OK)
+        return r;
+    if (octets.len == 0)
+        return atls_fail(rd->why, ATLS_E_MALFORMED,
+                         "malformed evidence at offset %zu: %s is empty",
+                         offset, what);
+    *ret = octets;
     return ATLS_OK;
 }
 

@@ -63,6 +63,11 @@ enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
                                    size_t max,
                                    struct atls_span *ret) ATLS_MUST_CHECK;
 
+/* The same, but it may be empty. */
+enum atls_error atls_reader_content(struct atls_reader *rd, const char *what,
+                                    size_t max,
+                                    struct atls_span *ret) ATLS_MUST_CHECK;
+
 /* The head of an array with exactly count elements. */
 enum atls_error atls_reader_record(struct atls_reader *rd, const char *what,
                                    uint64_t count) ATLS_MUST_CHECK;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "digest.h"
-#include "evidence/codec.h"
 
 /* RFC 8446 §7.1: HkdfLabel = uint16 length; opaque label<7..255>; opaque
  * context<0..255>. Label and context here are constants of known length. */
@@ -111,27 +110,46 @@ enum atls_error atls_channel_parse_keylog(const char *line,
     return ATLS_OK;
 }
 
-void atls_request_write(uint8_t ret[ATLS_REQUEST_LEN])
+struct atls_formats atls_request_formats(bool asks_boot_log)
 {
-    static const uint8_t request[ATLS_REQUEST_LEN] = {
-        ATLS_REQUEST_VERSION,
-        2,
-        ATLS_FORMAT_TPM >> 8,
-        ATLS_FORMAT_TPM & 0xff, /* formats<2..2^8-2> */
-        0,
-        0,
-        0,
-        0}; /* max_age: live only */
+    const struct atls_formats plain = {1, {ATLS_FORMAT_TPM}};
+    const struct atls_formats boot = {2,
+                                      {ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM}};
 
-    memcpy(ret, request, sizeof(request));
+    return asks_boot_log ? boot : plain;
+}
+
+size_t atls_request_write(const struct atls_formats *formats,
+                          uint8_t ret[ATLS_REQUEST_MAX])
+{
+    uint8_t *p = ret;
+
+    *p++ = ATLS_REQUEST_VERSION;
+    *p++ = (uint8_t)(2 * formats->count); /* formats<2..2^8-2> */
+    for (size_t i = 0; i < formats->count; i++) {
+        *p++ = (uint8_t)(formats->list[i] >> 8);
+        *p++ = (uint8_t)formats->list[i];
+    }
+    memset(p, 0, 4); /* max_age: live only */
+    return (size_t)(p + 4 - ret);
+}
+
+/* Others are passed over, and what is named twice counts once. */
+static void take_format(struct atls_formats *formats, unsigned format)
+{
+    if (format != ATLS_FORMAT_TPM && format != ATLS_FORMAT_TPM_BOOT)
+        return;
+    if (!atls_formats_include(formats, format))
+        formats->list[formats->count++] = format;
 }
 
 enum atls_error atls_request_parse(const uint8_t *data, size_t len,
-                                   struct atls_reason *why, int *ret_wanted)
+                                   struct atls_reason *why,
+                                   struct atls_formats *ret_formats)
 {
     size_t formats_len;
 
-    *ret_wanted = 0;
+    *ret_formats = (struct atls_formats){0, {0}};
     if (len < 1)
         return atls_fail(why, ATLS_E_REQUEST,
                          "the attestation request is empty");
@@ -148,8 +166,6 @@ enum atls_error atls_request_parse(const uint8_t *data, size_t len,
             "the attestation request has %zu octets and %zu of formats", len,
             formats_len);
     for (size_t i = 2; i < 2 + formats_len; i += 2)
-        if (data[i] == ATLS_FORMAT_TPM >> 8
-            && data[i + 1] == (ATLS_FORMAT_TPM & 0xff))
-            *ret_wanted = 1;
+        take_format(ret_formats, (unsigned)data[i] << 8 | data[i + 1]);
     return ATLS_OK;
 }

@@ -2,11 +2,13 @@
 #ifndef ATLS_TLS_CHANNEL_H
 #define ATLS_TLS_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
 #include "evidence/binding.h"
+#include "evidence/codec.h"
 
 /*
  * channel = HKDF-Expand-Label(S, "attested tls", role, 32), RFC 8446 §7.1 with
@@ -35,20 +37,29 @@ enum atls_error atls_channel_parse_keylog(const char *line,
 /* The AttestationRequest of doc/PROTOCOL.md. */
 #define ATLS_EXTENSION_TYPE 0xFFA7u
 #define ATLS_REQUEST_VERSION 1u
-/* version, length of formats, one format, max_age */
-#define ATLS_REQUEST_LEN 8u
+/* version, length of formats, formats, max_age */
+#define ATLS_REQUEST_MAX (1u + 1u + 2u * ATLS_FORMATS_MAX + 4u)
 
-/* Write the request for live evidence of ATLS_FORMAT_TPM. */
-void atls_request_write(uint8_t ret[ATLS_REQUEST_LEN]);
+/*
+ * What to ask for: format 1, and before it, when a policy has use for a boot
+ * log, format 2.
+ */
+struct atls_formats atls_request_formats(bool asks_boot_log);
+
+/* Write the request for live evidence of these formats, at least one. Returns
+ * its octets. */
+size_t atls_request_write(const struct atls_formats *formats,
+                          uint8_t ret[ATLS_REQUEST_MAX]);
 
 /*
  * Parse a request.
- *   ret_wanted  1 when it asks for something we can make, else 0 (unknown
- *               version or formats are no error: answer without the extension)
+ *   ret_formats  those that we can make, in the peer's order; none is no error
+ *                (an unknown version, other formats): answer without the
+ *                extension
  * Returns ATLS_OK or ATLS_E_REQUEST (decode_error).
  */
-enum atls_error atls_request_parse(const uint8_t *data, size_t len,
-                                   struct atls_reason *why,
-                                   int *ret_wanted) ATLS_MUST_CHECK;
+enum atls_error atls_request_parse(
+    const uint8_t *data, size_t len, struct atls_reason *why,
+    struct atls_formats *ret_formats) ATLS_MUST_CHECK;
 
 #endif

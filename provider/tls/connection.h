@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "evidence/binding.h"
+#include "evidence/codec.h"
 #include "tls/context.h"
 #include "tls/peer.h"
 #include "verifier/policy.h"
@@ -38,6 +39,7 @@ struct atls_connection {
     struct atls_peer peer;
     struct atls_match match;
     bool is_requested; /* client: request sent; server: request received */
+    struct atls_formats formats; /* what it asks for, of those that we know */
     bool has_channel;
     uint8_t server_channel[ATLS_CHANNEL_LEN];
     uint8_t *evidence; /* CMW record as received; NULL: none */

@@ -17,7 +17,7 @@ struct atls_context {
     atomic_uint refs;
     struct atls_engine *engine;
     struct atls_reason broken;
-    const struct atls_policy *policy;
+    struct atls_policy *policy; /* a reference, or NULL */
     atls_security_callback *base_security;
     _Atomic(SSL_CTX_keylog_cb_func) program_keylog;
 };
@@ -47,6 +47,7 @@ void atls_context_unref(struct atls_context *context)
 {
     if (context == NULL || atomic_fetch_sub(&context->refs, 1) != 1)
         return;
+    atls_policy_unref(context->policy);
     atls_engine_unref(context->engine);
     OPENSSL_free(context);
 }
@@ -90,6 +91,9 @@ static void take_secret(const SSL *s, const char *line)
     if (atls_channel_parse_keylog(line, client_random, secret, &secret_len)
         == ATLS_OK)
         atls_connection_set_secret(connection, secret, secret_len);
+    /* A program may have set a security callback since the ClientHello (S14):
+     * this is the last moment before Certificate that is ours. */
+    atls_gate_arm(connection, atls_connection_ssl(s));
     OPENSSL_cleanse(secret, sizeof(secret));
 }
 
@@ -156,14 +160,28 @@ void atls_context_deny(SSL_CTX *ctx)
 static void find_fault(struct atls_context *context)
 {
     context->broken = *atls_engine_broken(context->engine);
-    if (context->broken.code == ATLS_OK
-        && atls_engine_policy(context->engine, &context->broken,
-                              &context->policy)
-               != ATLS_OK)
-        context->policy = NULL;
+    if (context->broken.code == ATLS_OK)
+        context->broken.code = atls_engine_policy(
+            context->engine, &context->broken, &context->policy);
 }
 
-void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx)
+/* Another reason counts before this one. */
+static void tell_of_no_extension(struct atls_context *context,
+                                 const SSL_CTX *ctx)
+{
+    if (context->broken.code != ATLS_OK)
+        return;
+    if (SSL_CTX_has_client_custom_ext(ctx, ATLS_EXTENSION_TYPE))
+        (void)atls_fail(
+            &context->broken, ATLS_E_CONFIG,
+            "TLS extension 0xffa7 is taken: attest is loaded from two "
+            "files; keep one section for it in openssl.cnf");
+    else
+        (void)atls_fail(&context->broken, ATLS_E_NOMEM, NULL);
+}
+
+static struct atls_context *make_context(struct atls_engine *engine,
+                                         SSL_CTX *ctx)
 {
     struct atls_context *context;
 
@@ -177,12 +195,18 @@ void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx)
     find_fault(context);
     context->base_security = SSL_CTX_get_security_callback(ctx);
     SSL_CTX_set_security_callback(ctx, atls_gate);
+    if (!atls_extension_add(ctx))
+        tell_of_no_extension(context, ctx);
+    return context;
+}
+
+/* From OpenSSL 3.2 an allocation that fails leaves an error too. */
+void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx)
+{
+    struct atls_context *context;
+
     ERR_set_mark();
-    if (!atls_extension_add(ctx) && context->broken.code == ATLS_OK)
-        (void)atls_fail(
-            &context->broken, ATLS_E_CONFIG,
-            "TLS extension 0xffa7 is taken: attest is loaded from two "
-            "files; keep one section for it in openssl.cnf");
+    context = make_context(engine, ctx);
     ERR_pop_to_mark();
     return context;
 }

@@ -54,12 +54,11 @@ static enum atls_error add_request(struct atls_connection *connection, SSL *s,
 
     if (r != ATLS_OK || !connection->is_requested)
         return r;
-    request = OPENSSL_malloc(ATLS_REQUEST_LEN);
+    request = OPENSSL_malloc(ATLS_REQUEST_MAX);
     if (request == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    atls_request_write(request);
+    *ret_len = atls_request_write(&connection->formats, request);
     *ret = request;
-    *ret_len = ATLS_REQUEST_LEN;
     return ATLS_OK;
 }
 
@@ -98,9 +97,10 @@ static enum atls_error add_evidence(struct atls_connection *connection,
     der_len = i2d_X509(leaf, &der);
     if (der_len <= 0)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    r = atls_engine_evidence(
-        engine, ATLS_ROLE_SERVER, connection->server_channel,
-        (struct atls_span){der, (size_t)der_len}, why, &cmw, &cmw_len);
+    r = atls_engine_evidence(engine, ATLS_ROLE_SERVER,
+                             connection->server_channel,
+                             (struct atls_span){der, (size_t)der_len},
+                             &connection->formats, why, &cmw, &cmw_len);
     if (r == ATLS_OK)
         r = wrap(cmw, cmw_len, why, ret, ret_len);
     OPENSSL_free(cmw);
@@ -151,8 +151,8 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
                                      const uint8_t *data, size_t len,
                                      struct atls_reason *why)
 {
-    int wanted = 0;
-    enum atls_error r = atls_request_parse(data, len, why, &wanted);
+    struct atls_formats formats;
+    enum atls_error r = atls_request_parse(data, len, why, &formats);
 
     /* Whatever an earlier handshake left, should the gate not have seen this
      * one start. */
@@ -160,10 +160,11 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
     if (r != ATLS_OK)
         return r;
     connection->is_requested =
-        wanted
+        formats.count > 0
         && atls_engine_has_attester(atls_context_engine(connection->context));
     if (!connection->is_requested)
         return ATLS_OK;
+    connection->formats = formats;
 #ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
     /* A certificate compressed beforehand carries no evidence. */
     SSL_set_options(s, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "raise.h"
+#include "tls/channel.h"
 #include "tls/context.h"
 
 /* Whom this thread is asking others about: a program's callback may have wrapped
@@ -27,11 +28,24 @@ static int is_required(const struct atls_match *match)
 
 /* --- versions ----------------------------------------------------------- */
 
+/* QUIC (from OpenSSL 3.2) is TLS 1.3 inside, and has version numbers of its own. */
+static int is_quic(const SSL *s)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+    return SSL_is_quic(s);
+#else
+    (void)s;
+    return 0;
+#endif
+}
+
 /* The highest version this program allows is below TLS 1.3. */
 static int is_capped_below_tls13(SSL *s)
 {
     long max = SSL_get_max_proto_version(s);
 
+    if (is_quic(s))
+        return 0;
     /* In TLS_ST_BEFORE a version-flexible object stands at its highest. */
     return SSL_version(s) < TLS1_3_VERSION || (max != 0 && max < TLS1_3_VERSION)
            || (SSL_get_options(s) & SSL_OP_NO_TLSv1_3) != 0;
@@ -200,6 +214,7 @@ static enum atls_error appraise_by(struct atls_connection *connection,
         .channel = connection->server_channel,
         .cert_der = cert_der,
         .now = (int64_t)time(NULL),
+        .asked = &connection->formats,
     };
     struct atls_report report;
     enum atls_error r = atls_appraise(&appraisal, &report);
@@ -446,6 +461,15 @@ static enum atls_error check_peer_is_named(
     }
 }
 
+static bool asks_boot_log(const struct atls_match *match)
+{
+    for (size_t i = 0; i < match->count; i++) {
+        if (match->sections[i]->asks_boot_log)
+            return true;
+    }
+    return false;
+}
+
 enum atls_error atls_gate_client_hello(struct atls_connection *connection,
                                        SSL *s, struct atls_reason *why)
 {
@@ -462,6 +486,7 @@ enum atls_error atls_gate_client_hello(struct atls_connection *connection,
     if (match->mode == ATLS_MODE_OFF)
         return ATLS_OK;
     connection->is_requested = true;
+    connection->formats = atls_request_formats(asks_boot_log(match));
     atls_gate_arm(connection, s);
     if (!is_required(match))
         return ATLS_OK;

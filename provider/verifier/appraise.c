@@ -6,13 +6,16 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
-#include <tss2/tss2_tpm2_types.h>
 
 #include "digest.h"
 #include "evidence/merkle.h"
+#include "verifier/bootcheck.h"
 #include "verifier/certificate.h"
+#include "verifier/components.h"
 #include "verifier/measured.h"
 #include "verifier/pcrs.h"
+#include "verifier/quoted.h"
+#include "verifier/reference.h"
 #include "verifier/trust.h"
 
 /* One appraisal as it goes on. */
@@ -35,6 +38,22 @@ struct run {
 #define HAVE_ATTEST 8u    /* the head of report->quote */
 #define HAVE_QUOTE 16u    /* its body */
 
+/* Nobody else looks at what was not asked for. */
+static enum atls_error check_format(const struct run *run,
+                                    struct atls_reason *why)
+{
+    const struct atls_formats *asked = run->in->asked;
+    const unsigned format = run->report->evidence->format;
+
+    if (asked != NULL && !atls_formats_include(asked, format))
+        return atls_fail(why, ATLS_E_FORMAT,
+                         "the evidence is of format %u, and we asked for "
+                         "format %u only: the peer does not keep to the "
+                         "protocol; update its attest",
+                         format, asked->list[0]);
+    return ATLS_OK;
+}
+
 static enum atls_error check_decode(struct run *run, struct atls_reason *why)
 {
     enum atls_error r =
@@ -43,7 +62,7 @@ static enum atls_error check_decode(struct run *run, struct atls_reason *why)
     if (r != ATLS_OK)
         return r;
     run->have |= HAVE_EVIDENCE;
-    return ATLS_OK;
+    return check_format(run, why);
 }
 
 static enum atls_error check_chain(struct run *run, struct atls_reason *why)
@@ -88,24 +107,15 @@ static enum atls_error check_magic(struct run *run, struct atls_reason *why)
         return r;
     run->report->has_quote = true;
     run->have |= HAVE_ATTEST;
-    if (quote->magic != TPM2_GENERATED_VALUE)
-        return atls_fail(
-            why, ATLS_E_MAGIC,
-            "the signed structure was not made by a TPM: expected "
-            "magic 0x%08x, found 0x%08x; the AK may be a plain key",
-            TPM2_GENERATED_VALUE, quote->magic);
-    return ATLS_OK;
+    return atls_quoted_check_magic(quote, why);
 }
 
 static enum atls_error check_type(struct run *run, struct atls_reason *why)
 {
-    uint16_t type = run->report->quote.type;
+    enum atls_error r = atls_quoted_check_type(&run->report->quote, why);
 
-    if (type != TPM2_ST_ATTEST_QUOTE)
-        return atls_fail(why, ATLS_E_TYPE,
-                         "the TPM signed no quote: expected type 0x%04x, found "
-                         "0x%04x",
-                         TPM2_ST_ATTEST_QUOTE, type);
+    if (r != ATLS_OK)
+        return r;
     run->have |= HAVE_QUOTE;
     return ATLS_OK;
 }
@@ -182,28 +192,21 @@ static enum atls_error check_selection(struct run *run, struct atls_reason *why)
 
 static enum atls_error check_digest(struct run *run, struct atls_reason *why)
 {
-    const struct atls_quote *quote = &run->report->quote;
-    uint8_t digest[ATLS_PCR_DIGEST_MAX] = {0};
-    size_t len = 0;
-    enum atls_error r =
-        atls_pcr_digest(run->signature.hash, &quote->selection,
-                        &run->report->evidence->pcrs, digest, &len);
-
-    if (r != ATLS_OK)
-        return r;
-    if (len != quote->pcr_digest_len
-        || memcmp(digest, quote->pcr_digest, len) != 0)
-        return atls_fail(why, ATLS_E_PCR_DIGEST,
-                         "the PCR values in the evidence are not those that "
-                         "the TPM quoted");
-    return ATLS_OK;
+    return atls_quoted_check_digest(&run->report->quote, run->signature.hash,
+                                    &run->report->evidence->pcrs, why);
 }
 
 static enum atls_error check_log(struct run *run, struct atls_reason *why)
 {
-    run->not_asked =
-        !atls_measured_log_counts(run->section, run->report->evidence);
-    return atls_measured_log(run->section, run->report->evidence, why);
+    const struct atls_evidence *evidence = run->report->evidence;
+    enum atls_error r;
+
+    run->not_asked = !atls_measured_log_counts(run->section, evidence)
+                     && evidence->format != ATLS_FORMAT_TPM_BOOT;
+    r = atls_measured_log(run->section, evidence, why);
+    if (r != ATLS_OK)
+        return r;
+    return atls_bootcheck(evidence, why);
 }
 
 static enum atls_error check_certificate(struct run *run,
@@ -215,18 +218,26 @@ static enum atls_error check_certificate(struct run *run,
                                      run->in->cert_der, run->in->now, why);
 }
 
+/* The reference is chosen here, where digest and log have made PCR values and
+ * events more than the peer's word. */
 static enum atls_error check_components(struct run *run,
                                         struct atls_reason *why)
 {
-    run->not_asked =
-        run->section->components_any && run->section->component_count == 0;
-    return atls_measured_components(run->section, run->report->evidence, why);
+    const struct atls_section *section = run->section;
+    const struct atls_reference *reference =
+        atls_reference_choose(section, run->report->evidence);
+
+    run->report->reference = reference;
+    run->not_asked = section->components_any && section->component_count == 0
+                     && (reference == NULL || reference->component_count == 0);
+    return atls_components_check(section, reference, run->report->evidence,
+                                 why);
 }
 
-static bool names_pcrs(const struct atls_section *section)
+static bool names_pcrs(const struct atls_pcr_rule rules[ATLS_PCR_COUNT])
 {
     for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        if (section->pcrs[pcr].count > 0)
+        if (rules[pcr].count > 0)
             return true;
     }
     return false;
@@ -234,9 +245,12 @@ static bool names_pcrs(const struct atls_section *section)
 
 static enum atls_error check_pcrs(struct run *run, struct atls_reason *why)
 {
-    run->not_asked = !names_pcrs(run->section);
-    return atls_pcrs_check_values(run->section, &run->report->evidence->pcrs,
-                                  why);
+    const struct atls_reference *reference = run->report->reference;
+
+    run->not_asked = !names_pcrs(run->section->pcrs)
+                     && (reference == NULL || !names_pcrs(reference->pcrs));
+    return atls_pcrs_check_values(run->section, reference,
+                                  run->report->evidence, why);
 }
 
 /* No policy can demand a certified TLS key yet, so nothing checks what would

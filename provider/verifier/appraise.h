@@ -55,7 +55,9 @@ struct atls_appraisal {
                                    evidence can be bound (saved evidence) */
     struct atls_span cert_der; /* the sender's end-entity certificate */
     int64_t now;               /* seconds since 1970 */
-    bool check_all;            /* for tools: go on after a failed check where
+    const struct atls_formats *asked; /* formats that the sender was asked for;
+                                         NULL: any that we know (files) */
+    bool check_all; /* for tools: go on after a failed check where
                                    the next can still be made; same verdict */
 };
 

@@ -89,6 +89,13 @@ static void write_name(const X509_NAME *name, char *ret, size_t size)
     BIO_free(out);
 }
 
+void atls_certificate_name(const X509_NAME *name, char *ret, size_t size)
+{
+    ERR_set_mark();
+    write_name(name, ret, size);
+    ERR_pop_to_mark();
+}
+
 void atls_certificate_subject(const X509 *cert, char *ret, size_t size)
 {
     const X509_NAME *name = X509_get_subject_name(cert);

@@ -40,6 +40,9 @@ enum atls_error atls_certificate_parse(struct atls_span der, const char *what,
  * is left as found. */
 void atls_certificate_subject(const X509 *cert, char *ret, size_t size);
 
+/* A name of X.509 as RFC 4514 writes it, likewise. */
+void atls_certificate_name(const X509_NAME *name, char *ret, size_t size);
+
 /* notBefore or notAfter as "2027-06-30"; "?" on error. */
 #define ATLS_DATE_MAX 16u
 void atls_certificate_date(const ASN1_TIME *time, char ret[ATLS_DATE_MAX]);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void atls_file_locate(struct atls_reason *why, const struct atls_file *file,
@@ -63,6 +65,27 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
     return (ssize_t)len;
 }
 
+/* File systems stamp with the clock of the kernel's ticks, which are up to 10 ms
+ * long. */
+#define YOUNG_NS 20000000
+
+static bool is_young(const struct stat *st)
+{
+    struct timespec now;
+    int64_t seconds;
+    int64_t age;
+
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return false;
+    seconds = (int64_t)now.tv_sec - st->st_ctim.tv_sec;
+    /* Also what comes from the future, as from another machine's clock, is not
+     * young: it would stay so. */
+    if (seconds < 0 || seconds > 1)
+        return false;
+    age = seconds * 1000000000 + now.tv_nsec - st->st_ctim.tv_nsec;
+    return age >= 0 && age < YOUNG_NS;
+}
+
 /* One octet more than fstat() announced is asked for, to see that the file ends
  * there: half of a file that is being written must not become a policy. */
 static enum atls_error fill(struct atls_file *file, int fd,
@@ -73,6 +96,7 @@ static enum atls_error fill(struct atls_file *file, int fd,
 
     if (fstat(fd, &file->st) != 0 || !S_ISREG(file->st.st_mode))
         return atls_fail(why, ATLS_E_IO, "%s: is not a regular file", label);
+    file->is_young = is_young(&file->st);
     if (file->st.st_size > ATLS_FILE_MAX)
         return atls_fail(why, ATLS_E_IO,
                          "%s: is larger than 1 MiB (%lld octets): not a file "
@@ -149,12 +173,24 @@ void atls_file_free_list(struct atls_file *list)
     }
 }
 
+bool atls_file_is_other(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino != b->st_ino || a->st_dev != b->st_dev
+           || a->st_size != b->st_size || a->st_ctim.tv_sec != b->st_ctim.tv_sec
+           || a->st_ctim.tv_nsec != b->st_ctim.tv_nsec;
+}
+
+bool atls_file_differs(const struct atls_file *file)
+{
+    struct stat now;
+
+    return stat(file->path, &now) == 0 && atls_file_is_other(&now, &file->st);
+}
+
 bool atls_file_has_changed(const struct atls_file *file)
 {
     struct stat now;
 
     return stat(file->path, &now) == 0
-           && (now.st_ino != file->st.st_ino || now.st_size != file->st.st_size
-               || now.st_mtim.tv_sec != file->st.st_mtim.tv_sec
-               || now.st_mtim.tv_nsec != file->st.st_mtim.tv_nsec);
+           && (file->is_young || atls_file_is_other(&now, &file->st));
 }

@@ -19,6 +19,8 @@
  *   text  len octets and a NUL after them; the reader may write into it
  *   st    from before the first octet was read, so that a change during the
  *         reading shows as one
+ *   is_young  it had been written to so shortly before that another write could
+ *             bear the same time
  *   label its path, or "..." and the end of a long one
  *   path  as it was opened
  */
@@ -27,6 +29,7 @@ struct atls_file {
     char *text;
     size_t len;
     struct stat st;
+    bool is_young;
     char label[ATLS_FILE_LABEL_SIZE];
     char path[];
 };
@@ -48,8 +51,16 @@ void atls_file_drop_text(struct atls_file *file);
 
 void atls_file_free_list(struct atls_file *list); /* NULL is fine */
 
-/* Is there another file at its path now, or has it been written to? Not when it
- * cannot be asked: after a chroot there is nothing better than what we have. */
+/* Are they of different files, or of one that was written to between, or got other
+ * rights? By inode, size and time of change, which nobody can set back. */
+bool atls_file_is_other(const struct stat *a, const struct stat *b);
+
+/* Is there another file at its path now, or has it been written to, or its rights
+ * been changed? Not when it cannot be asked: after a chroot there is nothing
+ * better than what we have. */
+bool atls_file_differs(const struct atls_file *file);
+
+/* The same, and may it have, as it was young? */
 bool atls_file_has_changed(const struct atls_file *file);
 
 /* Put "FILE:LINE: " in front of a reason. */

@@ -130,6 +130,20 @@ static bool visit_google_fields(const ASN1_SEQUENCE_ANY *fields,
     return visitor(arg, ATLS_MACHINE_GOOGLE, name);
 }
 
+/* NULL unless it is one sequence and nothing behind. */
+static ASN1_SEQUENCE_ANY *parse_sequence(const ASN1_STRING *value)
+{
+    const uint8_t *at = ASN1_STRING_get0_data(value);
+    const uint8_t *end = at + ASN1_STRING_length(value);
+    ASN1_SEQUENCE_ANY *fields =
+        d2i_ASN1_SEQUENCE_ANY(NULL, &at, ASN1_STRING_length(value));
+
+    if (at == end)
+        return fields;
+    sk_ASN1_TYPE_pop_free(fields, ASN1_TYPE_free);
+    return NULL;
+}
+
 static bool visit_google(const X509 *ak, atls_machine_visitor *visitor,
                          void *arg)
 {
@@ -138,13 +152,10 @@ static bool visit_google(const X509 *ak, atls_machine_visitor *visitor,
     ASN1_SEQUENCE_ANY *fields = NULL;
     bool found = false;
 
-    if (index >= 0) {
-        const ASN1_STRING *value =
-            X509_EXTENSION_get_data(X509_get_ext(ak, index));
-        const uint8_t *at = ASN1_STRING_get0_data(value);
-
-        fields = d2i_ASN1_SEQUENCE_ANY(NULL, &at, ASN1_STRING_length(value));
-    }
+    /* RFC 5280 §4.2: no extension twice. Which of two would count? */
+    if (index >= 0 && X509_get_ext_by_OBJ(ak, oid, index) < 0)
+        fields =
+            parse_sequence(X509_EXTENSION_get_data(X509_get_ext(ak, index)));
     if (fields != NULL)
         found = visit_google_fields(fields, visitor, arg);
     sk_ASN1_TYPE_pop_free(fields, ASN1_TYPE_free);
@@ -191,5 +202,8 @@ bool atls_machine_matches(const char *pattern, enum atls_machine_kind kind,
         return is_google && strcmp(pattern, name) == 0;
     if (kind == ATLS_MACHINE_KEY)
         return is_key && OPENSSL_strcasecmp(pattern, name) == 0;
-    return !is_google && !is_key && atls_name_matches(pattern, name);
+    /* RFC 9525 §6.2: what reads like an address is no DNS name, and no CA that
+     * wrote it there vouched for an address. */
+    return !is_google && !is_key && !atls_name_is_address(name)
+           && atls_name_matches(pattern, name);
 }

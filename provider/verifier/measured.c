@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "verifier/measured.h"
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,25 +18,125 @@
 #define SHORT_LEN 8u
 #define SHORT_HEX (2 * SHORT_LEN + 1)
 
+/* Does the value of the measured PCR have to be one that the policy names? */
+static bool names_measured_pcr(const struct atls_section *section)
+{
+    unsigned pcr = section->measure_pcr;
+
+    if (section->pcrs[pcr].count > 0)
+        return true;
+    for (size_t i = 0; i < section->reference_count; i++) {
+        if (section->references[i].pcrs[pcr].count == 0)
+            return false;
+    }
+    return section->reference_count > 0;
+}
+
+static bool names_components(const struct atls_section *section)
+{
+    for (size_t i = 0; i < section->reference_count; i++) {
+        if (section->references[i].component_count > 0)
+            return true;
+    }
+    return section->component_count > 0;
+}
+
 bool atls_measured_log_counts(const struct atls_section *section,
                               const struct atls_evidence *evidence)
 {
-    return evidence->has_log || section->component_count > 0
+    return evidence->has_log || names_components(section)
            || section->certificate != ATLS_CERTIFICATE_ANY
-           || (!section->components_any
-               && section->pcrs[section->measure_pcr].count == 0);
+           || (!section->components_any && !names_measured_pcr(section));
+}
+
+/* The measured log while it is being compared with the quote. */
+struct replay {
+    const struct atls_evidence *evidence;
+    const struct atls_hash *hash;
+    const uint8_t *quoted; /* NULL: the PCR was not */
+    uint8_t value[ATLS_PCR_DIGEST_MAX];
+    size_t count;     /* of events replayed */
+    bool has_reached; /* a beginning of the log replays to quoted ... */
+    size_t reached;   /* ... the one of so many events */
+};
+
+static bool is_quoted(const struct replay *replay)
+{
+    return replay->quoted != NULL
+           && memcmp(replay->value, replay->quoted, replay->hash->len) == 0;
+}
+
+/* All of the log, whatever stands in it: what it says last counts. */
+static enum atls_error replay_log(struct replay *replay)
+{
+    const struct atls_evidence *evidence = replay->evidence;
+
+    while (replay->count < evidence->log_count) {
+        enum atls_error r;
+
+        if (is_quoted(replay)) {
+            replay->has_reached = true;
+            replay->reached = replay->count;
+        }
+        r = atls_eventlog_extend(replay->hash->alg,
+                                 evidence->log[replay->count], replay->value);
+        if (r != ATLS_OK)
+            return r;
+        replay->count++;
+    }
+    return ATLS_OK;
+}
+
+/* What is behind the beginning that replays, else a guess. */
+static void say_where(const struct replay *replay, char *ret, size_t size)
+{
+    char others[40] = "was";
+    struct atls_span event;
+    size_t after;
+
+    if (!replay->has_reached) {
+        (void)snprintf(ret, size,
+                       "were events lost or extended without a log?");
+        return;
+    }
+    event = replay->evidence->log[replay->reached];
+    after = replay->count - replay->reached - 1;
+    if (after > 0)
+        (void)snprintf(others, sizeof(others), "and %zu after it were", after);
+    (void)snprintf(ret, size, "event %zu \"%.*s\" %s never extended",
+                   replay->reached + 1, event.len < 40 ? (int)event.len : 40,
+                   (const char *)event.data, others);
+}
+
+static enum atls_error does_not_replay(const struct replay *replay,
+                                       unsigned pcr, struct atls_reason *why)
+{
+    char expected[SHORT_HEX] = "no value";
+    char replayed[SHORT_HEX];
+    char where[120];
+
+    if (replay->quoted != NULL)
+        atls_hex(replay->quoted, SHORT_LEN, expected);
+    atls_hex(replay->value, SHORT_LEN, replayed);
+    say_where(replay, where, sizeof(where));
+    return atls_fail(why, ATLS_E_LOG_REPLAY,
+                     "the measured log (%zu events%s) does not replay to PCR "
+                     "%u: expected %s..., got %s...; %s",
+                     replay->count,
+                     replay->evidence->has_log ? "" : ", none was sent", pcr,
+                     expected, replayed, where);
 }
 
 enum atls_error atls_measured_log(const struct atls_section *section,
                                   const struct atls_evidence *evidence,
                                   struct atls_reason *why)
 {
-    const struct atls_hash *hash = atls_hash_by_alg(section->bank);
     unsigned pcr = section->measure_pcr;
-    const uint8_t *quoted = atls_pcr_value(&evidence->pcrs, section->bank, pcr);
-    uint8_t value[ATLS_PCR_DIGEST_MAX] = {0};
-    char expected[SHORT_HEX] = "no value";
-    char replayed[SHORT_HEX];
+    struct replay replay = {
+        .evidence = evidence,
+        .hash = atls_hash_by_alg(section->bank),
+        .quoted = atls_pcr_value(&evidence->pcrs, section->bank, pcr),
+    };
     enum atls_error r;
 
     if (!atls_measured_log_counts(section, evidence))
@@ -46,22 +146,14 @@ enum atls_error atls_measured_log(const struct atls_section *section,
                          "the measured log is of PCR %u; the policy expects "
                          "PCR %u, see measure_pcr",
                          evidence->log_pcr, pcr);
-    r = atls_eventlog_replay(section->bank, evidence->log, evidence->log_count,
-                             value);
+    if (replay.hash == NULL)
+        return ATLS_E_INTERNAL;
+    r = replay_log(&replay);
     if (r != ATLS_OK)
         return r;
-    if (quoted != NULL && memcmp(value, quoted, hash->len) == 0)
+    if (is_quoted(&replay))
         return ATLS_OK;
-    if (quoted != NULL)
-        atls_hex(quoted, SHORT_LEN, expected);
-    atls_hex(value, SHORT_LEN, replayed);
-    return atls_fail(why, ATLS_E_LOG_REPLAY,
-                     "the measured log (%zu events%s) does not replay to PCR "
-                     "%u: expected %s..., got %s...; were events lost or "
-                     "extended without a log?",
-                     evidence->log_count,
-                     evidence->has_log ? "" : ", none was sent", pcr, expected,
-                     replayed);
+    return does_not_replay(&replay, pcr, why);
 }
 
 static bool log_has(const struct atls_evidence *evidence,
@@ -199,132 +291,5 @@ enum atls_error atls_measured_certificate(const struct atls_section *section,
     ERR_set_mark();
     r = certificate(section, evidence, cert_der, now, why);
     ERR_pop_to_mark();
-    return r;
-}
-
-/* `*` stands for any octets, also none; everything else for itself. Goes back to
- * the last star only, so the time is at most the product of the two lengths. */
-static bool pattern_matches(const char *pattern, struct atls_span content)
-{
-    const char *star = NULL;
-    size_t retry = 0;
-    size_t at = 0;
-
-    while (at < content.len) {
-        if (*pattern == '*') {
-            star = pattern++;
-            retry = at;
-        } else if (*pattern != '\0' && (uint8_t)*pattern == content.data[at]) {
-            pattern++;
-            at++;
-        } else if (star != NULL) {
-            pattern = star + 1;
-            at = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
-static bool event_is_listed(const struct atls_section *section,
-                            struct atls_span content)
-{
-    for (size_t i = 0; i < section->event_count; i++) {
-        if (pattern_matches(section->events[i], content))
-            return true;
-    }
-    return false;
-}
-
-static enum atls_error check_digest(const struct atls_component_rule *rule,
-                                    const struct atls_event *event,
-                                    struct atls_reason *why)
-{
-    char expected[SHORT_HEX] = "";
-    char found[SHORT_HEX];
-
-    for (size_t i = 0; i < rule->count; i++) {
-        if (memcmp(rule->digests[i], event->digest, ATLS_SHA256_LEN) == 0)
-            return ATLS_OK;
-    }
-    if (rule->count > 0)
-        atls_hex(rule->digests[0], SHORT_LEN, expected);
-    atls_hex(event->digest, SHORT_LEN, found);
-    return atls_fail(why, ATLS_E_COMPONENT,
-                     "component %s does not match policy: expected "
-                     "sha256:%s...%s, got sha256:%s...",
-                     event->name, expected,
-                     rule->count > 1 ? " or others listed" : "", found);
-}
-
-/* Checks one event; seen[i] is set when it is of the section's component i. */
-static enum atls_error check_event(const struct atls_section *section,
-                                   struct atls_span content, bool *seen,
-                                   struct atls_reason *why)
-{
-    struct atls_event event;
-
-    atls_event_parse(content, &event);
-    for (size_t i = 0; i < section->component_count; i++) {
-        if (event.kind != ATLS_EVENT_COMPONENT
-            || strcmp(section->components[i].name, event.name) != 0)
-            continue;
-        seen[i] = true;
-        return check_digest(&section->components[i], &event, why);
-    }
-    if (section->components_any || event.kind == ATLS_EVENT_CERTIFICATE
-        || event.kind == ATLS_EVENT_AUTHORITY)
-        return ATLS_OK;
-    if (event.kind == ATLS_EVENT_COMPONENT)
-        return atls_fail(why, ATLS_E_LOG_EVENT,
-                         "component %s was loaded, which the policy does not "
-                         "list; add component.%s or set components = any",
-                         event.name, event.name);
-    if (!event_is_listed(section, content))
-        return atls_fail(why, ATLS_E_LOG_EVENT,
-                         "the measured log holds an event that the policy does "
-                         "not list: \"%.*s\"; add a pattern to events",
-                         content.len < 80 ? (int)content.len : 80,
-                         (const char *)content.data);
-    return ATLS_OK;
-}
-
-static enum atls_error check_events(const struct atls_section *section,
-                                    const struct atls_evidence *evidence,
-                                    bool *seen, struct atls_reason *why)
-{
-    for (size_t i = 0; i < evidence->log_count; i++) {
-        enum atls_error r = check_event(section, evidence->log[i], seen, why);
-
-        if (r != ATLS_OK)
-            return r;
-    }
-    for (size_t i = 0; i < section->component_count; i++) {
-        if (!seen[i])
-            return atls_fail(why, ATLS_E_COMPONENT,
-                             "component %s is missing from the measured log; "
-                             "measure it with: attest measure --name %s PATH",
-                             section->components[i].name,
-                             section->components[i].name);
-    }
-    return ATLS_OK;
-}
-
-enum atls_error atls_measured_components(const struct atls_section *section,
-                                         const struct atls_evidence *evidence,
-                                         struct atls_reason *why)
-{
-    /* One more, as nothing may be allocated for no component. */
-    bool *seen = OPENSSL_zalloc((section->component_count + 1) * sizeof(*seen));
-    enum atls_error r;
-
-    if (seen == NULL)
-        return atls_fail(why, ATLS_E_NOMEM,
-                         "out of memory while checking components");
-    r = check_events(section, evidence, seen, why);
-    OPENSSL_free(seen);
     return r;
 }

@@ -12,15 +12,17 @@
 
 /*
  * The measured log: is it the PCR's, and what does it say about the TLS
- * certificate and about components? The latter two judge contents alone, so the
- * log must have been replayed before. Evidence without a log is taken for
- * evidence with an empty one. Pure, thread-safe; error queue as found.
+ * certificate? The latter judges contents alone, so the log must have been
+ * replayed before; components.h has what it says of components. Evidence without
+ * a log is taken for evidence with an empty one. Pure, thread-safe; error queue
+ * as found.
  */
 
 /*
  * Does anything depend on the log, and so on its PCR? Under `components =
  * listed` it does, unless the policy names the PCR's value: who leaves the log
- * out claims that nothing was measured.
+ * out claims that nothing was measured. Components of any reference do too, as
+ * the choice between references depends on them.
  */
 bool atls_measured_log_counts(const struct atls_section *section,
                               const struct atls_evidence *evidence);
@@ -46,17 +48,6 @@ enum atls_error atls_measured_log(const struct atls_section *section,
 enum atls_error atls_measured_certificate(
     const struct atls_section *section, const struct atls_evidence *evidence,
     struct atls_span cert_der, int64_t now,
-    struct atls_reason *why) ATLS_MUST_CHECK;
-
-/*
- * Is every component of the section in the log, with none but acceptable
- * digests, and no event there that the section does not name? Every event of a
- * name counts, not the last: what ran once may have changed the machine.
- * Certificate and authority events need no naming.
- * Returns ATLS_OK, ATLS_E_COMPONENT, ATLS_E_LOG_EVENT, ATLS_E_NOMEM.
- */
-enum atls_error atls_measured_components(
-    const struct atls_section *section, const struct atls_evidence *evidence,
     struct atls_reason *why) ATLS_MUST_CHECK;
 
 #endif

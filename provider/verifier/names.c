@@ -239,12 +239,27 @@ static bool has_wildcard(struct text pattern)
     return pattern.len >= 2 && pattern.at[0] == '*' && pattern.at[1] == '.';
 }
 
+bool atls_name_pattern_is_address(const char *pattern)
+{
+    struct network network;
+
+    return parse_network(whole(pattern), &network);
+}
+
+bool atls_name_is_ascii(const char *name)
+{
+    for (; *name != '\0'; name++) {
+        if (((unsigned char)*name & 0x80u) != 0)
+            return false;
+    }
+    return true;
+}
+
 bool atls_name_pattern_is_legal(const char *pattern)
 {
     struct text text = whole(pattern);
-    struct network network;
 
-    if (parse_network(text, &network))
+    if (atls_name_pattern_is_address(pattern))
         return true;
     if (has_wildcard(text))
         text = skip(text, 2);

@@ -23,6 +23,12 @@ bool atls_name_matches(const char *pattern, const char *name);
  * the address are not. A network with host bits set is not. */
 bool atls_name_pattern_is_legal(const char *pattern);
 
+/* Is it a legal pattern for addresses, rather than for names? */
+bool atls_name_pattern_is_address(const char *pattern);
+
+/* Are all its octets ASCII? What is not may be an IDNA U-label. */
+bool atls_name_is_ascii(const char *name);
+
 /* Is a name a peer goes by the text of an address, read as in
  * atls_name_matches()? */
 bool atls_name_is_address(const char *name);

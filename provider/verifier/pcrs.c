@@ -6,18 +6,25 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "digest.h"
+#include "verifier/bootcheck.h"
 #include "verifier/measured.h"
+#include "verifier/reference.h"
 
 /* Any program on the machine can reset PCR 16 (debug) and 23 (application): TCG
  * PC Client Platform TPM Profile, "PCR Attributes". */
 #define RESETTABLE (UINT32_C(1) << 16 | UINT32_C(1) << 23)
 /* Firmware extends each of PCRs 0-7 in every boot, be it by a separator: TCG PC
  * Client Platform Firmware Profile. */
-#define BOOT_PCRS UINT32_C(0xff)
+#define FIRMWARE_PCR_COUNT 8u
+#define BOOT_PCRS ((UINT32_C(1) << FIRMWARE_PCR_COUNT) - 1)
 
 /* Longer ones than SHA-256's do not fit into a reason twice. */
 #define VALUE_LEN_MAX ATLS_SHA256_LEN
 #define VALUE_TEXT (2 * VALUE_LEN_MAX + sizeof("..."))
+#define SHORT_LEN_MAX 16u
+/* What is said of the boot log stands behind it, and is cut first. */
+#define EVENT_LEN_MAX 8u
+#define EVENT_TEXT 120
 
 static const char *bank_name(uint16_t alg)
 {
@@ -89,15 +96,28 @@ enum atls_error atls_pcrs_check_quoted(
     return ATLS_OK;
 }
 
+static uint32_t named_pcrs(const struct atls_pcr_rule rules[ATLS_PCR_COUNT])
+{
+    uint32_t named = 0;
+
+    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
+        if (rules[pcr].count > 0)
+            named |= UINT32_C(1) << pcr;
+    }
+    return named;
+}
+
+/* Of references those PCRs that each of them names: no choice is made yet, and a
+ * machine need not quote what only another model's reference is about. */
 static uint32_t needed_pcrs(const struct atls_section *section,
                             const struct atls_evidence *evidence)
 {
-    uint32_t needed = 0;
+    uint32_t needed = named_pcrs(section->pcrs);
+    uint32_t common = section->reference_count > 0 ? UINT32_MAX : 0;
 
-    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        if (section->pcrs[pcr].count > 0)
-            needed |= UINT32_C(1) << pcr;
-    }
+    for (size_t i = 0; i < section->reference_count; i++)
+        common &= named_pcrs(section->references[i].pcrs);
+    needed |= common;
     if (atls_measured_log_counts(section, evidence))
         needed |= UINT32_C(1) << section->measure_pcr;
     return needed;
@@ -122,17 +142,48 @@ enum atls_error atls_pcrs_check_covered(
     return ATLS_OK;
 }
 
+bool atls_pcrs_list_zero(const struct atls_pcr_rule rules[ATLS_PCR_COUNT])
+{
+    static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
+
+    for (unsigned pcr = 0; pcr < FIRMWARE_PCR_COUNT; pcr++) {
+        for (size_t i = 0; i < rules[pcr].count; i++) {
+            if (memcmp(rules[pcr].values[i], zero, sizeof(zero)) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What one visit of PCRs is about. */
+struct visit {
+    const struct atls_section *section;
+    const struct atls_reference *reference; /* or NULL */
+    const struct atls_evidence *evidence;
+    atls_mismatch_visitor *visitor;
+    void *arg;
+};
+
+/* allow_zero is of use only to who lists zero: not to another reference. */
+static bool may_be_zero(const struct visit *visit)
+{
+    return visit->section->allow_zero
+           && (atls_pcrs_list_zero(visit->section->pcrs)
+               || (visit->reference != NULL
+                   && atls_pcrs_list_zero(visit->reference->pcrs)));
+}
+
 /* A bank that firmware does not extend vouches for nothing, whatever else was
  * extended into it (CVE-2021-42299). */
-static enum atls_error check_boot_bank(const struct atls_section *section,
-                                       const struct atls_pcr_values *values,
+static enum atls_error check_boot_bank(const struct visit *visit,
                                        struct atls_reason *why)
 {
     static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
-    uint16_t bank = section->bank;
+    const struct atls_pcr_values *values = &visit->evidence->pcrs;
+    uint16_t bank = visit->section->bank;
     uint32_t boot = value_mask(values, bank) & BOOT_PCRS;
 
-    if (boot == 0 || section->allow_zero)
+    if (boot == 0 || may_be_zero(visit))
         return ATLS_OK;
     for (; boot != 0; boot &= boot - 1) {
         const uint8_t *value = atls_pcr_value(values, bank, lowest_pcr(boot));
@@ -148,20 +199,33 @@ static enum atls_error check_boot_bank(const struct atls_section *section,
 }
 
 /* Cut, with dots, where two of them do not fit into a reason. */
-static void write_value(const uint8_t *value, size_t len, char ret[VALUE_TEXT])
+static void write_value(const uint8_t *value, size_t len, size_t max,
+                        char ret[VALUE_TEXT])
 {
-    atls_hex(value, len < VALUE_LEN_MAX ? len : VALUE_LEN_MAX, ret);
-    if (len > VALUE_LEN_MAX)
+    atls_hex(value, len < max ? len : max, ret);
+    if (len > max)
         strcat(ret, "...");
 }
 
-static enum atls_error check_pcr(const struct atls_section *section,
-                                 const struct atls_pcr_values *values,
-                                 unsigned pcr, struct atls_reason *why)
+/* The log that was recorded with the values of the mismatch's rule. */
+static const struct atls_boot_log *boot_log_of(
+    const struct visit *visit, const struct atls_mismatch *mismatch)
 {
-    const struct atls_pcr_rule *rule = &section->pcrs[pcr];
-    const uint8_t *value = atls_pcr_value(values, section->bank, pcr);
-    size_t len = bank_len(section->bank);
+    if (mismatch->reference != NULL && mismatch->reference->boot_log != NULL)
+        return mismatch->reference->boot_log;
+    return visit->section->boot_log;
+}
+
+/* Is the value one that the mismatch's rule accepts? */
+static enum atls_error check_pcr(const struct visit *visit,
+                                 struct atls_mismatch *mismatch)
+{
+    const struct atls_pcr_rule *rule = mismatch->pcr_rule;
+    const uint8_t *value = mismatch->pcr_value;
+    size_t len = bank_len(visit->section->bank);
+    /* What is said of references stands before it. */
+    size_t max = mismatch->reference != NULL ? SHORT_LEN_MAX : VALUE_LEN_MAX;
+    char event[EVENT_TEXT];
     char expected[VALUE_TEXT];
     char got[VALUE_TEXT] = "no value";
     char others[32] = "";
@@ -170,31 +234,88 @@ static enum atls_error check_pcr(const struct atls_section *section,
         if (value != NULL && memcmp(value, rule->values[i], len) == 0)
             return ATLS_OK;
     }
-    write_value(rule->values[0], len, expected);
+    atls_bootcheck_explain(boot_log_of(visit, mismatch), visit->evidence,
+                           visit->section->bank, mismatch->pcr, event,
+                           sizeof(event));
+    if (event[0] != '\0')
+        max = EVENT_LEN_MAX;
+    write_value(rule->values[0], len, max, expected);
     if (value != NULL)
-        write_value(value, len, got);
+        write_value(value, len, max, got);
     if (rule->count > 1)
         (void)snprintf(others, sizeof(others), " or %zu others",
                        rule->count - 1);
-    return atls_fail(why, ATLS_E_PCR_VALUE,
-                     "PCR %u does not match policy: expected %s%s, got %s", pcr,
-                     expected, others, got);
+    return atls_fail(&mismatch->reason, ATLS_E_PCR_VALUE,
+                     "PCR %u does not match policy: expected %s%s, got %s%s",
+                     mismatch->pcr, expected, others, got, event);
 }
 
-enum atls_error atls_pcrs_check_values(const struct atls_section *section,
-                                       const struct atls_pcr_values *values,
-                                       struct atls_reason *why)
+/* One PCR, under the rule of the section (reference NULL) or of a reference. */
+static enum atls_error visit_pcr(const struct visit *visit, unsigned pcr,
+                                 const struct atls_pcr_rule *rule,
+                                 const struct atls_reference *reference)
 {
-    enum atls_error r = check_boot_bank(section, values, why);
+    struct atls_mismatch mismatch = {
+        .kind = ATLS_MISMATCH_PCR,
+        .step = ATLS_STEP_PCRS,
+        .reference = reference,
+        .pcr = pcr,
+        .pcr_rule = rule,
+        .pcr_value =
+            atls_pcr_value(&visit->evidence->pcrs, visit->section->bank, pcr)};
+
+    if (rule->count == 0 || check_pcr(visit, &mismatch) == ATLS_OK)
+        return ATLS_OK;
+    return visit->visitor(&mismatch, visit->arg);
+}
+
+static enum atls_error visit_boot_bank(const struct visit *visit)
+{
+    const struct atls_section *section = visit->section;
+    struct atls_mismatch mismatch = {
+        .kind = ATLS_MISMATCH_PCR_ZERO,
+        .step = ATLS_STEP_PCRS,
+        /* Another reference might list zero. */
+        .reference = section->allow_zero ? visit->reference : NULL};
+
+    if (check_boot_bank(visit, &mismatch.reason) == ATLS_OK)
+        return ATLS_OK;
+    return visit->visitor(&mismatch, visit->arg);
+}
+
+enum atls_error atls_pcrs_visit_values(const struct atls_section *section,
+                                       const struct atls_reference *reference,
+                                       const struct atls_evidence *evidence,
+                                       atls_mismatch_visitor *visitor,
+                                       void *arg)
+{
+    const struct visit visit = {section, reference, evidence, visitor, arg};
+    enum atls_error r = visit_boot_bank(&visit);
 
     if (r != ATLS_OK)
         return r;
     for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        if (section->pcrs[pcr].count == 0)
+        r = visit_pcr(&visit, pcr, &section->pcrs[pcr], NULL);
+        if (r != ATLS_OK)
+            return r;
+        if (reference == NULL)
             continue;
-        r = check_pcr(section, values, pcr, why);
+        r = visit_pcr(&visit, pcr, &reference->pcrs[pcr], reference);
         if (r != ATLS_OK)
             return r;
     }
     return ATLS_OK;
+}
+
+enum atls_error atls_pcrs_check_values(const struct atls_section *section,
+                                       const struct atls_reference *reference,
+                                       const struct atls_evidence *evidence,
+                                       struct atls_reason *why)
+{
+    struct atls_mismatch first = {.reference = NULL};
+    enum atls_error r = atls_pcrs_visit_values(
+        section, reference, evidence, atls_mismatch_take_first, &first);
+
+    atls_reference_explain(section, evidence, &first, why);
+    return r;
 }

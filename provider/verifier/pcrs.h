@@ -2,9 +2,12 @@
 #ifndef ATLS_VERIFIER_PCRS_H
 #define ATLS_VERIFIER_PCRS_H
 
+#include <stdbool.h>
+
 #include "error.h"
 #include "evidence/codec.h"
 #include "evidence/pcr.h"
+#include "verifier/mismatch.h"
 #include "verifier/policy.h"
 
 /*
@@ -23,8 +26,8 @@ enum atls_error atls_pcrs_check_quoted(
     struct atls_reason *why) ATLS_MUST_CHECK;
 
 /*
- * Does the selection, which is signed, cover each PCR that the section names,
- * and the measured one where the log counts? PCRs 16 and 23, which any program
+ * Does the selection, which is signed, cover each PCR that the section or all of
+ * its references name, and the measured one where the log counts? PCRs 16 and 23, which any program
  * can reset, and the SHA-1 bank may travel and never count.
  * Returns ATLS_OK or ATLS_E_SELECTION.
  */
@@ -34,12 +37,26 @@ enum atls_error atls_pcrs_check_covered(
     struct atls_reason *why) ATLS_MUST_CHECK;
 
 /*
- * Are the values those that the section accepts? And has firmware measured into
- * the bank at all? Returns ATLS_OK, ATLS_E_PCR_VALUE for the first PCR that does
- * not match, ATLS_E_PCR_ZERO.
+ * Are the values those that the section accepts, and the reference? A PCR that
+ * both name must please both. And has firmware measured into the bank at all?
+ *   reference  as of atls_reference_choose(); NULL: none
+ *   why        the first mismatch; where it is the reference's, which is nearest
+ * Returns ATLS_OK, ATLS_E_PCR_VALUE for the first PCR that does not match,
+ * ATLS_E_PCR_ZERO.
  */
 enum atls_error atls_pcrs_check_values(const struct atls_section *section,
-                                       const struct atls_pcr_values *values,
+                                       const struct atls_reference *reference,
+                                       const struct atls_evidence *evidence,
                                        struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* The same check, showing each mismatch: see atls_mismatch_visit(). */
+enum atls_error atls_pcrs_visit_values(const struct atls_section *section,
+                                       const struct atls_reference *reference,
+                                       const struct atls_evidence *evidence,
+                                       atls_mismatch_visitor *visitor,
+                                       void *arg) ATLS_MUST_CHECK;
+
+/* Is zero an acceptable value of a PCR that firmware extends, 0 to 7? */
+bool atls_pcrs_list_zero(const struct atls_pcr_rule rules[ATLS_PCR_COUNT]);
 
 #endif

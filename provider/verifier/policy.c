@@ -6,9 +6,13 @@
 #include <openssl/objects.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "verifier/policy_internal.h"
+
+/* How often a policy is read whose files are replaced meanwhile. */
+#define TRIES 8u
 
 static bool is_policy_section(const struct atls_scan_section *scanned)
 {
@@ -38,7 +42,8 @@ static enum atls_error load_sections(struct atls_policy_loader *loader)
     for (size_t i = 0; i < scan->section_count; i++) {
         enum atls_error r;
 
-        if (is_policy_section(&scan->sections[i]))
+        if (is_policy_section(&scan->sections[i])
+            || atls_policy_is_reference(scan, scan->sections[i].name))
             continue;
         loader->section = &policy->sections[policy->section_count];
         policy->section_count++;
@@ -60,13 +65,24 @@ static bool is_server_section(const struct atls_policy *policy,
 }
 
 /* A section nobody refers to is a misspelt one, and its peers go unchecked. */
-static enum atls_error check_reference(const struct atls_policy_loader *loader,
-                                       const struct atls_section *section)
+static enum atls_error check_use(const struct atls_policy_loader *loader,
+                                 const struct atls_scan_section *scanned)
 {
     const struct atls_policy *policy = loader->policy;
+    const struct atls_section *section =
+        atls_policy_find(policy, scanned->name);
 
-    if (is_server_section(policy, section))
+    if (is_policy_section(scanned)
+        || atls_policy_reference_is_used(policy, scanned->name)
+        || is_server_section(policy, section))
         return ATLS_OK;
+    /* Sections that name each other, or themselves, and nobody else does. */
+    if (section == NULL)
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%.64s] is the reference of no section for peers: "
+                         "what is named by a `reference` names none itself; "
+                         "take it out of that list",
+                         scanned->name);
     if (policy->nameless_section != section)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "[%.64s] is in no list of [policy]; add it to "
@@ -80,18 +96,14 @@ static enum atls_error check_reference(const struct atls_policy_loader *loader,
     return ATLS_OK;
 }
 
-static enum atls_error check_references(const struct atls_policy_loader *loader)
+static enum atls_error check_uses(const struct atls_policy_loader *loader)
 {
     const struct atls_scan *scan = &loader->scan;
 
     for (size_t i = 0; i < scan->section_count; i++) {
-        const struct atls_section *section =
-            atls_policy_find(loader->policy, scan->sections[i].name);
-        enum atls_error r = ATLS_OK;
+        enum atls_error r = atls_policy_locate(
+            loader, &scan->sections[i], check_use(loader, &scan->sections[i]));
 
-        if (section != NULL)
-            r = atls_policy_locate(loader, &scan->sections[i],
-                                   check_reference(loader, section));
         if (r != ATLS_OK)
             return r;
     }
@@ -116,7 +128,7 @@ static enum atls_error load(struct atls_policy_loader *loader)
     r = atls_policy_fill_policy(loader, scanned);
     if (r != ATLS_OK)
         return r;
-    r = check_references(loader);
+    r = check_uses(loader);
     if (r != ATLS_OK)
         return r;
     atls_policy_warn(loader, (int64_t)time(NULL));
@@ -137,22 +149,43 @@ static enum atls_error read_and_load(struct atls_policy_loader *loader,
     return load(loader);
 }
 
-enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
+/* Since the first of its files was read, so that it may be a mixture. What cannot
+ * even be scanned has no files.
+ *   before  of the path, before the reading */
+static bool was_replaced(const struct atls_policy *policy, const char *path,
+                         const struct stat *before)
+{
+    struct stat after;
+
+    if (stat(path, &after) == 0 && atls_file_is_other(before, &after))
+        return true;
+    for (const struct atls_file *file = policy->files; file != NULL;
+         file = file->next) {
+        if (atls_file_differs(file))
+            return true;
+    }
+    return false;
+}
+
+static enum atls_error load_once(const char *path, struct atls_reason *why,
+                                 bool *ret_was_replaced,
                                  struct atls_policy **ret_policy)
 {
     struct atls_policy_loader loader = {.why = why};
     struct atls_policy *policy = OPENSSL_zalloc(sizeof(*policy));
+    struct stat before = {0};
     enum atls_error r;
 
+    *ret_was_replaced = false;
     if (policy == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     atomic_init(&policy->references, 1);
     loader.policy = policy;
-    ERR_set_mark();
+    (void)stat(path, &before);
     r = read_and_load(&loader, path);
-    ERR_pop_to_mark();
     OPENSSL_free(loader.items);
     atls_scan_clear(&loader.scan);
+    *ret_was_replaced = was_replaced(policy, path, &before);
     if (r != ATLS_OK) {
         atls_policy_unref(policy);
         return r;
@@ -164,6 +197,38 @@ enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
     return ATLS_OK;
 }
 
+static enum atls_error load_whole(const char *path, struct atls_reason *why,
+                                  struct atls_policy **ret_policy)
+{
+    for (unsigned i = 0; i < TRIES; i++) {
+        struct atls_policy *policy = NULL;
+        bool replaced = false;
+        enum atls_error r = load_once(path, why, &replaced, &policy);
+
+        if (!replaced && r == ATLS_OK)
+            *ret_policy = policy;
+        if (!replaced)
+            return r;
+        atls_policy_unref(policy);
+    }
+    return atls_fail(why, ATLS_E_IO,
+                     "%.120s: replaced, it or a file that it names, during "
+                     "each of %u readings; replace it less often",
+                     path, TRIES);
+}
+
+/* From OpenSSL 3.2 an allocation that fails leaves an error too. */
+enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
+                                 struct atls_policy **ret_policy)
+{
+    enum atls_error r;
+
+    ERR_set_mark();
+    r = load_whole(path, why, ret_policy);
+    ERR_pop_to_mark();
+    return r;
+}
+
 static void clear_section(struct atls_section *section)
 {
     for (size_t i = 0; i < ATLS_PCR_COUNT; i++)
@@ -172,6 +237,9 @@ static void clear_section(struct atls_section *section)
         OPENSSL_free(section->components[i].digests);
     for (size_t i = 0; i < section->ak_eku_count; i++)
         ASN1_OBJECT_free(section->ak_ekus[i]);
+    for (size_t i = 0; i < section->reference_count; i++)
+        atls_policy_clear_reference(&section->references[i]);
+    OPENSSL_free(section->references);
     OPENSSL_free(section->components);
     OPENSSL_free(section->ak_ekus);
     OPENSSL_free(section->names);
@@ -202,6 +270,7 @@ void atls_policy_unref(struct atls_policy *policy)
         OPENSSL_free(policy->warnings);
         policy->warnings = next;
     }
+    atls_policy_free_boot_logs(policy);
     OPENSSL_free(policy->sections);
     OPENSSL_free(policy->servers);
     atls_file_free_list(policy->files);
@@ -211,6 +280,15 @@ void atls_policy_unref(struct atls_policy *policy)
 const char *atls_policy_path(const struct atls_policy *policy)
 {
     return policy->files->path;
+}
+
+const char *atls_policy_file(const struct atls_policy *policy, size_t index)
+{
+    const struct atls_file *file = policy->files;
+
+    for (; file != NULL && index > 0; index--)
+        file = file->next;
+    return file == NULL ? NULL : file->path;
 }
 
 bool atls_policy_is_stale(const struct atls_policy *policy)

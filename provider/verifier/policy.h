@@ -91,11 +91,13 @@ struct atls_policy;
  *         stand in
  *   why   on failure "FILE:LINE: KEY: what is wrong and what would be right"
  *   ret_policy  set only on success; atls_policy_unref() it
+ * What it yields stood in all its files at one moment; files that are replaced
+ * during the reading are read again.
  * Any unknown or duplicate key or section, empty list, bad number, unreadable
  * file, `$`, key before the first section, or a require section that demands
  * nothing makes the whole file invalid: ATLS_E_POLICY, ATLS_E_IO or
  * ATLS_E_NOMEM. Keys whose feature this version lacks (freshness other than
- * live, proof, tls_key = tpm, clients, crl, reference, resumption above 0)
+ * live, proof, tls_key = tpm, clients, resumption above 0)
  * are refused by name and say so.
  */
 enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
@@ -108,21 +110,28 @@ void atls_policy_unref(struct atls_policy *policy); /* NULL is fine */
 /* The path it was loaded from. */
 const char *atls_policy_path(const struct atls_policy *policy);
 
+/* The files it was read from, itself and what it includes or names; NULL behind
+ * the last one. */
+const char *atls_policy_file(const struct atls_policy *policy, size_t index);
+
 /*
  * Has any of the files it was loaded from (includes and trust anchors too) been
- * replaced or written to since? By size, time of change and inode. A file that
- * cannot be looked at, as after a chroot, has not changed.
+ * replaced or written to since, or its rights been changed? As
+ * atls_file_has_changed() says. A file that cannot be looked at, as after a
+ * chroot, has not changed.
  */
 bool atls_policy_is_stale(const struct atls_policy *policy);
 
 /* Remarks that do not make it invalid, each one line with file and line: no
  * boot PCRs beside components, machines = any without tls_key = tpm, expires
- * soon or has expired, a file that others can write, nothing ever verified.
+ * soon or has expired, so does a CRL, an anchor has expired, a file that others
+ * can write, nothing ever verified.
  * index from 0; NULL after the last. */
 const char *atls_policy_warning(const struct atls_policy *policy, size_t index);
 
 /* What such a remark is about: ATLS_E_IO a file that others can write,
- * ATLS_E_EXPIRED a time of expiry, ATLS_E_POLICY all else; ATLS_OK after the
+ * ATLS_E_EXPIRED a time of expiry, ATLS_E_CHAIN_CRL a CRL past its nextUpdate,
+ * ATLS_E_POLICY all else, a CRL that soon will be included; ATLS_OK after the
  * last. */
 enum atls_error atls_policy_warning_code(const struct atls_policy *policy,
                                          size_t index);

@@ -17,9 +17,12 @@
  *   policy.c           loading, references between sections, life and death
  *   policy_section.c   a section: its keys in turn, what it must have
  *   policy_keys.c      the keys of a section that describes peers
+ *   policy_reference.c the sections that `reference` names
  *   policy_servers.c   the keys of [policy]
  *   policy_values.c    what stands behind '=': words, numbers, lists, times
  *   policy_trust.c     trust anchors
+ *   policy_crl.c       CRLs of their issuers
+ *   policy_bootlog.c   boot logs of good machines
  *   policy_match.c     which section a peer falls under
  *   policy_warnings.c  what is legal and probably not meant
  */
@@ -36,6 +39,13 @@ struct atls_policy_warning {
     struct atls_reason reason; /* its text */
 };
 
+/* A boot log and the octets it points into. */
+struct atls_policy_boot_log {
+    struct atls_policy_boot_log *next;
+    struct atls_boot_log log;
+    uint8_t octets[];
+};
+
 /* Written by the loader, read-only afterwards but for the count. */
 struct atls_policy {
     atomic_uint references;
@@ -48,6 +58,7 @@ struct atls_policy {
     enum atls_nameless nameless;
     const struct atls_section *nameless_section;
     struct atls_policy_warning *warnings;
+    struct atls_policy_boot_log *boot_logs; /* of sections and references */
 };
 
 /* Name of the section that says which of the others apply. */
@@ -57,9 +68,10 @@ struct atls_policy_loader {
     struct atls_policy *policy;
     struct atls_scan scan;
     struct atls_section *section; /* being filled; NULL for [policy] */
-    size_t item_count;            /* of the value in hand, if it is a list */
-    char **items;                 /* one block */
-    bool warning_lost;            /* no memory for it */
+    struct atls_reference *reference; /* of it, being filled; or NULL */
+    size_t item_count; /* of the value in hand, if it is a list */
+    char **items;      /* one block */
+    bool warning_lost; /* no memory for it */
     struct atls_reason *why;
 };
 
@@ -79,6 +91,9 @@ struct atls_policy_key {
 /* policy_keys.c: the keys of a section that describes peers, up to a NULL name.
  * The setters give reasons without file, line and key. */
 extern const struct atls_policy_key atls_policy_section_keys[];
+/* Those of them that a reference may hold; the setters fill loader->reference
+ * where there is one, else loader->section. */
+extern const struct atls_policy_key atls_policy_reference_keys[];
 
 /* policy_section.c */
 
@@ -86,6 +101,10 @@ extern const struct atls_policy_key atls_policy_section_keys[];
 enum atls_error atls_policy_fill_section(
     struct atls_policy_loader *loader,
     const struct atls_scan_section *scanned) ATLS_MUST_CHECK;
+
+/* NULL when there is no such key. */
+const struct atls_policy_key *atls_policy_find_key(
+    const struct atls_policy_key *keys, const char *name);
 
 /* Look a key up, split its value, set it. The reason says file, line and key. */
 enum atls_error atls_policy_apply(
@@ -101,6 +120,30 @@ enum atls_error atls_policy_locate(const struct atls_policy_loader *loader,
 enum atls_error atls_policy_set_unsupported(struct atls_policy_loader *loader,
                                             const struct atls_scan_pair *pair)
     ATLS_MUST_CHECK;
+
+/* policy_reference.c */
+
+/* Setter of `reference`: the names only, as the bank may stand below it. */
+enum atls_error atls_policy_set_reference(struct atls_policy_loader *loader,
+                                          const struct atls_scan_pair *pair)
+    ATLS_MUST_CHECK;
+
+/* Fill loader->section's references, once its keys are set. Reasons say file and
+ * line. */
+enum atls_error atls_policy_fill_references(struct atls_policy_loader *loader)
+    ATLS_MUST_CHECK;
+
+void atls_policy_clear_reference(struct atls_reference *reference);
+
+/* Does the `reference` of any section name this one? Then it describes no peers. */
+bool atls_policy_is_reference(const struct atls_scan *scan, const char *name);
+
+/* Was it read for any section? */
+bool atls_policy_reference_is_used(const struct atls_policy *policy,
+                                   const char *name);
+
+/* May it be meant as a reference: are its keys all such? */
+bool atls_policy_looks_like_reference(const struct atls_scan_section *scanned);
 
 /* policy_servers.c: [policy], once all other sections are filled. */
 enum atls_error atls_policy_fill_policy(struct atls_policy_loader *loader,
@@ -145,6 +188,9 @@ bool atls_policy_parse_time(const char *text, int64_t *ret_seconds);
 /* An entry of `machines`; brings hex to lower case. */
 bool atls_policy_normalise_machine(char *text);
 
+/* Is it an item of the list, which need not be a legal one? */
+bool atls_policy_list_has(const char *value, const char *item);
+
 /*
  * Split a list at blanks and commas.
  *   ret_items  one block, OPENSSL_free() it; at least one item, none empty
@@ -162,6 +208,19 @@ enum atls_error atls_policy_parse_list(const char *value,
 enum atls_error atls_policy_parse_trust(const struct atls_file *file,
                                         struct atls_reason *why,
                                         X509_STORE **ret_store) ATLS_MUST_CHECK;
+
+/* policy_crl.c: setter of `crl`, after that of `trust`: the CRLs of a file, in
+ * PEM or one in DER, go into loader->section's store if there is one. */
+enum atls_error atls_policy_set_crl(struct atls_policy_loader *loader,
+                                    const struct atls_scan_pair *pair)
+    ATLS_MUST_CHECK;
+
+/* policy_bootlog.c: setter of `boot_log`, of a section or, where
+ * loader->reference is set, of that; the section's bank is known. */
+enum atls_error atls_policy_set_boot_log(struct atls_policy_loader *loader,
+                                         const struct atls_scan_pair *pair)
+    ATLS_MUST_CHECK;
+void atls_policy_free_boot_logs(struct atls_policy *policy);
 
 /* policy_warnings.c: all warnings; now in seconds since 1970. */
 void atls_policy_warn(struct atls_policy_loader *loader, int64_t now);

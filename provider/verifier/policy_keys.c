@@ -2,6 +2,7 @@
 #include <openssl/crypto.h>
 #include <openssl/objects.h>
 #include <string.h>
+#include <strings.h>
 #include <tss2/tss2_tpm2_types.h>
 
 #include "verifier/names.h"
@@ -41,6 +42,20 @@ static enum atls_error set_mode(struct atls_policy_loader *loader,
                                   &loader->section->mode);
 }
 
+/* RFC 9525 §6.3: names are compared as A-labels, which is how DNS and
+ * certificates have them. */
+static enum atls_error check_ascii(const struct atls_policy_loader *loader,
+                                   const char *name)
+{
+    if (atls_name_is_ascii(name))
+        return ATLS_OK;
+    return atls_fail(loader->why, ATLS_E_POLICY,
+                     "'%.60s' holds characters beyond ASCII; write "
+                     "internationalized names as A-labels (xn--...), which "
+                     "`idn2 NAME` prints",
+                     name);
+}
+
 static enum atls_error set_names(struct atls_policy_loader *loader,
                                  const struct atls_scan_pair *pair)
 {
@@ -49,9 +64,12 @@ static enum atls_error set_names(struct atls_policy_loader *loader,
     (void)pair;
     for (size_t i = 0; i < loader->item_count; i++) {
         const char *name = loader->items[i];
+        enum atls_error r = check_ascii(loader, name);
 
+        if (r != ATLS_OK)
+            return r;
         /* It would be read as a host of that name and match nobody. */
-        if (strcmp(name, "any") == 0)
+        if (strcasecmp(name, "any") == 0)
             return atls_fail(loader->why, ATLS_E_POLICY,
                              "there is no `any` here; what holds for peers "
                              "without a section says `otherwise` in [policy]");
@@ -89,6 +107,16 @@ static enum atls_error set_machines(struct atls_policy_loader *loader,
         return ATLS_OK;
     }
     for (size_t i = 0; i < loader->item_count; i++) {
+        enum atls_error r = check_ascii(loader, loader->items[i]);
+
+        if (r != ATLS_OK)
+            return r;
+        if (atls_name_pattern_is_address(loader->items[i]))
+            return atls_fail(loader->why, ATLS_E_POLICY,
+                             "AK certificates vouch for no address, found "
+                             "'%.60s'; write the machine's name in them, or "
+                             "sha256:<hash of its AK>",
+                             loader->items[i]);
         if (!atls_policy_normalise_machine(loader->items[i]))
             return atls_fail(loader->why, ATLS_E_POLICY,
                              "expected a DNS name, *.NAME, "
@@ -238,7 +266,8 @@ static enum atls_error set_pcr(struct atls_policy_loader *loader,
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "any program can reset this PCR, so that its value "
                          "proves nothing; take the line out");
-    rule = &loader->section->pcrs[pcr];
+    rule = loader->reference != NULL ? &loader->reference->pcrs[pcr]
+                                     : &loader->section->pcrs[pcr];
     rule->values = OPENSSL_zalloc(loader->item_count * sizeof(*rule->values));
     if (rule->values == NULL)
         return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
@@ -266,12 +295,21 @@ static enum atls_error set_measure_pcr(struct atls_policy_loader *loader,
     return ATLS_OK;
 }
 
+static struct atls_component_rule *next_component(
+    const struct atls_policy_loader *loader)
+{
+    const struct atls_reference *reference = loader->reference;
+    const struct atls_section *section = loader->section;
+
+    return reference != NULL
+               ? &reference->components[reference->component_count]
+               : &section->components[section->component_count];
+}
+
 static enum atls_error set_component(struct atls_policy_loader *loader,
                                      const struct atls_scan_pair *pair)
 {
-    struct atls_section *section = loader->section;
-    struct atls_component_rule *rule =
-        &section->components[section->component_count];
+    struct atls_component_rule *rule = next_component(loader);
     const char *name = pair->key + strlen("component.");
 
     if (!atls_component_name_is_legal(name, strlen(name)))
@@ -282,7 +320,10 @@ static enum atls_error set_component(struct atls_policy_loader *loader,
     rule->digests = OPENSSL_zalloc(loader->item_count * sizeof(*rule->digests));
     if (rule->digests == NULL)
         return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
-    section->component_count++;
+    if (loader->reference != NULL)
+        loader->reference->component_count++;
+    else
+        loader->section->component_count++;
     memcpy(rule->name, name, strlen(name));
     rule->count = loader->item_count;
     for (size_t i = 0; i < rule->count; i++) {
@@ -363,7 +404,7 @@ const struct atls_policy_key atls_policy_section_keys[] = {
     {"trust", ATLS_FORM_WORD, set_trust},
     {"machines", ATLS_FORM_LIST, set_machines},
     {"tls_key", ATLS_FORM_WORD, set_tls_key},
-    {"crl", ATLS_FORM_WORD, atls_policy_set_unsupported},
+    {"crl", ATLS_FORM_WORD, atls_policy_set_crl},
     {"ak_eku", ATLS_FORM_LIST, set_ak_eku},
     {"freshness", ATLS_FORM_WORD, set_freshness},
     {"resumption", ATLS_FORM_WORD, set_resumption},
@@ -371,13 +412,21 @@ const struct atls_policy_key atls_policy_section_keys[] = {
     {"pcr.", ATLS_FORM_LIST, set_pcr},
     {"allow_zero", ATLS_FORM_WORD, set_allow_zero},
     {"measure_pcr", ATLS_FORM_WORD, set_measure_pcr},
-    {"reference", ATLS_FORM_WORD, atls_policy_set_unsupported},
+    {"reference", ATLS_FORM_LIST, atls_policy_set_reference},
     {"component.", ATLS_FORM_LIST, set_component},
     {"components", ATLS_FORM_WORD, set_components},
     {"events", ATLS_FORM_LIST, set_events},
     {"certificate", ATLS_FORM_WORD, set_certificate},
+    {"boot_log", ATLS_FORM_WORD, atls_policy_set_boot_log},
     {"proof", ATLS_FORM_WORD, atls_policy_set_unsupported},
     {"expires", ATLS_FORM_WORD, set_expires},
     {"ca", ATLS_FORM_WORD, atls_policy_set_unsupported},
+    {NULL, ATLS_FORM_WORD, NULL},
+};
+
+const struct atls_policy_key atls_policy_reference_keys[] = {
+    {"pcr.", ATLS_FORM_LIST, set_pcr},
+    {"component.", ATLS_FORM_LIST, set_component},
+    {"boot_log", ATLS_FORM_WORD, atls_policy_set_boot_log},
     {NULL, ATLS_FORM_WORD, NULL},
 };

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <openssl/crypto.h>
 #include <string.h>
+#include <strings.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "verifier/pcrs.h"
 #include "verifier/policy_internal.h"
 
 /* tcg-kp-AIKCertificate (TCG Credential Profile EK 2.0, "OIDs"). */
 #define AK_EKU_DEFAULT "2.23.133.8.3"
-
-/* PCRs 0-7 are the firmware's (TCG PC Client Platform Firmware Profile). */
-#define FIRMWARE_PCR_COUNT 8u
 
 static bool key_is(const struct atls_policy_key *key, const char *name)
 {
@@ -20,21 +19,39 @@ static bool key_is(const struct atls_policy_key *key, const char *name)
     return strcmp(key->name, name) == 0;
 }
 
+const struct atls_policy_key *atls_policy_find_key(
+    const struct atls_policy_key *keys, const char *name)
+{
+    for (; keys->name != NULL; keys++) {
+        if (key_is(keys, name))
+            return keys;
+    }
+    return NULL;
+}
+
+static const char *describe_section(const struct atls_policy_loader *loader)
+{
+    if (loader->section == NULL)
+        return "[policy]";
+    if (loader->reference != NULL)
+        return "a section that a `reference` names: it may hold pcr.N, "
+               "component.NAME and boot_log";
+    return "a section for peers";
+}
+
 static enum atls_error set_value(struct atls_policy_loader *loader,
                                  const struct atls_policy_key *keys,
                                  const struct atls_scan_pair *pair)
 {
+    const struct atls_policy_key *key = atls_policy_find_key(keys, pair->key);
     enum atls_error r;
 
-    while (keys->name != NULL && !key_is(keys, pair->key))
-        keys++;
-    if (keys->name == NULL)
+    if (key == NULL)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "unknown key in %s; compare its spelling with "
                          "attest-policy.cnf(5)",
-                         loader->section == NULL ? "[policy]"
-                                                 : "a section for peers");
-    if (keys->form == ATLS_FORM_LIST) {
+                         describe_section(loader));
+    if (key->form == ATLS_FORM_LIST) {
         OPENSSL_free(loader->items);
         loader->items = NULL;
         r = atls_policy_parse_list(pair->value, loader->why,
@@ -42,7 +59,7 @@ static enum atls_error set_value(struct atls_policy_loader *loader,
         if (r != ATLS_OK)
             return r;
     }
-    return keys->set(loader, pair);
+    return key->set(loader, pair);
 }
 
 enum atls_error atls_policy_apply(struct atls_policy_loader *loader,
@@ -91,8 +108,8 @@ static enum atls_error begin_section(const struct atls_policy_loader *loader,
                                          * sizeof(*section->components));
     if (section->name == NULL || section->components == NULL)
         return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
-    if (strcmp(section->name, "off") == 0
-        || strcmp(section->name, "refuse") == 0)
+    if (strcasecmp(section->name, "off") == 0
+        || strcasecmp(section->name, "refuse") == 0)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "[%s] would be a section and a word of `nameless`; "
                          "give it another name",
@@ -104,6 +121,7 @@ static enum atls_error apply_keys(struct atls_policy_loader *loader,
                                   const struct atls_scan_section *scanned)
 {
     const struct atls_scan_pair *bank = atls_scan_find(scanned, "bank");
+    const struct atls_scan_pair *crl = atls_scan_find(scanned, "crl");
     const struct atls_scan_pair default_eku = {"ak_eku", AK_EKU_DEFAULT,
                                                scanned->file, scanned->line};
     enum atls_error r = ATLS_OK;
@@ -114,11 +132,16 @@ static enum atls_error apply_keys(struct atls_policy_loader *loader,
     if (r == ATLS_OK && atls_scan_find(scanned, "ak_eku") == NULL)
         r = atls_policy_apply(loader, atls_policy_section_keys, &default_eku);
     for (size_t i = 0; i < scanned->pair_count && r == ATLS_OK; i++) {
-        if (&scanned->pairs[i] != bank)
+        if (&scanned->pairs[i] != bank && &scanned->pairs[i] != crl)
             r = atls_policy_apply(loader, atls_policy_section_keys,
                                   &scanned->pairs[i]);
     }
-    return r;
+    /* Last, as its CRLs are compared with what is trusted. */
+    if (r == ATLS_OK && crl != NULL)
+        r = atls_policy_apply(loader, atls_policy_section_keys, crl);
+    if (r != ATLS_OK)
+        return r;
+    return atls_policy_fill_references(loader);
 }
 
 static bool demands_something(const struct atls_section *section)
@@ -127,24 +150,18 @@ static bool demands_something(const struct atls_section *section)
         if (section->pcrs[i].count > 0)
             return true;
     }
-    return section->component_count > 0;
+    return section->component_count > 0 || section->reference_count > 0;
 }
 
 /* PCRs 0-7 that are all zero are what an unused bank looks like: that they are
  * meant must be said twice. */
 static bool lists_zero(const struct atls_section *section)
 {
-    static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
-
-    for (size_t i = 0; i < FIRMWARE_PCR_COUNT; i++) {
-        const struct atls_pcr_rule *rule = &section->pcrs[i];
-
-        for (size_t j = 0; j < rule->count; j++) {
-            if (memcmp(rule->values[j], zero, sizeof(zero)) == 0)
-                return true;
-        }
+    for (size_t i = 0; i < section->reference_count; i++) {
+        if (atls_pcrs_list_zero(section->references[i].pcrs))
+            return true;
     }
-    return false;
+    return atls_pcrs_list_zero(section->pcrs);
 }
 
 /* What a section must have, in whatever order its keys stand. */
@@ -153,6 +170,12 @@ static enum atls_error check_section(const struct atls_policy_loader *loader,
 {
     const struct atls_section *section = loader->section;
 
+    if (atls_policy_looks_like_reference(scanned))
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%.64s] says neither mode nor whom it describes, and "
+                         "no `reference` names it; add it to the `reference` "
+                         "of a section, or take it out",
+                         section->name);
     if (atls_scan_find(scanned, "mode") == NULL)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "mode: missing in [%.64s]; write require, observe or "

@@ -10,6 +10,11 @@ static enum atls_error add_server(struct atls_policy_loader *loader,
     struct atls_policy *policy = loader->policy;
     const struct atls_section *section = atls_policy_find(policy, name);
 
+    if (section == NULL && atls_policy_is_reference(&loader->scan, name))
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%.64s] is a reference, not a section for peers; "
+                         "list the section that names it",
+                         name);
     if (section == NULL)
         return atls_fail(
             loader->why, ATLS_E_POLICY,
@@ -76,6 +81,12 @@ static enum atls_error set_nameless(struct atls_policy_loader *loader,
     }
     policy->nameless = ATLS_NAMELESS_SECTION;
     policy->nameless_section = atls_policy_find(policy, pair->value);
+    if (policy->nameless_section == NULL
+        && atls_policy_is_reference(&loader->scan, pair->value))
+        return atls_fail(loader->why, ATLS_E_POLICY,
+                         "[%.64s] is a reference, not a section for peers; "
+                         "write the section that names it",
+                         pair->value);
     if (policy->nameless_section == NULL)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "expected refuse, off or the name of a section, found "

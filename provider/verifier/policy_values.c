@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <openssl/crypto.h>
 #include <string.h>
+#include <strings.h>
 
 #include "digest.h"
 #include "verifier/names.h"
@@ -172,8 +173,9 @@ bool atls_policy_normalise_machine(char *text)
     }
     if (strncmp(text, google, strlen(google)) == 0)
         return is_google_instance(text + strlen(google));
-    /* Beside other entries `any` would be read as a host of that name. */
-    return strcmp(text, "any") != 0 && atls_name_pattern_is_legal(text);
+    /* Beside other entries, or in capitals, `any` would be read as a host of that
+     * name. */
+    return strcasecmp(text, "any") != 0 && atls_name_pattern_is_legal(text);
 }
 
 /* An item before, between and after the commas, and at least one at all. */
@@ -205,6 +207,23 @@ static size_t count_items(const char *value)
         count++;
     }
     return count;
+}
+
+bool atls_policy_list_has(const char *value, const char *item)
+{
+    size_t len = strlen(item);
+
+    for (;;) {
+        size_t found;
+
+        value += strspn(value, SEPARATORS);
+        found = strcspn(value, SEPARATORS);
+        if (found == 0)
+            return false;
+        if (found == len && memcmp(value, item, len) == 0)
+            return true;
+        value += found;
+    }
 }
 
 enum atls_error atls_policy_parse_list(const char *value,

@@ -6,6 +6,7 @@
 
 #include "digest.h"
 #include "verifier/certificate.h"
+#include "verifier/mismatch.h"
 #include "verifier/report_private.h"
 
 /* Marks are words, not symbols: they survive log files, C locales and screen
@@ -84,6 +85,10 @@ static void put_headline(const struct page *page,
     put_coloured(page, GREEN, " is trusted");
     (void)fputs(" (policy section ", page->out);
     put_escaped_string(page, report->section_name);
+    if (report->reference != NULL) {
+        (void)fputs(", reference ", page->out);
+        put_escaped_string(page, report->reference->name);
+    }
     (void)fputs(", machine ", page->out);
     put_escaped_string(page, report->machine);
     (void)fputs(")\n", page->out);
@@ -140,28 +145,12 @@ static void put_steps(const struct page *page, const struct atls_report *report,
     }
 }
 
-/* Until the digest in the signed quote was compared, anybody may have written
- * the values; until the replay, the log. */
 static const char *standing(const struct atls_report *report,
                             enum atls_step last)
 {
-    for (unsigned i = 0; i <= (unsigned)last; i++) {
-        enum atls_step_result result = report->steps[i].result;
-
-        if (result != ATLS_STEP_PASSED && result != ATLS_STEP_NOT_ASKED)
-            return " (claimed by the peer, NOT proven)";
-    }
-    return "";
-}
-
-static bool is_expected(const struct atls_pcr_rule *rule, const uint8_t *value,
-                        size_t len)
-{
-    for (size_t i = 0; i < rule->count; i++) {
-        if (memcmp(rule->values[i], value, len) == 0)
-            return true;
-    }
-    return false;
+    return atls_report_is_proven(report, last)
+               ? ""
+               : " (claimed by the peer, NOT proven)";
 }
 
 static void put_pcr_hex(const struct page *page, const uint8_t *value,
@@ -173,24 +162,33 @@ static void put_pcr_hex(const struct page *page, const uint8_t *value,
     (void)fprintf(page->out, "%s\n", hex);
 }
 
-static void put_pcr(const struct page *page, unsigned pcr, const uint8_t *value,
-                    size_t len, const struct atls_pcr_rule *rule)
+/* A word of the same width each; what is wrong is in capitals. */
+static void put_mark(const struct page *page, enum atls_mark mark)
+{
+    switch (mark) {
+    case ATLS_MARK_NONE:
+        put_coloured(page, DIM, "-         ");
+        break;
+    case ATLS_MARK_OK:
+        put_coloured(page, GREEN, "ok        ");
+        break;
+    case ATLS_MARK_LOG:
+        put_coloured(page, GREEN, "log       ");
+        break;
+    case ATLS_MARK_MISMATCH:
+        put_coloured(page, RED, "MISMATCH  ");
+        break;
+    case ATLS_MARK_NOT_LISTED:
+        put_coloured(page, RED, "UNLISTED  ");
+        break;
+    }
+}
+
+static void put_expected_pcrs(const struct page *page,
+                              const struct atls_pcr_rule *rule, size_t len)
 {
     size_t shown = 0;
 
-    (void)fprintf(page->out, "  %3u  %-32s  ", pcr, atls_pcr_name(pcr));
-    if (rule == NULL || rule->count == 0) {
-        put_coloured(page, DIM, "-         ");
-        put_pcr_hex(page, value, len);
-        return;
-    }
-    if (is_expected(rule, value, len)) {
-        put_coloured(page, GREEN, "ok        ");
-        put_pcr_hex(page, value, len);
-        return;
-    }
-    put_coloured(page, RED, "MISMATCH  ");
-    put_pcr_hex(page, value, len);
     for (; shown < rule->count && shown < EXPECTED_SHOWN_MAX; shown++) {
         (void)fprintf(page->out, "%41s%-10s", "", "expected");
         put_pcr_hex(page, rule->values[shown], len);
@@ -200,45 +198,131 @@ static void put_pcr(const struct page *page, unsigned pcr, const uint8_t *value,
                       rule->count - shown);
 }
 
+static void put_pcr(const struct page *page, const struct atls_report *report,
+                    const struct atls_section *section,
+                    const struct atls_hash *hash, unsigned pcr,
+                    enum atls_mark mark)
+{
+    const struct atls_pcr_rule *rules[2];
+    size_t count = atls_report_expected(report, section, pcr, rules);
+
+    (void)fprintf(page->out, "  %3u  %-32s  ", pcr, atls_pcr_name(pcr));
+    put_mark(page, mark);
+    put_pcr_hex(page, atls_pcr_value(&report->evidence->pcrs, hash->alg, pcr),
+                hash->len);
+    for (size_t i = 0; mark == ATLS_MARK_MISMATCH && i < count; i++)
+        put_expected_pcrs(page, rules[i], hash->len);
+}
+
 static void put_pcrs(const struct page *page, const struct atls_report *report,
-                     const struct atls_section *section)
+                     const struct atls_section *section,
+                     const struct atls_report_marks *marks)
 {
     const struct atls_pcr_values *values = &report->evidence->pcrs;
 
     for (size_t i = 0; i < values->count; i++) {
         const struct atls_hash *hash = atls_hash_by_alg(values->banks[i].alg);
-        bool judged = section != NULL && section->bank == values->banks[i].alg;
+        bool judged = section == NULL || section->bank == values->banks[i].alg;
 
         if (hash == NULL)
             continue;
         put_title(page, "PCRs, bank ");
         (void)fprintf(page->out, "%s%s%s\n", hash->name,
                       standing(report, ATLS_STEP_DIGEST),
-                      judged || section == NULL ? "" : ", not in the policy");
+                      judged ? "" : ", not in the policy");
         for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-            const uint8_t *value = atls_pcr_value(values, hash->alg, pcr);
-
-            if (value != NULL)
-                put_pcr(page, pcr, value, hash->len,
-                        judged ? &section->pcrs[pcr] : NULL);
+            if (atls_pcr_value(values, hash->alg, pcr) != NULL)
+                put_pcr(page, report, judged ? section : NULL, hash, pcr,
+                        judged ? marks->pcrs[pcr] : ATLS_MARK_NONE);
         }
     }
 }
 
-static void put_log(const struct page *page, const struct atls_report *report)
+static void put_expected_digests(const struct page *page,
+                                 const struct atls_component_rule *rule)
+{
+    char hex[2 * ATLS_SHA256_LEN + 1];
+
+    for (size_t i = 0; rule != NULL && i < rule->count; i++) {
+        if (i == EXPECTED_SHOWN_MAX) {
+            (void)fprintf(page->out, "%17sor one of %zu others\n", "",
+                          rule->count - i);
+            return;
+        }
+        atls_hex(rule->digests[i], ATLS_SHA256_LEN, hex);
+        (void)fprintf(page->out, "%17sexpected sha256:%s\n", "", hex);
+    }
+}
+
+static enum atls_error put_missing(const struct atls_mismatch *mismatch,
+                                   void *arg)
+{
+    const struct page *page = arg;
+
+    if (mismatch->kind != ATLS_MISMATCH_COMPONENT_MISSING)
+        return ATLS_OK;
+    (void)fputs("    -  ", page->out);
+    put_coloured(page, RED, "MISSING   ");
+    (void)fprintf(page->out, "component %s\n", mismatch->component->name);
+    put_expected_digests(page, mismatch->component);
+    return ATLS_OK;
+}
+
+static void put_log(struct page *page, const struct atls_report *report,
+                    const struct atls_section *section,
+                    const struct atls_report_marks *marks)
 {
     const struct atls_evidence *evidence = report->evidence;
 
-    if (!evidence->has_log)
-        return;
-    put_title(page, "Measured log");
-    (void)fprintf(page->out, " of PCR %u, %zu events%s\n", evidence->log_pcr,
-                  evidence->log_count, standing(report, ATLS_STEP_LOG));
+    if (evidence->has_log) {
+        put_title(page, "Measured log");
+        (void)fprintf(page->out, " of PCR %u, %zu events%s\n",
+                      evidence->log_pcr, evidence->log_count,
+                      standing(report, ATLS_STEP_LOG));
+    } else if (section != NULL && section->component_count > 0) {
+        put_title(page, "Measured log: none was sent\n");
+    }
     for (size_t i = 0; i < evidence->log_count; i++) {
         (void)fprintf(page->out, "  %3zu  ", i + 1);
+        put_mark(page, (enum atls_mark)marks->events[i]);
         put_escaped(page, evidence->log[i], EVENT_SHOWN_MAX);
         (void)fputc('\n', page->out);
+        put_expected_digests(page, marks->rules[i]);
     }
+    if (section == NULL
+        || atls_mismatch_visit(section, report->reference, evidence,
+                               put_missing, page)
+               != ATLS_OK)
+        return; /* the visitor never ends it */
+}
+
+static void put_boot_event(const struct page *page,
+                           const struct atls_boot_event *event)
+{
+    char type[ATLS_BOOT_TEXT_MAX];
+    char what[ATLS_BOOT_TEXT_MAX];
+
+    atls_boot_event_type(event->type, type, sizeof(type));
+    atls_boot_event_describe(event, what, sizeof(what));
+    (void)fprintf(page->out, "  %3u  %-34s  ", event->pcr, type);
+    put_escaped_string(page, what);
+    (void)fputc('\n', page->out);
+}
+
+/* Digests are in --json: here they would hide what a person looks for. */
+static void put_boot_log(const struct page *page,
+                         const struct atls_report *report)
+{
+    const struct atls_boot_log *log = &report->evidence->boot_log;
+
+    if (report->evidence->format != ATLS_FORMAT_TPM_BOOT)
+        return;
+    put_title(page, "Boot log");
+    (void)fprintf(page->out,
+                  ", %zu events%s; what an event is about, the log says\n",
+                  log->count, standing(report, ATLS_STEP_LOG));
+    for (size_t i = 0; i < log->count; i++)
+        put_boot_event(page, &log->events[i]);
 }
 
 static void put_chain(const struct page *page, const struct atls_report *report)
@@ -273,13 +357,16 @@ static void put_tpm(const struct page *page, const struct atls_report *report)
                   quote->firmware_version);
 }
 
-static void put_tables(const struct page *page,
-                       const struct atls_report *report,
+static void put_tables(struct page *page, const struct atls_report *report,
                        const struct atls_section *section)
 {
+    struct atls_report_marks marks;
+
     if (report->evidence != NULL) {
-        put_pcrs(page, report, section);
-        put_log(page, report);
+        atls_report_mark(report, section, &marks);
+        put_pcrs(page, report, section, &marks);
+        put_log(page, report, section, &marks);
+        put_boot_log(page, report);
         put_chain(page, report);
     }
     if (report->has_quote)
@@ -290,10 +377,10 @@ void atls_report_print(const struct atls_report *report, const char *peer,
                        const struct atls_section *section,
                        enum atls_report_style style, bool verbose, FILE *out)
 {
-    const struct page page = {out, style == ATLS_REPORT_COLOUR};
+    struct page page = {out, style == ATLS_REPORT_COLOUR};
 
     if (style == ATLS_REPORT_JSON) {
-        atls_report_print_json(report, peer, true, verbose, out);
+        atls_report_print_json(report, peer, section, true, verbose, out);
         return;
     }
     put_headline(&page, report, peer);
@@ -309,10 +396,10 @@ void atls_report_print_unjudged(const struct atls_report *report,
                                 const char *peer, enum atls_report_style style,
                                 FILE *out)
 {
-    const struct page page = {out, style == ATLS_REPORT_COLOUR};
+    struct page page = {out, style == ATLS_REPORT_COLOUR};
 
     if (style == ATLS_REPORT_JSON) {
-        atls_report_print_json(report, peer, false, true, out);
+        atls_report_print_json(report, peer, NULL, false, true, out);
         return;
     }
     (void)fputs("attest: ", out);

@@ -43,4 +43,8 @@ void atls_report_print_unjudged(const struct atls_report *report,
  * UAPI's PCR registry. Static; "" for indexes out of range. */
 const char *atls_pcr_name(unsigned pcr);
 
+/* A person's next step after a refusal, without "." at its end. Static; never
+ * NULL. */
+const char *atls_report_advice(enum atls_error code);
+
 #endif

@@ -5,16 +5,15 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
-#include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "digest.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
+#include "verifier/path.h"
 
 /* Room for an object identifier in digits or for a few of them. */
 #define OID_TEXT_MAX 64u
@@ -90,128 +89,23 @@ static enum atls_error check_self_signed(const struct chain *chain,
     return ATLS_OK;
 }
 
-/* OpenSSL says where a path ended and why; we say whose certificate it was. */
-static enum atls_error path_error(X509_STORE_CTX *ctx, int64_t now,
-                                  struct atls_reason *why)
-{
-    int error = X509_STORE_CTX_get_error(ctx);
-    int depth = X509_STORE_CTX_get_error_depth(ctx);
-    const X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
-    const char *what = depth == 0 ? "AK certificate" : "CA certificate";
-    char subject[ATLS_SUBJECT_MAX] = "?";
-    char today[ATLS_DATE_MAX];
-    char date[ATLS_DATE_MAX];
-
-    if (cert != NULL)
-        atls_certificate_subject(cert, subject, sizeof(subject));
-    atls_certificate_date_of(now, today);
-    switch (error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        atls_certificate_date(X509_get0_notAfter(cert), date);
-        return atls_fail(why, ATLS_E_CHAIN_EXPIRED,
-                         "%s %.90s expired %s; expected one that is valid on "
-                         "%s: renew it on the attesting machine",
-                         what, subject, date, today);
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        atls_certificate_date(X509_get0_notBefore(cert), date);
-        return atls_fail(why, ATLS_E_CHAIN_NOT_YET,
-                         "%s %.90s is valid from %s on; expected one that is "
-                         "valid on %s: check the clocks",
-                         what, subject, date, today);
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        return atls_fail(why, ATLS_E_CHAIN_UNTRUSTED,
-                         "%s %.80s leads to no certificate of the policy's "
-                         "trust file: %s",
-                         what, subject, X509_verify_cert_error_string(error));
-    default:
-        return atls_fail(why, ATLS_E_CHAIN_USAGE,
-                         "%s %.80s cannot be used in an AK chain: %s", what,
-                         subject, X509_verify_cert_error_string(error));
-    }
-}
-
-/* Only what is in the path was checked. */
-static enum atls_error check_all_used(X509_STORE_CTX *ctx,
-                                      const struct chain *chain,
+/* OpenSSL takes it for a certificate that nobody issued. */
+static enum atls_error check_readable(const struct chain *chain,
                                       struct atls_reason *why)
 {
-    const STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
     char subject[ATLS_SUBJECT_MAX];
 
-    for (size_t i = 1; i < chain->count; i++) {
-        bool used = false;
-
-        for (int j = 0; j < sk_X509_num(path) && !used; j++)
-            used = X509_cmp(chain->certs[i], sk_X509_value(path, j)) == 0;
-        if (used)
+    for (size_t i = 0; i < chain->count; i++) {
+        if ((X509_get_extension_flags(chain->certs[i]) & EXFLAG_INVALID) == 0)
             continue;
         atls_certificate_subject(chain->certs[i], subject, sizeof(subject));
-        return atls_fail(why, ATLS_E_CHAIN_UNUSED,
-                         "certificate %zu of the AK chain, %.70s, is not "
-                         "needed for the path to the trusted root; remove it "
-                         "from ak_chain",
+        return atls_fail(why, ATLS_E_CHAIN_USAGE,
+                         "certificate %zu of the AK chain, %.70s, has an "
+                         "extension that cannot be read; its CA must issue it "
+                         "anew",
                          i + 1, subject);
     }
     return ATLS_OK;
-}
-
-/*
- * Strict is RFC 5280 to the letter: an issuer is a CA by its basic constraints
- * and has keyCertSign, not merely a certificate that OpenSSL tolerates. What
- * the policy trusts is an anchor even when it is no root (partial chain), as
- * some clouds publish intermediates only. The time is the caller's, so that
- * saved evidence can be judged as of its day.
- */
-static void set_parameters(X509_STORE_CTX *ctx, int64_t now)
-{
-    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
-
-    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT
-                                           | X509_V_FLAG_PARTIAL_CHAIN);
-    X509_VERIFY_PARAM_set_auth_level(param, ATLS_AUTH_LEVEL);
-    X509_VERIFY_PARAM_set_time(param, (time_t)now);
-}
-
-static bool path_start(X509_STORE_CTX *ctx, X509_STORE *trust,
-                       const struct chain *chain, STACK_OF(X509) * issuers)
-{
-    if (ctx == NULL || issuers == NULL)
-        return false;
-    for (size_t i = 1; i < chain->count; i++) {
-        if (!sk_X509_push(issuers, chain->certs[i]))
-            return false;
-    }
-    return X509_STORE_CTX_init(ctx, trust, chain->certs[0], issuers);
-}
-
-static enum atls_error verify_path(X509_STORE_CTX *ctx, X509_STORE *trust,
-                                   const struct chain *chain,
-                                   STACK_OF(X509) * issuers, int64_t now,
-                                   struct atls_reason *why)
-{
-    if (!path_start(ctx, trust, chain, issuers))
-        return atls_fail(why, ATLS_E_NOMEM,
-                         "out of memory while verifying the AK chain");
-    set_parameters(ctx, now);
-    if (X509_verify_cert(ctx) != 1)
-        return path_error(ctx, now, why);
-    return check_all_used(ctx, chain, why);
-}
-
-static enum atls_error check_path(const struct atls_section *section,
-                                  const struct chain *chain, int64_t now,
-                                  struct atls_reason *why)
-{
-    X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(atls_libctx(), NULL);
-    STACK_OF(X509) *issuers = sk_X509_new_null();
-    enum atls_error r =
-        verify_path(ctx, section->trust, chain, issuers, now, why);
-
-    X509_STORE_CTX_free(ctx);
-    sk_X509_free(issuers);
-    return r;
 }
 
 /* Key usage is optional in an AK certificate, but where it stands it must allow
@@ -335,7 +229,7 @@ static enum atls_error check_machine(const struct atls_section *section,
                                      const X509 *ak, struct atls_reason *why)
 {
     struct machine_search search = {section};
-    char names[112];
+    char names[88];
 
     if (section->machines_any)
         return ATLS_OK;
@@ -344,7 +238,7 @@ static enum atls_error check_machine(const struct atls_section *section,
     write_names(ak, names, sizeof(names));
     return atls_fail(
         why, ATLS_E_MACHINE,
-        "AK certificate is for %s; expected machine %.60s%s", names,
+        "AK certificate is for %s; expected machine %.44s%s", names,
         section->machine_count > 0 ? section->machines[0] : "(none)",
         section->machine_count > 1 ? " or others of the policy" : "");
 }
@@ -357,7 +251,10 @@ static enum atls_error check(const struct atls_section *section,
 
     if (r != ATLS_OK)
         return r;
-    r = check_path(section, chain, now, why);
+    r = check_readable(chain, why);
+    if (r != ATLS_OK)
+        return r;
+    r = atls_path_check(section, chain->certs, chain->count, now, why);
     if (r != ATLS_OK)
         return r;
     r = check_usage(chain->certs[0], why);

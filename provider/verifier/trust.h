@@ -26,11 +26,12 @@ struct atls_trust {
 /*
  * The AK chain of evidence against a section: parse (each certificate DER with
  * no trailing octet, none twice, none self-signed, none unused), path to a
- * trusted root at time now (RFC 5280 to the letter: basic constraints, key usage
- * keyCertSign of issuers, unknown critical extensions refused; 112 bits of
- * security, no SHA-1; at most ATLS_CHAIN_MAX certificates), the AK certificate
- * is no CA and has digitalSignature where key usage is present, EKU, machines.
- * What the section trusts is an anchor even if it is an intermediate.
+ * trusted root at time now (path.h; RFC 5280 to the letter: basic constraints,
+ * key usage keyCertSign of issuers, unknown critical extensions refused; 112 bits
+ * of security, no SHA-1; at most ATLS_CHAIN_MAX certificates), not revoked, the
+ * AK certificate is no CA and has digitalSignature where key usage is present,
+ * EKU, machines. What the section trusts is an anchor even if it is an
+ * intermediate.
  *   chain   count certificates, DER, AK certificate first
  *   now     seconds since 1970
  *   ret_trust  always set

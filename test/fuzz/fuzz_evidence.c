@@ -40,6 +40,24 @@ static void check_events(const struct atls_evidence *evidence)
     }
 }
 
+/* An event decoded has a digest of each bank that travels. */
+static void check_boot_log(const struct atls_evidence *evidence)
+{
+    const struct atls_boot_log *log = &evidence->boot_log;
+    uint8_t value[ATLS_PCR_DIGEST_MAX];
+
+    fuzz_check(log->count == 0 || evidence->format == ATLS_FORMAT_TPM_BOOT,
+               "a boot log in format 1");
+    for (size_t i = 0; i < log->count; i++) {
+        for (size_t bank = 0; bank < evidence->pcrs.count; bank++)
+            fuzz_check(atls_boot_log_replay(log, evidence->pcrs.banks[bank].alg,
+                                            log->events[i].pcr, NULL, value,
+                                            NULL)
+                           == ATLS_OK,
+                       "replay");
+    }
+}
+
 static void check_proof(const struct atls_evidence *evidence)
 {
     static const uint8_t leaf[ATLS_SHA256_LEN] = {0};
@@ -59,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (r == ATLS_OK) {
         check_encoding(evidence, cmw);
         check_events(evidence);
+        check_boot_log(evidence);
         if (!evidence->is_epoch)
             check_proof(evidence);
     } else {
@@ -73,8 +92,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef ATLS_FUZZ_STANDALONE
 
 static const struct fuzz_seed seeds[] = {
-    {"live", "cmw", 0},
-    {"epoch", "cmw", 0},
+    {"live", "cmw", 0, NULL},
+    {"epoch", "cmw", 0, NULL},
+    {"boot", "cmw", 0, NULL},
 };
 
 int main(int argc, char **argv)

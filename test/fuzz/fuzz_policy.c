@@ -42,15 +42,31 @@ static void check(int is_true, const char *what)
     }
 }
 
+/* Do these rules demand anything? */
+static int demand(const struct atls_pcr_rule pcrs[ATLS_PCR_COUNT],
+                  size_t component_count)
+{
+    int demands = component_count > 0;
+
+    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++)
+        demands |= pcrs[pcr].count > 0;
+    check(pcrs[16].count == 0 && pcrs[23].count == 0,
+          "a resettable PCR counts");
+    return demands;
+}
+
 /* What no policy may be, whatever made it. */
 static void check_section(const struct atls_section *section)
 {
-    int demands = section->component_count > 0;
+    int demands = demand(section->pcrs, section->component_count);
 
-    for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++)
-        demands |= section->pcrs[pcr].count > 0;
-    check(section->pcrs[16].count == 0 && section->pcrs[23].count == 0,
-          "a resettable PCR counts");
+    for (size_t i = 0; i < section->reference_count; i++) {
+        const struct atls_reference *reference = &section->references[i];
+
+        check(demand(reference->pcrs, reference->component_count),
+              "a reference that every machine matches");
+        demands = 1;
+    }
     check(section->ak_eku_any || section->ak_eku_count > 0, "no EKU counts");
     check(section->measure_pcr >= 8 && section->measure_pcr <= 15,
           "measure_pcr out of range");

@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef ATLS_FUZZ_STANDALONE
 
 static const struct fuzz_seed seeds[] = {
-    {"live", "quote", 0},
-    {"epoch", "quote", 0},
+    {"live", "quote", 0, NULL},
+    {"epoch", "quote", 0, NULL},
 };
 
 int main(int argc, char **argv)

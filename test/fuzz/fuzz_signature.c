@@ -45,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifdef ATLS_FUZZ_STANDALONE
 
 static const struct fuzz_seed seeds[] = {
-    {"live", "signature", 0},
-    {"epoch", "signature", 0},
+    {"live", "signature", 0, NULL},
+    {"epoch", "signature", 0, NULL},
 };
 
 int main(int argc, char **argv)

@@ -20,8 +20,9 @@ void fuzz_check(int is_true, const char *what)
 
 static void read_seed(const struct fuzz_seed *seed, struct vector *ret)
 {
-    if (!vector_list("evidence.txt", seed->section, seed->key, seed->index,
-                     ret))
+    const char *file = seed->file != NULL ? seed->file : "evidence.txt";
+
+    if (!vector_list(file, seed->section, seed->key, seed->index, ret))
         errx(1, "no %s in [%s]", seed->key, seed->section);
 }
 

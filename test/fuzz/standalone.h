@@ -21,6 +21,7 @@ struct fuzz_seed {
     const char *section;
     const char *key;
     size_t index;
+    const char *file; /* NULL: evidence.txt */
 };
 
 /*
@@ -28,7 +29,6 @@ struct fuzz_seed {
  *   PROGRAM FILE...         runs these inputs (a corpus, a crash)
  *   PROGRAM --seeds FOLDER  writes the seeds there, to begin a corpus with
  *   PROGRAM                 runs the seeds and changes of them, always the same
- * seeds  of file evidence.txt
  * Returns an exit status.
  */
 int fuzz_standalone(int argc, char **argv, const struct fuzz_seed *seeds,

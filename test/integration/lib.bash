@@ -321,15 +321,16 @@ with_exec() {
 }
 
 # A module that was built with a sanitizer needs its runtime in programs that
-# were not. It has to be there first; but Debian's curl and wget bring p11-kit,
-# which then locks up: they get it with the module, without the checks of the
-# heap. Other people's programs may leak.
+# were not. It has to be there first; but bindtextdomain() then locks up, which
+# PostgreSQL calls, and p11-kit, which comes with Debian's curl and wget: they get
+# it with the module, without the checks of the heap. Other people's programs may
+# leak.
 prepare_for() {
     sanitizer=(env)
     [[ ${ATTEST_SANITIZER:-no} != no ]] || return 0
     local options=detect_leaks=0:abort_on_error=1
     case ${1##*/} in
-    curl | wget) sanitizer+=("ASAN_OPTIONS=$options:verify_asan_link_order=0") ;;
+    curl | wget | postgres | psql) sanitizer+=("ASAN_OPTIONS=$options:verify_asan_link_order=0") ;;
     *) sanitizer+=("ASAN_OPTIONS=$options" "LD_PRELOAD=$(gcc -print-file-name=libasan.so)") ;;
     esac
 }
@@ -398,7 +399,7 @@ ask() {
     [[ " $* " == *' -connect '* ]] || set -- -connect "127.0.0.1:$port" "$@"
     [[ " $* " == *' -noservername '* || " $* " == *' -servername '* ]] ||
         set -- -servername localhost "$@"
-    printf 'GET /page HTTP/1.0\r\n\r\n' |
+    printf 'GET /page HTTP/1.0\r\nHost: localhost\r\n\r\n' |
         with "$conf" timeout "$seconds" openssl s_client -CAfile "$lab/ca.pem" \
             -ign_eof "$@"
 }
@@ -431,6 +432,22 @@ accepts() {
 # show that it is the module that refuses.
 unattested() {
     accepts "$1, without attest" "${@:2}"
+}
+
+# handshakes KIND: how many, New or Reused, in what s_client has printed.
+handshakes() {
+    grep -c "^$1, TLSv1" <<<"$output" || true
+}
+
+# keep_session FILE [OPTION...]: a session that a client without attest has made
+# and kept, with a server that resumes.
+keep_session() {
+    unattested 'first connection' ask /dev/null "$attested_port" -sess_out "$1" "${@:2}"
+    [[ -s $1 ]] || fail 'no session was kept'
+    unattested 'resumption' ask /dev/null "$attested_port" -sess_in "$1" "${@:2}"
+    same 'resumptions without attest' 1 "$(handshakes Reused)"
+    # A ticket is for one use.
+    unattested 'first connection' ask /dev/null "$attested_port" -sess_out "$1" "${@:2}"
 }
 
 # The connection that must work before and after each refusal.

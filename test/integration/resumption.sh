@@ -12,21 +12,6 @@ setup() {
     attested_port=$port
 }
 
-# handshakes KIND: how many, in what s_client has printed.
-handshakes() {
-    grep -c "^$1, TLSv1" <<<"$output" || true
-}
-
-# A session that a client without attest has made and kept.
-keep_session() {
-    unattested 'first connection' ask /dev/null "$attested_port" -sess_out "$1" "${@:2}"
-    [[ -s $1 ]] || fail 'no session was kept'
-    unattested 'resumption' ask /dev/null "$attested_port" -sess_in "$1" "${@:2}"
-    same 'resumptions without attest' 1 "$(handshakes Reused)"
-    # A ticket is for one use.
-    unattested 'first connection' ask /dev/null "$attested_port" -sess_out "$1" "${@:2}"
-}
-
 # s_client reconnects before tickets of TLS 1.3 can arrive.
 test_S3_S13_in_one_process() {
     unattested 'reconnect' ask /dev/null "$attested_port" -reconnect -tls1_2

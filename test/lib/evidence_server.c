@@ -93,12 +93,13 @@ static int on_parse(SSL *ssl, unsigned type, unsigned context,
                     const unsigned char *in, size_t in_len, X509 *x509,
                     size_t chain_index, int *alert, void *arg)
 {
-    uint8_t expected[ATLS_REQUEST_LEN];
+    const struct atls_formats formats = atls_request_formats(true);
+    uint8_t expected[ATLS_REQUEST_MAX];
 
     (void)ssl, (void)type, (void)context, (void)x509, (void)chain_index;
     (void)alert, (void)arg;
-    atls_request_write(expected);
-    return in_len == sizeof(expected) && memcmp(in, expected, in_len) == 0;
+    return in_len == atls_request_write(&formats, expected)
+           && memcmp(in, expected, in_len) == 0;
 }
 
 static SSL_CTX *new_context(struct evidence_server *server)

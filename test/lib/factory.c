@@ -110,6 +110,7 @@ static void plan_values(struct factory *f)
         atls_pcr_selection_parse("sha256:0-9,11-15", NULL, &f->selection)
         == ATLS_OK);
     f->replays = true;
+    f->boot_replays = true;
 }
 
 const char *factory_component(const char *name, char digit)
@@ -401,6 +402,7 @@ static void make_attest(struct factory *f)
 void factory_quote(struct factory *f)
 {
     make_log(f);
+    factory_make_boot_log(f);
     make_values(f);
     make_attest(f);
 }
@@ -408,7 +410,6 @@ void factory_quote(struct factory *f)
 void factory_make(struct factory *f)
 {
     make_certificates(f);
-    f->evidence.format = ATLS_FORMAT_TPM;
     factory_quote(f);
 }
 

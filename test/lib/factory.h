@@ -103,6 +103,8 @@ void factory_write_key(const char *path, EVP_PKEY *key);
 /* --- evidence -------------------------------------------------------------- */
 
 #define FACTORY_LOG_MAX 16u
+#define FACTORY_BOOT_MAX 8u
+#define FACTORY_BOOT_DATA_MAX 64u
 #define FACTORY_INTERMEDIATES_MAX (ATLS_CHAIN_MAX + 1u)
 
 struct factory {
@@ -128,6 +130,18 @@ struct factory {
     unsigned measure_pcr; /* [15] */
     size_t log_count;
     char log[FACTORY_LOG_MAX][ATLS_EVENT_CONTENT_MAX];
+
+    /* What the boot log says [none: format 1]. An event's digests are the
+     * hashes of its data. */
+    bool has_boot_log;
+    uint8_t boot_locality; /* [0] */
+    size_t boot_count;
+    struct {
+        unsigned pcr;
+        uint32_t type;
+        char data[FACTORY_BOOT_DATA_MAX];
+    } boot[FACTORY_BOOT_MAX];
+    bool boot_replays; /* [true] PCRs of its events get their values */
 
     /* PCRs: values of all banks, of which the selection is quoted and travels
      * [sha256:0-9,11-15]. replays [true]: measure_pcr gets the log's value. */
@@ -183,6 +197,8 @@ struct factory {
     uint8_t signature[ATLS_SIGNATURE_MAX];
     char log_octets[FACTORY_LOG_MAX][ATLS_EVENT_CONTENT_MAX];
     struct atls_span log_spans[FACTORY_LOG_MAX];
+    struct atls_boot_event boot_events[FACTORY_BOOT_MAX];
+    uint8_t boot_digests[FACTORY_BOOT_MAX][ATLS_BANKS_MAX][ATLS_PCR_DIGEST_MAX];
 };
 
 /* A valid plan. Machines of other numbers, 0..3, have other keys and names and
@@ -209,6 +225,14 @@ uint8_t *factory_pcr(struct factory *f, uint16_t alg, unsigned pcr);
 
 /* Add an event to the plan's log. */
 void factory_log(struct factory *f, const char *content);
+
+/* Add an event to the plan's boot log, which makes it evidence of format 2. */
+void factory_boot(struct factory *f, unsigned pcr, uint32_t type,
+                  const char *data);
+
+/* The boot log that the plan describes, with digests of all banks; it points
+ * into f. */
+struct atls_boot_log factory_boot_log(struct factory *f);
 
 /* "component <name> sha256:<64 times digit>", as factory_log() wants it. */
 const char *factory_component(const char *name, char digit);
@@ -237,5 +261,14 @@ void factory_section_pcr(struct atls_section *section, unsigned pcr,
 void factory_section_component(struct atls_section *section, const char *name,
                                const uint8_t digest[ATLS_SHA256_LEN]);
 void factory_section_event(struct atls_section *section, const char *pattern);
+
+/* One more reference, empty; the pointer lives until the next is added. */
+struct atls_reference *factory_section_reference(struct atls_section *section,
+                                                 const char *name);
+void factory_reference_pcr(struct atls_reference *reference, unsigned pcr,
+                           const uint8_t value[ATLS_PCR_DIGEST_MAX]);
+void factory_reference_component(struct atls_reference *reference,
+                                 const char *name,
+                                 const uint8_t digest[ATLS_SHA256_LEN]);
 
 #endif

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/factory.h"
+
+/* factory_boot.c: the plan's boot log to evidence and PCR values. */
+void factory_make_boot_log(struct factory *f);
+
 /* A factory that cannot make what a test asks for is a broken test. */
 #define factory_need(condition)                                               \
     do {                                                                      \

@@ -42,6 +42,16 @@ struct atls_section *factory_section_new(void)
     return section;
 }
 
+static void free_rules(struct atls_pcr_rule pcrs[ATLS_PCR_COUNT],
+                       struct atls_component_rule *components, size_t count)
+{
+    for (size_t i = 0; i < ATLS_PCR_COUNT; i++)
+        OPENSSL_free(pcrs[i].values);
+    for (size_t i = 0; i < count; i++)
+        OPENSSL_free(components[i].digests);
+    OPENSSL_free(components);
+}
+
 void factory_section_free(struct atls_section *section)
 {
     OPENSSL_free(section->name);
@@ -52,11 +62,15 @@ void factory_section_free(struct atls_section *section)
     for (size_t i = 0; i < section->ak_eku_count; i++)
         ASN1_OBJECT_free(section->ak_ekus[i]);
     OPENSSL_free(section->ak_ekus);
-    for (size_t i = 0; i < ATLS_PCR_COUNT; i++)
-        OPENSSL_free(section->pcrs[i].values);
-    for (size_t i = 0; i < section->component_count; i++)
-        OPENSSL_free(section->components[i].digests);
-    OPENSSL_free(section->components);
+    free_rules(section->pcrs, section->components, section->component_count);
+    for (size_t i = 0; i < section->reference_count; i++) {
+        struct atls_reference *reference = &section->references[i];
+
+        free_rules(reference->pcrs, reference->components,
+                   reference->component_count);
+        OPENSSL_free(reference->name);
+    }
+    OPENSSL_free(section->references);
     for (size_t i = 0; i < section->event_count; i++)
         OPENSSL_free(section->events[i]);
     OPENSSL_free(section->events);
@@ -92,40 +106,77 @@ void factory_section_eku(struct atls_section *section, const char *oid)
     section->ak_ekus[section->ak_eku_count++] = object;
 }
 
-void factory_section_pcr(struct atls_section *section, unsigned pcr,
-                         const uint8_t value[ATLS_PCR_DIGEST_MAX])
+static void add_value(struct atls_pcr_rule *rule,
+                      const uint8_t value[ATLS_PCR_DIGEST_MAX])
 {
-    struct atls_pcr_rule *rule = &section->pcrs[pcr];
-
     rule->values = grown(rule->values, rule->count, sizeof(*rule->values));
     memcpy(rule->values[rule->count++], value, ATLS_PCR_DIGEST_MAX);
 }
 
-static struct atls_component_rule *component_rule(struct atls_section *section,
-                                                  const char *name)
+void factory_section_pcr(struct atls_section *section, unsigned pcr,
+                         const uint8_t value[ATLS_PCR_DIGEST_MAX])
+{
+    add_value(&section->pcrs[pcr], value);
+}
+
+void factory_reference_pcr(struct atls_reference *reference, unsigned pcr,
+                           const uint8_t value[ATLS_PCR_DIGEST_MAX])
+{
+    add_value(&reference->pcrs[pcr], value);
+}
+
+static struct atls_component_rule *component_rule(
+    struct atls_component_rule **rules, size_t *count, const char *name)
 {
     struct atls_component_rule *rule = NULL;
 
-    for (size_t i = 0; i < section->component_count; i++) {
-        if (strcmp(section->components[i].name, name) == 0)
-            return &section->components[i];
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp((*rules)[i].name, name) == 0)
+            return &(*rules)[i];
     }
-    section->components = grown(section->components, section->component_count,
-                                sizeof(*section->components));
-    rule = &section->components[section->component_count++];
+    *rules = grown(*rules, *count, sizeof(**rules));
+    rule = &(*rules)[(*count)++];
     memset(rule, 0, sizeof(*rule));
     factory_need(strlen(name) < sizeof(rule->name));
     memcpy(rule->name, name, strlen(name));
     return rule;
 }
 
+static void add_digest(struct atls_component_rule *rule,
+                       const uint8_t digest[ATLS_SHA256_LEN])
+{
+    rule->digests = grown(rule->digests, rule->count, sizeof(*rule->digests));
+    memcpy(rule->digests[rule->count++], digest, ATLS_SHA256_LEN);
+}
+
 void factory_section_component(struct atls_section *section, const char *name,
                                const uint8_t digest[ATLS_SHA256_LEN])
 {
-    struct atls_component_rule *rule = component_rule(section, name);
+    add_digest(
+        component_rule(&section->components, &section->component_count, name),
+        digest);
+}
 
-    rule->digests = grown(rule->digests, rule->count, sizeof(*rule->digests));
-    memcpy(rule->digests[rule->count++], digest, ATLS_SHA256_LEN);
+void factory_reference_component(struct atls_reference *reference,
+                                 const char *name,
+                                 const uint8_t digest[ATLS_SHA256_LEN])
+{
+    add_digest(component_rule(&reference->components,
+                              &reference->component_count, name),
+               digest);
+}
+
+struct atls_reference *factory_section_reference(struct atls_section *section,
+                                                 const char *name)
+{
+    struct atls_reference *reference;
+
+    section->references = grown(section->references, section->reference_count,
+                                sizeof(*section->references));
+    reference = &section->references[section->reference_count++];
+    memset(reference, 0, sizeof(*reference));
+    reference->name = copied(name);
+    return reference;
 }
 
 struct atls_section *factory_section_for(const struct factory *f)

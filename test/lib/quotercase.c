@@ -58,7 +58,8 @@ void quotercase_set_up(void)
 {
     struct quotercase *q = &quotercase;
 
-    *q = (struct quotercase){.swtpm = swtpm_start()};
+    *q = (struct quotercase){.swtpm = swtpm_start(),
+                             .formats = {1, {ATLS_FORMAT_TPM}}};
     logged.count = 0;
     ck_assert_ptr_nonnull(q->swtpm);
     ck_assert(swtpm_make_ak(q->swtpm, NULL));
@@ -154,7 +155,8 @@ enum atls_error quotercase_submit(unsigned number, struct atls_reason *why,
 
     channel_of(number, channel);
     return atls_quoter_submit(quotercase.quoter, role_of(number), channel,
-                              certificate_of(number, octets), why, ret_ticket);
+                              certificate_of(number, octets),
+                              &quotercase.formats, why, ret_ticket);
 }
 
 enum atls_error quotercase_obtain(unsigned number, struct atls_reason *why,

@@ -23,7 +23,8 @@ struct quotercase {
     char chain[600];        /* AK certificate and intermediate */
     char event_log[600];    /* nothing is there; not configured */
     struct atls_quoter_config config;
-    struct atls_quoter *quoter; /* NULL at first */
+    struct atls_formats formats; /* that handshakes take; [1] */
+    struct atls_quoter *quoter;  /* NULL at first */
     struct atls_reason why;
 };
 

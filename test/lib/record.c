@@ -145,13 +145,13 @@ static void add_map_of(struct record *b, const struct record_shape *s)
     add_filled(b, RECORD_CERTIFY_PUBLIC, s->certify_public_len);
 }
 
-static void wrap(struct record *b, const uint8_t *map, size_t map_len,
-                 uint64_t indicator)
+static void wrap(struct record *b, const char *type, const uint8_t *map,
+                 size_t map_len, uint64_t indicator)
 {
     b->len = 0;
     add_array(b, 3);
-    add_head(b, 3, strlen(ATLS_FORMAT_TPM_TYPE));
-    add_octets(b, ATLS_FORMAT_TPM_TYPE, strlen(ATLS_FORMAT_TPM_TYPE));
+    add_head(b, 3, strlen(type));
+    add_octets(b, type, strlen(type));
     add_head(b, 2, map_len);
     add_octets(b, map, map_len);
     add_uint(b, indicator);
@@ -159,7 +159,12 @@ static void wrap(struct record *b, const uint8_t *map, size_t map_len,
 
 void record_wrap(struct record *ret, const uint8_t *map, size_t map_len)
 {
-    wrap(ret, map, map_len, ATLS_CMW_IND_EVIDENCE);
+    wrap(ret, ATLS_FORMAT_TPM_TYPE, map, map_len, ATLS_CMW_IND_EVIDENCE);
+}
+
+void record_wrap_boot(struct record *ret, const uint8_t *map, size_t map_len)
+{
+    wrap(ret, ATLS_FORMAT_TPM_BOOT_TYPE, map, map_len, ATLS_CMW_IND_EVIDENCE);
 }
 
 int record_build_widened(struct record *ret, const struct record_shape *shape,
@@ -171,7 +176,7 @@ int record_build_widened(struct record *ret, const struct record_shape *shape,
     widened_head = head;
     map.len = 0;
     add_map_of(&map, shape);
-    wrap(ret, map.data, map.len, shape->indicator);
+    wrap(ret, ATLS_FORMAT_TPM_TYPE, map.data, map.len, shape->indicator);
     widened_head = -1;
     return head_count;
 }

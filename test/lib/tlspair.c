@@ -135,12 +135,13 @@ static int puppet_parse(SSL *s, unsigned int type, unsigned int context,
                         const unsigned char *in, size_t in_len, X509 *x,
                         size_t chain_index, int *al, void *arg)
 {
-    int wanted = 0;
+    struct atls_formats formats;
 
     (void)type, (void)x, (void)chain_index, (void)al, (void)arg;
     if ((context & SSL_EXT_CLIENT_HELLO) != 0) {
-        REQUIRE(atls_request_parse(in, in_len, NULL, &wanted) == ATLS_OK);
-        pair_of(s)->asked += wanted != 0;
+        REQUIRE(atls_request_parse(in, in_len, NULL, &formats) == ATLS_OK);
+        pair_of(s)->asked += formats.count > 0;
+        pair_of(s)->asked_format = formats.list[0];
     }
     return 1;
 }
@@ -152,9 +153,9 @@ static int puppet_hello(SSL *s, int *al, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-static SSL_CTX *make_server(struct pair *pair)
+static SSL_CTX *make_server(struct pair *pair, const SSL_METHOD *method)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = SSL_CTX_new(method);
 
     REQUIRE(ctx != NULL);
     REQUIRE(SSL_CTX_set_ex_data(ctx, pair_index, pair));
@@ -294,7 +295,7 @@ void pair_init(struct pair *pair, const char *policy)
     scratch_make();
     make_factory(&pair->factory);
     make_engine(pair, policy);
-    pair->server_ctx = make_server(pair);
+    pair->server_ctx = make_server(pair, TLS_server_method());
     pair_use_client_method(pair, TLS_client_method());
 }
 
@@ -304,6 +305,12 @@ void pair_use_client_method(struct pair *pair, const SSL_METHOD *method)
     pair->client_ctx = SSL_CTX_new(method);
     REQUIRE(pair->client_ctx != NULL);
     pair_attach(pair, pair->client_ctx);
+}
+
+void pair_use_server_method(struct pair *pair, const SSL_METHOD *method)
+{
+    SSL_CTX_free(pair->server_ctx);
+    pair->server_ctx = make_server(pair, method);
 }
 
 void pair_clear(struct pair *pair)

@@ -33,8 +33,9 @@ enum puppet_mode {
 struct pair {
     struct factory factory;
     enum puppet_mode mode;
-    unsigned asked;  /* ClientHellos with our request */
-    unsigned hellos; /* ClientHellos, second ones too */
+    unsigned asked;        /* ClientHellos with our request */
+    unsigned asked_format; /* the first that the last of them asked for */
+    unsigned hellos;       /* ClientHellos, second ones too */
     bool has_secret;
     unsigned char *kept; /* last extension sent */
     size_t kept_len;
@@ -64,6 +65,8 @@ extern const char *const pair_policy;
 
 /* A client context of another method in place of the one there is. */
 void pair_use_client_method(struct pair *pair, const SSL_METHOD *method);
+/* The puppet's. */
+void pair_use_server_method(struct pair *pair, const SSL_METHOD *method);
 
 /* Put our gate into a context, as SSL_CTX_new's hook does. */
 void pair_attach(struct pair *pair, SSL_CTX *ctx);

@@ -78,6 +78,7 @@ enum atls_error trial_run_octets(struct trial *t, const uint8_t *cmw,
         .cert_der = t->cert_der,
         .now = t->now,
         .check_all = t->check_all,
+        .asked = t->asked,
     };
     enum atls_error r;
 

@@ -26,8 +26,9 @@ struct trial {
     struct atls_span cert_der;
     int64_t now;
     bool check_all;
-    struct atls_report report; /* of the last run */
-    struct atls_reason why;    /* of the last trial_chain() */
+    const struct atls_formats *asked; /* [NULL] */
+    struct atls_report report;        /* of the last run */
+    struct atls_reason why;           /* of the last trial_chain() */
     char machine[ATLS_MACHINE_NAMES_MAX];
 };
 

@@ -107,16 +107,25 @@ END_TEST
 
 START_TEST(test_request_is_what_we_parse)
 {
-    uint8_t request[ATLS_REQUEST_LEN];
-    static const uint8_t expected[] = {1, 2, 0, 1, 0, 0, 0, 0};
+    static const struct {
+        bool asks_boot_log;
+        size_t len;
+        uint8_t octets[ATLS_REQUEST_MAX];
+    } expected[] = {
+        {false, 8, {1, 2, 0, 1, 0, 0, 0, 0}},
+        {true, 10, {1, 4, 0, 2, 0, 1, 0, 0, 0, 0}},
+    };
+    const struct atls_formats formats =
+        atls_request_formats(expected[_i].asks_boot_log);
+    uint8_t request[ATLS_REQUEST_MAX];
+    struct atls_formats parsed;
     struct atls_reason why;
-    int wanted = 0;
 
-    atls_request_write(request);
-    ck_assert_mem_eq(request, expected, sizeof(expected));
+    ck_assert_uint_eq(atls_request_write(&formats, request), expected[_i].len);
+    ck_assert_mem_eq(request, expected[_i].octets, expected[_i].len);
     ck_assert_int_eq(
-        atls_request_parse(request, sizeof(request), &why, &wanted), ATLS_OK);
-    ck_assert_int_eq(wanted, 1);
+        atls_request_parse(request, expected[_i].len, &why, &parsed), ATLS_OK);
+    ck_assert_mem_eq(&parsed, &formats, sizeof(formats));
 }
 END_TEST
 
@@ -124,33 +133,44 @@ static const struct {
     const char *octets;
     size_t len;
     enum atls_error expected;
-    int wanted;
+    struct atls_formats formats;
     const char *text;
 } requests[] = {
-    {"", 0, ATLS_E_REQUEST, 0, "is empty"},
-    {"\x01", 1, ATLS_E_REQUEST, 0, "ends after its version"},
-    {"\x02", 1, ATLS_OK, 0, NULL}, /* a later version is not for us */
-    {"\x02\xff\xff", 3, ATLS_OK, 0, NULL},
-    {"\x01\x00\0\0\0\0", 6, ATLS_E_REQUEST, 0, "0 of formats"},
-    {"\x01\x01\x01\0\0\0\0", 7, ATLS_E_REQUEST, 0, "1 of formats"},
-    {"\x01\x02\x00\x01\0\0\0", 7, ATLS_E_REQUEST, 0, "has 7 octets"},
-    {"\x01\x02\x00\x01\0\0\0\0\0", 9, ATLS_E_REQUEST, 0, "has 9 octets"},
-    {"\x01\x04\x00\x01\0\0\0\0", 8, ATLS_E_REQUEST, 0, "4 of formats"},
-    {"\x01\x02\x00\x02\0\0\0\0", 8, ATLS_OK, 0, NULL}, /* formats we lack */
-    {"\x01\x02\x01\x00\0\0\0\0", 8, ATLS_OK, 0, NULL},
-    {"\x01\x04\x00\x02\x00\x01\0\0\0\0", 10, ATLS_OK, 1, NULL},
-    {"\x01\x02\x00\x01\xff\xff\xff\xff", 8, ATLS_OK, 1, NULL},
+    {"", 0, ATLS_E_REQUEST, {0, {0}}, "is empty"},
+    {"\x01", 1, ATLS_E_REQUEST, {0, {0}}, "ends after its version"},
+    /* A later version is not for us. */
+    {"\x02", 1, ATLS_OK, {0, {0}}, NULL},
+    {"\x02\xff\xff", 3, ATLS_OK, {0, {0}}, NULL},
+    {"\x01\x00\0\0\0\0", 6, ATLS_E_REQUEST, {0, {0}}, "0 of formats"},
+    {"\x01\x01\x01\0\0\0\0", 7, ATLS_E_REQUEST, {0, {0}}, "1 of formats"},
+    {"\x01\x02\x00\x01\0\0\0", 7, ATLS_E_REQUEST, {0, {0}}, "has 7 octets"},
+    {"\x01\x02\x00\x01\0\0\0\0\0", 9, ATLS_E_REQUEST, {0, {0}}, "has 9 octets"},
+    {"\x01\x04\x00\x01\0\0\0\0", 8, ATLS_E_REQUEST, {0, {0}}, "4 of formats"},
+    {"\x01\x02\x00\x01\0\0\0\0", 8, ATLS_OK, {1, {1}}, NULL},
+    {"\x01\x02\x00\x02\0\0\0\0", 8, ATLS_OK, {1, {2}}, NULL},
+    {"\x01\x02\x00\x01\xff\xff\xff\xff", 8, ATLS_OK, {1, {1}}, NULL},
+    /* Formats we lack, and an order that is the peer's. */
+    {"\x01\x02\x00\x03\0\0\0\0", 8, ATLS_OK, {0, {0}}, NULL},
+    {"\x01\x02\x01\x00\0\0\0\0", 8, ATLS_OK, {0, {0}}, NULL},
+    {"\x01\x02\x01\x01\0\0\0\0", 8, ATLS_OK, {0, {0}}, NULL},
+    {"\x01\x04\x00\x02\x00\x01\0\0\0\0", 10, ATLS_OK, {2, {2, 1}}, NULL},
+    {"\x01\x06\x00\x03\x00\x01\x00\x02\0\0\0\0",
+     12,
+     ATLS_OK,
+     {2, {1, 2}},
+     NULL},
+    {"\x01\x06\x00\x02\x00\x02\x00\x02\0\0\0\0", 12, ATLS_OK, {1, {2}}, NULL},
 };
 
 START_TEST(test_request_parse)
 {
     struct atls_reason why = {ATLS_OK, ""};
-    int wanted = -1;
+    struct atls_formats formats = {7, {7, 7}};
 
     ck_assert_int_eq(atls_request_parse((const uint8_t *)requests[_i].octets,
-                                        requests[_i].len, &why, &wanted),
+                                        requests[_i].len, &why, &formats),
                      requests[_i].expected);
-    ck_assert_int_eq(wanted, requests[_i].wanted);
+    ck_assert_mem_eq(&formats, &requests[_i].formats, sizeof(formats));
     if (requests[_i].text != NULL)
         ck_assert_msg(strstr(why.text, requests[_i].text) != NULL, "%s",
                       why.text);
@@ -171,7 +191,7 @@ int main(void)
     tcase_add_test(tcase, test_derive_takes_no_other_length);
     tcase_add_loop_test(tcase, test_keylog_takes_only_this_connections_secret,
                         0, COUNT(lines));
-    tcase_add_test(tcase, test_request_is_what_we_parse);
+    tcase_add_loop_test(tcase, test_request_is_what_we_parse, 0, 2);
     tcase_add_loop_test(tcase, test_request_parse, 0, COUNT(requests));
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");

@@ -67,7 +67,7 @@ static void assert_refused(const struct atls_evidence *evidence,
 /* Decoded and encoded again: the vectors are another implementation's. */
 START_TEST(test_vectors_encode_to_themselves)
 {
-    static const char *const sections[] = {"live", "epoch"};
+    static const char *const sections[] = {"live", "epoch", "boot"};
     struct atls_evidence *evidence = NULL;
     struct vector cmw;
 
@@ -360,10 +360,10 @@ START_TEST(test_R3_every_allocation_fails)
     allocation_fail_at(1);
     ck_assert_int_eq(atls_evidence_encode(&evidence, NULL, &cmw, &len),
                      ATLS_E_NOMEM);
-    ck_assert_uint_eq(allocation_count(), 1);
     allocation_fail_at(2);
     ck_assert_int_eq(atls_evidence_encode(&evidence, NULL, &cmw, &len),
                      ATLS_OK);
+    ck_assert_uint_eq(allocation_count(), 1);
     allocation_fail_at(0);
     OPENSSL_free(cmw);
 }
@@ -377,7 +377,7 @@ int main(void)
     int failed;
 
     allocation_install();
-    tcase_add_loop_test(tcase, test_vectors_encode_to_themselves, 0, 2);
+    tcase_add_loop_test(tcase, test_vectors_encode_to_themselves, 0, 3);
     tcase_add_test(tcase, test_every_part_is_encoded);
     tcase_add_test(tcase, test_banks_are_sorted);
     tcase_add_test(tcase, test_encodes_to_compares_every_octet);

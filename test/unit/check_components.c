@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/verifier/measured.c through atls_appraise(): components and other
+/* provider/verifier/components.c through atls_appraise(): components and other
  * events of the log. */
 #include <check.h>
 #include <stdio.h>

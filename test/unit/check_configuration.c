@@ -127,9 +127,31 @@ START_TEST(test_values_and_defaults)
     ck_assert_ptr_null(got.quoter.ak_auth);
     ck_assert_ptr_null(got.quoter.pcrs);
     ck_assert_ptr_nonnull(got.quoter.event_log);
+    ck_assert_str_eq(got.quoter.boot_log,
+                     "/sys/kernel/security/tpm0/binary_bios_measurements");
+    ck_assert(got.quoter.is_boot_log_optional);
     ck_assert_uint_eq(got.quoter.measure_pcr, 15);
     ck_assert_uint_eq(got.quoter.timeout_ms, 5000);
     ck_assert_uint_eq(got.quoter.max_queue, 4096);
+}
+END_TEST
+
+/* A log that is named is missed where it is not. */
+START_TEST(test_boot_log)
+{
+    static const struct atls_setting settings[] = {
+        {ROLE}, {KEY}, {CHAIN}, {"attester.boot_log", "/b.bin"}};
+    static const struct atls_setting none[] = {
+        {ROLE}, {KEY}, {CHAIN}, {"attester.boot_log", "none"}};
+    struct atls_configuration got;
+
+    atls_configuration_read(settings, 4, &got);
+    ck_assert_int_eq(got.attester_broken.code, ATLS_OK);
+    ck_assert_str_eq(got.quoter.boot_log, "/b.bin");
+    ck_assert(!got.quoter.is_boot_log_optional);
+    atls_configuration_read(none, 4, &got);
+    ck_assert_int_eq(got.attester_broken.code, ATLS_OK);
+    ck_assert_ptr_null(got.quoter.boot_log);
 }
 END_TEST
 
@@ -143,6 +165,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_C10_P4_settings, 0,
                         (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(tcase, test_values_and_defaults);
+    tcase_add_test(tcase, test_boot_log);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

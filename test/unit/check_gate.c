@@ -261,6 +261,22 @@ START_TEST(test_observe_asks_and_never_refuses)
 }
 END_TEST
 
+/* P11: what has expired is never met; observe says so and goes on. */
+START_TEST(test_P11_expired_section)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%sexpires = 2026-01-01T00:00:00Z\n",
+             observing);
+    pair_init(&pair, text);
+    pair_new(&pair, "localhost");
+    ck_assert_msg(pair_shake(&pair), "%s", pair.client_reason);
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+    assert_logged("localhost would be refused: policy section lab expired "
+                  "2026-01-01");
+}
+END_TEST
+
 START_TEST(test_otherwise_observe_has_nothing_to_refuse_with)
 {
     pair_init(&pair, "[policy]\notherwise = observe\n");
@@ -993,6 +1009,7 @@ static const struct {
     ONE(test_more_names_than_we_take),
     {"sections", &test_every_section_that_matches_must_be_satisfied, 2},
     ONE(test_observe_asks_and_never_refuses),
+    ONE(test_P11_expired_section),
     ONE(test_otherwise_observe_has_nothing_to_refuse_with),
     ONE(test_S2_server_that_knows_only_tls12),
     {"capped", &test_S2_client_capped_below_tls13, 2},

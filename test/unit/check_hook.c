@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of the provider in a process, as a program sees it: attest.so as it
- * is built, found by its path. Nothing of ours is linked. Each case runs in a
- * process of its own, because what the first load leaves behind is for ever.
+ * is built, found by its path (lib/hookcase.h).
  */
 /* TLSv1_2_server_method() is deprecated, and programs use it. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include <check.h>
 #include <fcntl.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/provider.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,204 +22,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/hookcase.h"
 #include "lib/scratch.h"
 
 #define MODULE "attest.so"
 #define INNER "attest-inner.so"
-#define PIPE_OCTETS 70000
 #define EXIT_OF_PROGRAM 42
-#define CASE_SECONDS 120
 
-/* --- a case in a child -------------------------------------------------------- */
-
-#define need(condition)                                                       \
-    do {                                                                      \
-        if (!(condition)) {                                                   \
-            fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            _exit(1);                                                         \
-        }                                                                     \
-    } while (0)
-
-#define need_reason(part)                                                    \
-    do {                                                                     \
-        if (strstr(client_reason, part) == NULL                              \
-            && strstr(server_reason, part) == NULL) {                        \
-            fprintf(stderr, "# %s:%d: no \"%s\" in \"%s\" or \"%s\"\n",      \
-                    __FILE__, __LINE__, part, client_reason, server_reason); \
-            _exit(1);                                                        \
-        }                                                                    \
-    } while (0)
-
-/* A child that hangs is ended by SIGALRM. */
-static void in_child(void (*body)(int), int argument, int expected)
+static void need_log(const char *part)
 {
-    int status = 0;
-    pid_t child;
+    char *log = scratch_read("log", NULL);
 
-    fflush(NULL);
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        alarm(CASE_SECONDS);
-        body(argument);
-        exit(0);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == expected,
-                  "argument %d: wait status 0x%x", argument, (unsigned)status);
-}
-
-/* --- configurations ----------------------------------------------------------- */
-
-static void write_text(const char *name, const char *text)
-{
-    scratch_write(name, text, strlen(text), 0644);
-}
-
-static const char *module_of_build(void)
-{
-    static char path[4096];
-    const char *build = getenv("ATTEST_BUILDDIR");
-
-    snprintf(path, sizeof(path), "%s/.libs/" MODULE,
-             build != NULL ? build : ".");
-    return path;
-}
-
-/* An openssl.cnf with the default provider and one that verifies. */
-static void write_configuration(const char *name, const char *module,
-                                const char *policy, const char *more)
-{
-    char text[8192];
-
-    snprintf(text, sizeof(text),
-             "openssl_conf = init\n"
-             "[init]\nproviders = list\n"
-             "[list]\ndefault = default_sect\nattest = attest_sect\n%s"
-             "[default_sect]\nactivate = 1\n"
-             "[attest_sect]\nmodule = %s\nactivate = 1\n"
-             "verifier = verifier_sect\nlog = %s\n"
-             "[verifier_sect]\npolicy = %s\n",
-             more, module, scratch_path("log"), scratch_path(policy));
-    write_text(name, text);
-}
-
-/* open.cnf lets every peer pass, shut.cnf none, plain.cnf is without us. */
-static void write_world(void)
-{
-    scratch_make();
-    write_text("off", "[policy]\notherwise = off\n");
-    write_configuration("open.cnf", module_of_build(), "off", "");
-    write_configuration("shut.cnf", module_of_build(), "missing", "");
-    write_text("plain.cnf", "openssl_conf = init\n"
-                            "[init]\nproviders = list\n"
-                            "[list]\ndefault = default_sect\n"
-                            "[default_sect]\nactivate = 1\n");
-}
-
-static OSSL_LIB_CTX *library(const char *configuration)
-{
-    OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
-
-    need(libctx != NULL);
-    need(OSSL_LIB_CTX_load_config(libctx, scratch_path(configuration)) == 1);
-    return libctx;
-}
-
-/* --- TLS ----------------------------------------------------------------------- */
-
-static EVP_PKEY *key;
-static X509 *certificate;
-static _Thread_local char client_reason[256];
-static _Thread_local char server_reason[256];
-
-static void make_certificate(void)
-{
-    key = EVP_EC_gen("P-256");
-    certificate = X509_new();
-    need(key != NULL && certificate != NULL);
-    need(X509_set_version(certificate, X509_VERSION_3));
-    need(ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1));
-    need(X509_gmtime_adj(X509_getm_notBefore(certificate), -60) != NULL);
-    need(X509_gmtime_adj(X509_getm_notAfter(certificate), 3600) != NULL);
-    need(X509_set_pubkey(certificate, key));
-    need(X509_sign(certificate, key, EVP_sha256()) > 0);
-}
-
-static void drop_certificate(void)
-{
-    EVP_PKEY_free(key);
-    X509_free(certificate);
-}
-
-static SSL_CTX *client_of(OSSL_LIB_CTX *libctx)
-{
-    SSL_CTX *ctx = SSL_CTX_new_ex(libctx, NULL, TLS_client_method());
-
-    need(ctx != NULL);
-    return ctx;
-}
-
-static SSL_CTX *server_with(OSSL_LIB_CTX *libctx, const SSL_METHOD *method)
-{
-    SSL_CTX *ctx = SSL_CTX_new_ex(libctx, NULL, method);
-
-    need(ctx != NULL);
-    need(SSL_CTX_use_certificate(ctx, certificate) == 1);
-    need(SSL_CTX_use_PrivateKey(ctx, key) == 1);
-    return ctx;
-}
-
-static SSL_CTX *server_of(OSSL_LIB_CTX *libctx)
-{
-    return server_with(libctx, TLS_server_method());
-}
-
-/* One call; 1 done, 0 not yet, -1 failed. Each call empties the error queue, so
- * that the first reason is kept at once. */
-static int step(SSL *s, char reason[256])
-{
-    int result = SSL_do_handshake(s);
-    unsigned long error = ERR_peek_error();
-    const char *text = ERR_reason_error_string(error);
-
-    if (result == 1)
-        return 1;
-    if (SSL_get_error(s, result) != SSL_ERROR_SSL)
-        return 0;
-    snprintf(reason, 256, "%s", text != NULL ? text : "?");
-    return -1;
-}
-
-/* Handshake and an octet each way. */
-static bool shake(SSL_CTX *server_ctx, SSL_CTX *client_ctx)
-{
-    SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);
-    BIO *a = NULL, *b = NULL;
-    int c = 0, s = 0;
-    char octet;
-    bool passed;
-
-    need(server != NULL && client != NULL);
-    need(BIO_new_bio_pair(&a, PIPE_OCTETS, &b, PIPE_OCTETS) == 1);
-    SSL_set_bio(server, a, a);
-    SSL_set_bio(client, b, b);
-    SSL_set_accept_state(server);
-    SSL_set_connect_state(client);
-    need(SSL_set_tlsext_host_name(client, "peer.example") == 1);
-    client_reason[0] = server_reason[0] = '\0';
-    for (int i = 0; i < 20 && c >= 0 && s >= 0 && (c == 0 || s == 0); i++) {
-        c = step(client, client_reason);
-        s = step(server, server_reason);
-    }
-    passed = c == 1 && s == 1 && SSL_write(client, "x", 1) == 1
-             && SSL_read(server, &octet, 1) == 1
-             && SSL_write(server, "y", 1) == 1
-             && SSL_read(client, &octet, 1) == 1;
-    SSL_free(server);
-    SSL_free(client);
-    ERR_clear_error();
-    return passed;
+    need(strstr(log, part) != NULL);
+    free(log);
 }
 
 /* --- whose configuration counts ------------------------------------------------- */
@@ -239,6 +50,8 @@ static void older_context(int unused)
     later = client_of(libctx);
     need(!shake(server, later));
     need_reason("missing: cannot be opened");
+    need_log("this program used TLS before it loaded attest: SSL_CTX objects "
+             "made until then are not attested");
     SSL_CTX_free(server);
     SSL_CTX_free(older);
     SSL_CTX_free(later);
@@ -695,7 +508,7 @@ int main(void)
 
     write_world();
     make_certificate();
-    tcase_set_timeout(cases, CASE_SECONDS);
+    tcase_set_timeout(cases, HOOKCASE_SECONDS);
     ONE(test_L8_context_older_than_the_provider);
     ONE(test_L9_each_library_context_has_its_own_policy);
     ONE(test_L2_contexts_outlive_the_provider);

@@ -65,24 +65,65 @@ START_TEST(test_no_machine_and_any_machine)
 }
 END_TEST
 
-START_TEST(test_machine_by_key)
+/* "sha256:" and the hash of a key. */
+static void key_pattern(EVP_PKEY *key, char ret[128])
 {
-    char pattern[128] = "sha256:";
     uint8_t digest[ATLS_SHA256_LEN];
     unsigned char *der = NULL;
-    int len;
+    int len = i2d_PUBKEY(key, &der);
 
-    trial_make(&t);
-    len = i2d_PUBKEY(t.f.ak.key, &der);
     ck_assert_int_gt(len, 0);
     ck_assert_int_eq(atls_sha256(der, (size_t)len, digest), ATLS_OK);
     OPENSSL_free(der);
-    atls_hex(digest, sizeof(digest), pattern + strlen(pattern));
+    strcpy(ret, "sha256:");
+    atls_hex(digest, sizeof(digest), ret + strlen(ret));
+}
+
+START_TEST(test_machine_by_key)
+{
+    char pattern[128];
+
+    trial_make(&t);
+    key_pattern(t.f.ak.key, pattern);
     set_machines(pattern);
     trial_chain_trusted(&t);
     pattern[strlen(pattern) - 1] ^= 1;
     set_machines(pattern);
     trial_chain_refused(&t, ATLS_E_MACHINE, "expected machine sha256:");
+}
+END_TEST
+
+/*
+ * E5: a CA was brought to certify the AK of another TPM for the same name
+ * (CVE-2025-13609). A list of names lets both pass, as it says nothing of keys;
+ * the hash of the key lets one.
+ */
+START_TEST(test_E5_same_name_other_tpm)
+{
+    EVP_PKEY *genuine = t.f.ak.key;
+    char pattern[128];
+
+    trial_make(&t);
+    trial_chain_trusted(&t);
+    factory_section_free(t.section);
+    factory_clear(&t.f);
+    factory_init(&t.f, 0);
+    t.f.ak.key = factory_key(FACTORY_P256, 3);
+    trial_make(&t);
+    set_machines("machine0.example");
+    trial_chain_trusted(&t);
+    key_pattern(genuine, pattern);
+    set_machines(pattern);
+    trial_chain_refused(&t, ATLS_E_MACHINE,
+                        "AK certificate is for machine0.example, sha256:");
+    trial_chain_refused(&t, ATLS_E_MACHINE, "; expected machine sha256:");
+    /* Any entry of a list is enough. */
+    factory_section_machine(t.section, "google:p/z/i");
+    factory_section_machine(t.section, "machine1.example");
+    trial_chain_refused(&t, ATLS_E_MACHINE, " or others of the policy");
+    key_pattern(t.f.ak.key, pattern);
+    factory_section_machine(t.section, pattern);
+    trial_chain_trusted(&t);
 }
 END_TEST
 
@@ -118,6 +159,48 @@ static const struct {
      FACTORY_AK_EXTENSIONS "2.5.29.17=DER:3014821267"
                            "6f6f642e6578616d706c65002e6576696c",
      "good.example", false, "sha256:"},
+    /* P7: case, trailing dots, labels */
+    {"cn.example", SAN("DNS:SAN.Example"), "san.example", true,
+     "SAN.Example, s"},
+    {"cn.example", SAN("DNS:san.example."), "san.example", true,
+     "san.example., s"},
+    {"cn.example", SAN("DNS:san.example.."), "san.example", false,
+     "san.example.., s"},
+    {"cn.example", SAN("DNS:.san.example"), "*.san.example", false,
+     ".san.example, s"},
+    {"cn.example", SAN("DNS:a.b.example"), "*.example", false,
+     "a.b.example, s"},
+    {"cn.example", SAN("DNS:example"), "*.example", false, "example, s"},
+    {"cn.example", SAN("DNS:my_host.example"), "my_host.example", true,
+     "my_host.example, s"},
+    {"cn.example", SAN("DNS:xn--bcher-kva.example"), "XN--Bcher-Kva.example",
+     true, "xn--bcher-kva.example, s"},
+    /* a wildcard is the policy's, never the certificate's */
+    {"cn.example", SAN("DNS:*.example"), "host.example", false,
+     "*.example, sha"},
+    {"cn.example", SAN("DNS:*.example"), "*.example", false, "*.example, sha"},
+    {"*.example", FACTORY_AK_EXTENSIONS, "*.example", false, "*.example, sha"},
+    /* addresses are no names, wherever they stand */
+    {"10.0.0.1", FACTORY_AK_EXTENSIONS, "10.0.0.1", false, "10.0.0.1, sha"},
+    {"10.0.0.1", FACTORY_AK_EXTENSIONS, "10.0.0.0/8", false, "10.0.0.1, sha"},
+    {"cn.example", SAN("DNS:10.0.0.1"), "0.0.0.0/0", false, "10.0.0.1, sha"},
+    {"cn.example", SAN("DNS:2001:db8::1"), "2001:db8::1", false,
+     "2001:db8::1, sha"},
+    {"cn.example", SAN("IP:10.0.0.1"), "10.0.0.1", false, "cn.example, sha"},
+    {"cn.example", SAN("DNS:1.2.3"), "1.2.3", false, "1.2.3, sha"},
+    /* names of other kinds in a SAN are not looked at */
+    {"cn.example", SAN("URI:https\\://uri.example,email:m@mail.example"),
+     "uri.example", false, "cn.example, sha"},
+    /* "san.example\0": a zero at the end is as bad as one within */
+    {"cn.example",
+     FACTORY_AK_EXTENSIONS "2.5.29.17=DER:300e820c73616e2e6578616d706c6500",
+     "san.example", false, "sha256:"},
+    /* a U-label in octets, "b\xc3\xbccher.example", one of several names */
+    {"cn.example",
+     FACTORY_AK_EXTENSIONS
+     "2.5.29.17=DER:301e820f62c3bc636865722e6578616d706c65820b6f6b2e616c736f"
+     "2e63616e",
+     "ok.also.can", true, "ok.also.can, s"},
     {"google:prj/us-a/vm", FACTORY_AK_EXTENSIONS, "google:prj/us-a/vm", false,
      "sha256:"},
     {NULL, FACTORY_AK_EXTENSIONS "subjectAltName=critical,DNS:san.example",
@@ -139,13 +222,23 @@ static const struct {
      "google:prj/us-a/vm", false, "cn.example, sha256:"},
     {"cn.example", GOOGLE("30150c0475732f610201010c0370726a0201020c02766d"),
      "google:prj/us/a/vm", false, "cn.example, sha256:"},
+    /* octets behind the sequence; the extension twice; "vm\\0" */
+    {"cn.example", GOOGLE(GOOGLE_HEX "00"), "google:prj/us-a/vm", false,
+     "cn.example, sha256:"},
+    {"cn.example",
+     GOOGLE(GOOGLE_HEX) "\n1.3.6.1.4.1.11129.2.1.21=DER:" GOOGLE_HEX,
+     "google:prj/us-a/vm", false, "cn.example, sha256:"},
+    {"cn.example", GOOGLE("30160c0475732d610201010c0370726a0201020c03766d00"),
+     "google:prj/us-a/vm", false, "cn.example, sha256:"},
+    {"cn.example", GOOGLE(GOOGLE_HEX), "google:prj/us-a/v*", false,
+     "cn.example, google:prj/us-a/vm, sha256:"},
     {"cn.example", GOOGLE("0500"), "google:prj/us-a/vm", false,
      "cn.example, sha256:"},
     {"cn.example", GOOGLE("30ff"), "google:prj/us-a/vm", false,
      "cn.example, sha256:"},
 };
 
-START_TEST(test_machine_names)
+START_TEST(test_P7_machine_names)
 {
     char text[256];
 
@@ -173,7 +266,11 @@ START_TEST(test_machine_names_of_an_unreadable_san)
 
     t.f.ak.cn = "cn.example";
     t.f.ak.extensions = FACTORY_AK_EXTENSIONS "2.5.29.17=DER:30038201";
-    factory_make(&t.f);
+    trial_make(&t);
+    trial_chain_refused(&t, ATLS_E_CHAIN_USAGE,
+                        "certificate 1 of the AK chain, CN=cn.example, has an "
+                        "extension that cannot be read; its CA must issue it "
+                        "anew");
     atls_trust_machine_names(t.f.evidence.chain[0], text, sizeof(text));
     ck_assert_msg(strncmp(text, "sha256:", 7) == 0, "%s", text);
 }
@@ -244,9 +341,10 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, test_E5_other_machine);
+    tcase_add_test(tcase, test_E5_same_name_other_tpm);
     tcase_add_test(tcase, test_no_machine_and_any_machine);
     tcase_add_test(tcase, test_machine_by_key);
-    tcase_add_loop_test(tcase, test_machine_names, 0, COUNT(names));
+    tcase_add_loop_test(tcase, test_P7_machine_names, 0, COUNT(names));
     tcase_add_test(tcase, test_machine_names_of_an_unreadable_san);
     tcase_add_test(tcase, test_machine_names_are_cut);
     tcase_add_test(tcase, test_machine_kinds);

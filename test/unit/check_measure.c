@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attester/clock.h"
+#include "attester/log_lock.h"
 #include "attester/measured_log.h"
 #include "evidence/codec.h"
 #include "lib/measuring.h"
@@ -152,6 +153,32 @@ START_TEST(test_T15_lock_is_released_in_time)
                      ATLS_OK);
     ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
     measuring_expect_state(logs[_i].log, "a|b");
+}
+END_TEST
+
+/* A child that a program forks at the wrong moment has the descriptor, too, and
+ * keeps it for as long as it lives. */
+START_TEST(test_L4_lock_is_not_left_to_a_child)
+{
+    struct atls_log_lock lock, again;
+    struct atls_reason why = {0};
+    pid_t child;
+
+    ck_assert_int_eq(atls_log_lock(scratch_path(logs[_i].log), 0, &why, &lock),
+                     ATLS_OK);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    atls_log_unlock(&lock);
+    ck_assert_msg(atls_log_lock(scratch_path(logs[_i].log), 0, &why, &again)
+                      == ATLS_OK,
+                  "%s", why.text);
+    atls_log_unlock(&again);
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
 END_TEST
 
@@ -392,6 +419,8 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_default_log);
     tcase_add_loop_test(tcase, test_T15_lock_is_held, 0, COUNT(logs));
     tcase_add_loop_test(tcase, test_T15_lock_is_released_in_time, 0,
+                        COUNT(logs));
+    tcase_add_loop_test(tcase, test_L4_lock_is_not_left_to_a_child, 0,
                         COUNT(logs));
     tcase_add_test(tcase, test_T15_lock_file_of_others_is_refused);
     tcase_add_test(tcase, test_log_must_be_a_file_in_a_folder);

@@ -12,6 +12,7 @@
 #include "lib/allocation.h"
 #include "lib/factory.h"
 #include "lib/trial.h"
+#include "verifier/measured.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -118,6 +119,65 @@ START_TEST(test_log_does_not_replay_in_words)
                    "expected %s..., got ",
                    expected);
     trial_refused(&t, ATLS_STEP_LOG, ATLS_E_LOG_REPLAY, text);
+}
+END_TEST
+
+/* The log goes on where the PCR stopped: what it says too much is named. */
+static const struct {
+    size_t extended; /* events that the PCR has seen */
+    size_t claimed;
+    const char *text;
+} beginnings[] = {
+    {3, 4,
+     "; event 4 \"component model-weights sha256:aaaaaaaaa\" was never "
+     "extended"},
+    {3, 5,
+     "; event 4 \"component model-weights sha256:aaaaaaaaa\" and 1 after it "
+     "were never extended"},
+    {1, 3,
+     "; event 2 \"component server-code sha256:bbbbbbbbbbb\" and 1 after it "
+     "were never extended"},
+    {0, 1,
+     "; event 1 \"component model-weights sha256:aaaaaaaaa\" was never "
+     "extended"},
+};
+
+START_TEST(test_E9_events_that_were_never_extended)
+{
+    size_t extended = beginnings[_i].extended;
+    struct atls_span claimed[5];
+
+    trial_make(&t);
+    for (size_t i = 0; i < COUNT(claimed); i++)
+        claimed[i] = t.f.log_spans[i % 3];
+    t.f.log_count = extended;
+    factory_quote(&t.f);
+    t.f.evidence.log = claimed;
+    t.f.evidence.log_count = beginnings[_i].claimed;
+    trial_refused(&t, ATLS_STEP_LOG, ATLS_E_LOG_REPLAY, beginnings[_i].text);
+    ck_assert_uint_lt(strlen(t.report.reason.text), 200);
+}
+END_TEST
+
+/* No beginning fits, so nothing can be named. */
+START_TEST(test_E9_events_in_another_order)
+{
+    trial_make(&t);
+    swap_events();
+    trial_refused(&t, ATLS_STEP_LOG, ATLS_E_LOG_REPLAY,
+                  "...; were events lost or extended without a log?");
+}
+END_TEST
+
+START_TEST(test_log_in_a_bank_that_is_none)
+{
+    struct atls_reason why = {ATLS_OK, ""};
+
+    t.f.log_count = 0;
+    trial_make(&t);
+    t.section->bank = TPM2_ALG_SM3_256;
+    ck_assert_int_eq(atls_measured_log(t.section, &t.f.evidence, &why),
+                     ATLS_E_INTERNAL);
 }
 END_TEST
 
@@ -493,6 +553,10 @@ static void add_tests(TCase *tcase)
 {
     tcase_add_loop_test(tcase, test_E9_log_does_not_replay, 0, COUNT(bad_logs));
     tcase_add_test(tcase, test_log_does_not_replay_in_words);
+    tcase_add_loop_test(tcase, test_E9_events_that_were_never_extended, 0,
+                        COUNT(beginnings));
+    tcase_add_test(tcase, test_E9_events_in_another_order);
+    tcase_add_test(tcase, test_log_in_a_bank_that_is_none);
     tcase_add_test(tcase, test_log_that_nobody_wants_must_replay);
     tcase_add_test(tcase, test_log_of_another_pcr);
     tcase_add_test(tcase, test_P10_log_left_out);

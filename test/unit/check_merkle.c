@@ -78,7 +78,8 @@ START_TEST(test_roots_and_proofs_of_the_reference_inputs)
         size_t n = 0;
 
         ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
-        ck_assert_uint_eq(proof.tree_size, size);
+        ck_assert(vector_list(file, section, "told-sizes", i, &expected));
+        ck_assert_uint_eq(proof.tree_size, expected.data[0]);
         ck_assert_uint_eq(proof.leaf_index, i);
         snprintf(key, sizeof(key), "proof.%zu", i);
         while (vector_list(file, section, key, n, &expected)) {
@@ -154,6 +155,9 @@ START_TEST(test_sizes_out_of_range_are_refused)
 }
 END_TEST
 
+/* The smallest tree with paths as long as the largest one's. */
+#define LARGEST (ATLS_BATCH_MAX / 2 + 1)
+
 /* Size, index and path length that do not belong together (RFC 9162
  * §2.1.3.2, steps 1, 4.1 and 5). */
 START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
@@ -177,10 +181,12 @@ START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
         {3, 2, 1, ATLS_OK},
         {3, 1, 1, ATLS_E_MALFORMED},
         {5, 4, 3, ATLS_E_MALFORMED},
-        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX - 1, ATLS_E_MALFORMED},
-        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX + 1, ATLS_E_MALFORMED},
-        {ATLS_BATCH_MAX, 0, SIZE_MAX, ATLS_E_MALFORMED},
-        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX, ATLS_OK},
+        {LARGEST, 0, ATLS_PATH_MAX - 1, ATLS_E_MALFORMED},
+        {LARGEST, 0, ATLS_PATH_MAX + 1, ATLS_E_MALFORMED},
+        {LARGEST, 0, SIZE_MAX, ATLS_E_MALFORMED},
+        {LARGEST, 0, ATLS_PATH_MAX, ATLS_OK},
+        {ATLS_BATCH_MAX, ATLS_BATCH_MAX - 1, ATLS_PATH_MAX, ATLS_OK},
+        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX, ATLS_E_NOT_CANONICAL},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -194,6 +200,46 @@ START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
                       "size %llu index %llu path %zu",
                       (unsigned long long)cases[i].size,
                       (unsigned long long)cases[i].index, cases[i].path_count);
+    }
+}
+END_TEST
+
+/* All sizes that lead from a leaf to its root by the same path: the smallest
+ * passes, so that a size cannot be changed into another unnoticed. */
+START_TEST(test_E12_one_size_for_a_path)
+{
+    static const struct {
+        uint64_t size;
+        uint64_t index;
+        size_t path_count;
+        uint64_t others; /* bit n: size n gives the same path */
+    } cases[] = {
+        {2, 0, 1, 0},
+        {3, 0, 2, 1u << 4},
+        {5, 0, 3, 1u << 6 | 1u << 7 | 1u << 8},
+        {5, 3, 3, 1u << 6 | 1u << 7 | 1u << 8},
+        {5, 4, 1, 0},
+        {6, 4, 2, 0},
+        {7, 4, 3, 1u << 8},
+        {7, 5, 3, 1u << 8},
+        {7, 6, 2, 0},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (uint64_t size = cases[i].index + 1; size <= 16; size++) {
+            static const uint8_t leaf[ATLS_SHA256_LEN] = {0};
+            struct atls_merkle_proof proof = {.tree_size = size,
+                                              .leaf_index = cases[i].index,
+                                              .path_count =
+                                                  cases[i].path_count};
+            uint8_t root[ATLS_SHA256_LEN];
+            enum atls_error r = atls_merkle_fold(leaf, &proof, root);
+
+            ck_assert_msg((r == ATLS_OK) == (size == cases[i].size),
+                          "size %d index %d", (int)size, (int)cases[i].index);
+            if (cases[i].others >> size & 1)
+                ck_assert_int_eq(r, ATLS_E_NOT_CANONICAL);
+        }
     }
 }
 END_TEST
@@ -288,6 +334,7 @@ int main(void)
     tcase_add_test(tcase, test_G9_largest_batch_has_paths_of_log2);
     tcase_add_test(tcase, test_sizes_out_of_range_are_refused);
     tcase_add_test(tcase, test_fold_refuses_proofs_of_the_wrong_shape);
+    tcase_add_test(tcase, test_E12_one_size_for_a_path);
     tcase_add_test(tcase, test_changed_proofs_lead_elsewhere);
     tcase_add_test(tcase, test_inner_node_is_no_leaf);
     tcase_add_test(tcase, test_R3_every_allocation_fails);

@@ -194,6 +194,38 @@ START_TEST(test_P7_pattern_is_legal)
 END_TEST
 
 static const struct {
+    const char *pattern;
+    bool is_address;
+    bool is_ascii;
+} kinds[] = {{"10.0.0.1", true, true},
+             {"10.0.0.0/8", true, true},
+             {"2001:db8::/32", true, true},
+             {"::ffff:10.0.0.1", true, true},
+             {"[::1]", false, true},
+             {"10.0.0.1/8", false, true},
+             {"10.0.0.1.example", false, true},
+             {"*.example", false, true},
+             {"", false, true},
+             {"xn--bcher-kva.example", false, true},
+             {"b\xc3\xbc"
+              "cher.example",
+              false, false},
+             {"a.example\x80", false, false},
+             {"\xef\xbc\x91"
+              "0.0.0.1",
+              false, false}};
+
+START_TEST(test_P7_kind_of_pattern)
+{
+    ck_assert_msg(atls_name_pattern_is_address(kinds[_i].pattern)
+                      == kinds[_i].is_address,
+                  "'%s'", kinds[_i].pattern);
+    ck_assert_msg(atls_name_is_ascii(kinds[_i].pattern) == kinds[_i].is_ascii,
+                  "'%s'", kinds[_i].pattern);
+}
+END_TEST
+
+static const struct {
     const char *name;
     bool is_address;
 } addresses[] = {
@@ -220,6 +252,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, test_P7_name_matches, 0, COUNT(matches));
     tcase_add_loop_test(tcase, test_P7_pattern_is_legal, 0, COUNT(patterns));
+    tcase_add_loop_test(tcase, test_P7_kind_of_pattern, 0, COUNT(kinds));
     tcase_add_loop_test(tcase, test_P7_name_is_address, 0, COUNT(addresses));
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");

@@ -368,8 +368,6 @@ static const struct {
      "2027-06-30T00:00:00Z, found '2027-06-30'"},
     {"expires = never\n", "policy.cnf:11: expires: expected a time"},
     /* What this version lacks. */
-    {"crl = ak.crl\n", "policy.cnf:11: crl: not supported yet"},
-    {"reference = golden\n", "policy.cnf:11: reference: not supported yet"},
     {"proof = proof.cmw\n", "policy.cnf:11: proof: not supported yet"},
     {"ca = ca.pem\n", "policy.cnf:11: ca: not supported yet"},
     {"tls_key = tpm\n", "policy.cnf:11: tls_key: `tpm` is not supported yet"},
@@ -432,6 +430,10 @@ static const struct {
      "policy.cnf:3: [off] would be a section and a word of `nameless`"},
     {"[policy]\notherwise = off\n[refuse]\nmode = off\n",
      "policy.cnf:3: [refuse] would be a section"},
+    {"[policy]\notherwise = off\nnameless = Off\n[Off]\nmode = off\n",
+     "policy.cnf:4: [Off] would be a section"},
+    {"[policy]\notherwise = off\n[REFUSE]\nmode = off\n",
+     "policy.cnf:3: [REFUSE] would be a section"},
     /* Sections nobody refers to. */
     {"[policy]\notherwise = off\n[b]\nmode = off\n",
      "policy.cnf:3: [b] is in no list of [policy]"},
@@ -464,12 +466,18 @@ static const struct {
     {"[policy]\n[a]\nnames = 10.0.0.1/8\n", "policy.cnf:3: names: expected"},
     {"[policy]\n[a]\nnames = any\n",
      "policy.cnf:3: names: there is no `any` here"},
+    {"[policy]\n[a]\nnames = a.example ANY\n",
+     "policy.cnf:3: names: there is no `any` here"},
     /* Machines. */
     {"[policy]\n[a]\nmachines = *\n",
      "policy.cnf:3: machines: expected a DNS name, *.NAME, "
      "google:PROJECT/ZONE/INSTANCE, sha256:<64 hex digits> or, alone, any"},
     {"[policy]\n[a]\nmachines = m.example any\n",
      "policy.cnf:3: machines: expected a DNS name"},
+    {"[policy]\n[a]\nmachines = Any\n",
+     "policy.cnf:3: machines: expected a DNS name"},
+    {"[policy]\n[a]\nak_eku = ANY\n",
+     "policy.cnf:3: ak_eku: expected OIDs such as 2.23.133.8.3 or, alone, any"},
     {"[policy]\n[a]\nmachines = sha256:00\n", "policy.cnf:3: machines: "},
     {"[policy]\n[a]\nmachines = google:p/z\n", "policy.cnf:3: machines: "},
     {"[policy]\n[a]\nmachines = google:p/z/\n", "policy.cnf:3: machines: "},
@@ -479,6 +487,18 @@ static const struct {
     {"[policy]\n[a]\nmachines = google:p/z/*\n", "policy.cnf:3: machines: "},
     {"[policy]\n[a]\nmachines = google:p/*/i\n", "policy.cnf:3: machines: "},
     {"[policy]\n[a]\nmachines = google:*/z/i\n", "policy.cnf:3: machines: "},
+    /* P7: U-labels and addresses. */
+    {"[policy]\n[a]\nnames = a.example b\xc3\xbc" "cher.example\n",
+     "policy.cnf:3: names: 'b??cher.example' holds characters beyond ASCII; "
+     "write internationalized names as A-labels (xn--...)"},
+    {"[policy]\n[a]\nmachines = b\xc3\xbc" "cher.example\n",
+     "policy.cnf:3: machines: 'b??cher.example' holds characters beyond ASCII; "
+     "write internationalized names as A-labels (xn--...)"},
+    {"[policy]\n[a]\nmachines = m.example 10.0.0.1\n",
+     "policy.cnf:3: machines: AK certificates vouch for no address, found "
+     "'10.0.0.1'; write the machine's name in them"},
+    {"[policy]\n[a]\nmachines = 2001:db8::/32\n",
+     "policy.cnf:3: machines: AK certificates vouch for no address"},
 };
 
 START_TEST(test_P6_bad_file)

@@ -329,6 +329,14 @@ static void set_time(const char *name, time_t seconds, long nanoseconds)
     ck_assert_int_eq(utimensat(AT_FDCWD, scratch_path(name), times, 0), 0);
 }
 
+/* Files are young for two ticks of the kernel's clock, and then always stale. */
+static void wait_a_moment(void)
+{
+    const struct timespec moment = {0, 30000000};
+
+    ck_assert_int_eq(nanosleep(&moment, NULL), 0);
+}
+
 /* Load, change one file with the function, and see whether it shows. */
 static void assert_stale(const char *name, void (*change)(const char *name),
                          bool is_stale)
@@ -339,6 +347,7 @@ static void assert_stale(const char *name, void (*change)(const char *name),
     write_text("rest.cnf", NAMED "pcr.0 = " HEX32 "\n");
     write_text("roots.pem", PEM_ROOT);
     set_time(name, 1000000000, 5);
+    wait_a_moment();
     policy = reload();
     ck_assert(!atls_policy_is_stale(policy));
     change(name);
@@ -374,9 +383,29 @@ static void change_inode(const char *name)
     free(text);
 }
 
+/* Same size, same time that anybody sees: only the kernel's tells. */
+static void change_text(const char *name)
+{
+    size_t len = 0;
+    char *text = scratch_read(name, &len);
+
+    memset(text, '#', len);
+    scratch_write(name, text, len, 0600);
+    set_time(name, 1000000000, 5);
+    free(text);
+}
+
+/* Who may write to it decides whether to warn. */
+static void change_rights(const char *name)
+{
+    ck_assert_int_eq(chmod(scratch_path(name), 0660), 0);
+}
+
 static void change_nothing(const char *name)
 {
-    ck_assert_int_eq(chmod(scratch_path(name), 0640), 0);
+    size_t len = 0;
+
+    free(scratch_read(name, &len));
 }
 
 static void remove_it(const char *name)
@@ -393,9 +422,32 @@ START_TEST(test_P3_stale)
         assert_stale(files[i], change_nanosecond, true);
         assert_stale(files[i], change_size, true);
         assert_stale(files[i], change_inode, true);
+        assert_stale(files[i], change_text, true);
+        assert_stale(files[i], change_rights, true);
         assert_stale(files[i], change_nothing, false);
         assert_stale(files[i], remove_it, false);
     }
+}
+END_TEST
+
+/* Written, read and written again before the clock of the file system moved:
+ * the second text shows, whatever the file looks like. */
+START_TEST(test_P3_young_file)
+{
+    struct atls_policy *policy;
+
+    write_text("policy.cnf", ".include rest.cnf\n");
+    write_text("rest.cnf", NAMED "pcr.0 = " HEX32 "\n");
+    write_text("roots.pem", PEM_ROOT);
+    wait_a_moment();
+    set_time("rest.cnf", 1000000000, 5);
+    policy = reload();
+    ck_assert(atls_policy_is_stale(policy));
+    atls_policy_unref(policy);
+    wait_a_moment();
+    policy = reload();
+    ck_assert(!atls_policy_is_stale(policy));
+    atls_policy_unref(policy);
 }
 END_TEST
 
@@ -413,6 +465,7 @@ int main(void)
     tcase_add_test(tcase, test_P11_expires_soon);
     tcase_add_test(tcase, test_C5_writable_by_others);
     tcase_add_test(tcase, test_P3_stale);
+    tcase_add_test(tcase, test_P3_young_file);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

@@ -83,6 +83,7 @@ static void set_up(void)
 {
     scratch_make();
     scratch_write("roots.pem", PEM_ROOT, strlen(PEM_ROOT), 0600);
+    scratch_write("ak.crl", PEM_CRL, strlen(PEM_CRL), 0600);
 }
 
 static void write_policy(const char *text)
@@ -105,7 +106,8 @@ static bool load(const char *path, size_t allocations, bool stays,
     return memory.failed > 0;
 }
 
-static int anchor_count(const struct atls_policy *policy)
+/* Anchors and CRLs. */
+static int object_count(const struct atls_policy *policy)
 {
     const struct atls_section *section = atls_policy_section(policy, 0);
 
@@ -134,7 +136,7 @@ static enum cold load_cold(const char *path, size_t allocations)
     struct atls_reason why = {ATLS_OK, ""};
     enum atls_error r = ATLS_OK;
     bool had_failure = load(path, allocations, false, &why, &policy, &r);
-    bool is_half = r == ATLS_OK && anchor_count(policy) != 1;
+    bool is_half = r == ATLS_OK && object_count(policy) != 1;
 
     atls_policy_unref(policy);
     if (is_half)
@@ -224,7 +226,8 @@ START_TEST(test_R3_no_half_trust)
     const char *path = scratch_path("policy.cnf");
     size_t refusals = 0;
 
-    write_policy(WITHOUT_TRUST "mode = require\ntrust = roots.pem\n");
+    write_policy(WITHOUT_TRUST "mode = require\ntrust = roots.pem\n"
+                               "crl = ak.crl\n");
     warm_up(path);
     for (size_t count = 0;; count++) {
         struct atls_reason why = {ATLS_OK, ""};
@@ -233,7 +236,7 @@ START_TEST(test_R3_no_half_trust)
         bool had_failure = load(path, count, _i == 1, &why, &policy, &r);
 
         if (r == ATLS_OK) {
-            ck_assert_int_eq(anchor_count(policy), 1);
+            ck_assert_int_eq(object_count(policy), 2);
         } else {
             ck_assert_str_ne(why.text, "");
             refusals++;
@@ -259,6 +262,9 @@ int main(void)
     /* Before the first allocation, or OpenSSL takes them no more. */
     if (!CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free))
         return EXIT_FAILURE;
+    /* OpenSSL is up where a provider is loaded. From 3.2 a failure before that
+     * raises an error, which waits for ever for the set-up it is part of. */
+    ERR_clear_error();
     suite = suite_create("policy_memory");
     tcase = tcase_create("policy_memory");
     runner = srunner_create(suite);

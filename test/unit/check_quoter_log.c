@@ -186,6 +186,26 @@ START_TEST(test_log_that_does_not_fit)
 }
 END_TEST
 
+/* In a chroot, say. What else would the PCR have been extended with? */
+START_TEST(test_log_that_is_not_there)
+{
+    struct quotercase_evidence found;
+
+    ck_assert(measure(quotercase.event_log, "event"));
+    ck_assert_int_eq(unlink(quotercase.event_log), 0);
+    quotercase_start();
+    found = serve();
+    ck_assert(!found.replays);
+    ck_assert_uint_eq(found.log_count, 0);
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN,
+                                        "events.cel: not there, as this "
+                                        "process sees files (in a chroot?), "
+                                        "but PCR 15 (sha256) was extended"),
+                      1);
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, ""), 1);
+}
+END_TEST
+
 START_TEST(test_log_that_cannot_be_read)
 {
     static const char warning[] =
@@ -260,6 +280,7 @@ int main(void)
     tcase_add_test(tcase, test_T7_log_is_ahead_of_the_quote);
     tcase_add_test(tcase, test_T7_log_is_behind_the_quote);
     tcase_add_test(tcase, test_log_that_does_not_fit);
+    tcase_add_test(tcase, test_log_that_is_not_there);
     tcase_add_test(tcase, test_log_that_cannot_be_read);
     tcase_add_test(tcase, test_T7_extending_beside_quoting);
     suite_add_tcase(suite, tcase);

@@ -143,9 +143,10 @@ START_TEST(test_trusted_at_length)
         "    0  firmware code                     ok        6e340b9c",
         "\n    7  Secure Boot policy                ok        " HEX_7 "\n",
         "\n    8  GRUB commands                     -         beead779",
+        "\n   15  system identity, components       log       ",
         "\n\nMeasured log of PCR 15, 3 events\n"
-        "    1  component model-weights sha256:aaaaaaaa",
-        "\n    3  certificate sha256:",
+        "    1  ok        component model-weights sha256:aaaaaaaa",
+        "\n    3  ok        certificate sha256:",
         "\n\nAK chain\n  AK   CN=machine0.example, until 2026-10-28\n"
         "  CA   CN=AK issuer 1, until 2026-10-28\n",
         "\n\nTPM\n  clock 61907 s, resets 2, restarts 0, firmware "
@@ -305,8 +306,9 @@ START_TEST(test_octets_of_the_peer_are_escaped)
     factory_section_event(t.section, "*");
     trial_trusted(&t);
     print(ATLS_REPORT_PLAIN, true);
-    assert_shows("    4  \\x1b[2Jclear\\x0aattest: api.example.com is "
-                 "trusted\\x5c\n");
+    assert_shows(
+        "    4  ok        \\x1b[2Jclear\\x0aattest: api.example.com is "
+        "trusted\\x5c\n");
     assert_hides("\033");
 }
 END_TEST

@@ -7,7 +7,7 @@
 
 #include "lib/scratch.h"
 #include "tools/cnfscan.h"
-#include "tools/suggest.h"
+#include "verifier/suggest.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -124,11 +124,11 @@ START_TEST(test_suggestion)
 {
     static const char *const known[] = {"log", "log_level", "attester",
                                         "verifier"};
-    struct suggestion near;
+    struct atls_suggestion near;
 
-    suggestion_begin(&near, suggestions[_i].word);
+    atls_suggestion_begin(&near, suggestions[_i].word);
     for (int i = 0; i < COUNT(known); i++)
-        suggestion_consider(&near, known[i]);
+        atls_suggestion_consider(&near, known[i]);
     ck_assert_pstr_eq(near.best, suggestions[_i].best);
 }
 END_TEST

@@ -155,8 +155,8 @@ static const struct {
     {"/nonexistent", TOOL_USAGE, "No such file"},
     {"missing.json", TOOL_USAGE, "No such file"},
     {"/", TOOL_USAGE, "Is a directory"},
-    {"/dev/null", TOOL_NO_EVIDENCE, "is empty"},
-    {"/dev/zero", TOOL_NO_EVIDENCE, "larger than"},
+    {"/dev/null", TOOL_USAGE, "not a regular file"},
+    {"/dev/zero", TOOL_USAGE, "not a regular file"},
 };
 
 START_TEST(test_show_bad_file)

@@ -54,6 +54,12 @@ static void no_key_usage(void)
     t.f.ak.extensions = FACTORY_AK_BASE_EXTENSIONS FACTORY_AK_EKU;
 }
 
+static void permitted_name(void)
+{
+    t.f.root.extensions =
+        FACTORY_CA_EXTENSIONS "nameConstraints=critical,permitted;DNS:example";
+}
+
 /* As Azure's: no basic constraints at all. */
 static void no_basic_constraints(void)
 {
@@ -63,8 +69,8 @@ static void no_basic_constraints(void)
 }
 
 static void (*const good_plans[])(void) = {
-    no_intermediate, most_intermediates, rsa_ak,
-    p384_ak,         no_key_usage,       no_basic_constraints,
+    no_intermediate, most_intermediates,   rsa_ak,         p384_ak,
+    no_key_usage,    no_basic_constraints, permitted_name,
 };
 
 START_TEST(test_good_chain)
@@ -176,6 +182,66 @@ static void sha1_signature(void)
     t.f.ak.digest = "SHA1";
 }
 
+static void md5_signature(void)
+{
+    t.f.intermediates[0].key = factory_key(FACTORY_RSA2048, 0);
+    t.f.ak.digest = "MD5";
+}
+
+static void sha1_signature_of_issuer(void)
+{
+    t.f.intermediates[0].digest = "SHA1";
+}
+
+static void short_key_of_issuer(void)
+{
+    t.f.intermediates[0].key = factory_key(FACTORY_RSA1024, 0);
+}
+
+static void unknown_critical_extension_of_issuer(void)
+{
+    t.f.intermediates[0].extensions =
+        FACTORY_CA_EXTENSIONS "1.3.6.1.4.1.99999.1=critical,DER:0500";
+}
+
+static void name_not_permitted(void)
+{
+    t.f.intermediates[0].extensions =
+        FACTORY_CA_EXTENSIONS "nameConstraints=critical,permitted;DNS:other";
+}
+
+static void name_excluded(void)
+{
+    t.f.root.extensions =
+        FACTORY_CA_EXTENSIONS "nameConstraints=critical,excluded;DNS:example";
+}
+
+static void path_of_issuer_too_long(void)
+{
+    t.f.intermediate_count = 3;
+    t.f.intermediates[0].extensions =
+        "basicConstraints=critical,CA:TRUE,pathlen:1\n"
+        "keyUsage=critical,keyCertSign\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
+}
+
+static void ak_without_akid(void)
+{
+    t.f.ak.extensions =
+        "subjectKeyIdentifier=hash\n" FACTORY_AK_USAGE FACTORY_AK_EKU;
+}
+
+static void issuer_without_skid(void)
+{
+    t.f.intermediates[0].extensions =
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+        "authorityKeyIdentifier=keyid\n";
+    t.f.ak.extensions =
+        "subjectKeyIdentifier=hash\n"
+        "authorityKeyIdentifier=DER:3006800401020304\n" FACTORY_AK_USAGE
+            FACTORY_AK_EKU;
+}
+
 static void short_key(void)
 {
     t.f.ak.key = factory_key(FACTORY_RSA1024, 0);
@@ -218,9 +284,11 @@ static const struct {
      "AK certificate CN=machine0.example expired 2025-12-31; expected one that "
      "is valid on 2026-01-01: renew it"},
     {expired_issuer, ATLS_E_CHAIN_EXPIRED,
-     "CA certificate CN=AK issuer 1 expired 2025-12-30"},
+     "CA certificate CN=AK issuer 1 expired 2025-12-30; expected one that is "
+     "valid on 2026-01-01: renew it on the attesting machine"},
     {expired_root, ATLS_E_CHAIN_EXPIRED,
-     "CA certificate CN=AK root expired 2025-12-31"},
+     "CA certificate CN=AK root expired 2025-12-31; expected one that is valid "
+     "on 2026-01-01: renew it in the policy's trust file"},
     {early_ak, ATLS_E_CHAIN_NOT_YET,
      "AK certificate CN=machine0.example is valid from 2026-01-02 on; expected "
      "one that is valid on 2026-01-01"},
@@ -250,6 +318,33 @@ static const struct {
     {sha1_signature, ATLS_E_CHAIN_USAGE,
      "AK certificate CN=machine0.example cannot be used in an AK chain: "
      "CA signature digest algorithm too weak"},
+    {md5_signature, ATLS_E_CHAIN_USAGE,
+     "AK certificate CN=machine0.example cannot be used in an AK chain: "
+     "CA signature digest algorithm too weak"},
+    {sha1_signature_of_issuer, ATLS_E_CHAIN_USAGE,
+     "CA certificate CN=AK issuer 1 cannot be used in an AK chain: "
+     "CA signature digest algorithm too weak"},
+    {short_key_of_issuer, ATLS_E_CHAIN_USAGE,
+     "CA certificate CN=AK issuer 1 cannot be used in an AK chain: "
+     "CA certificate key too weak"},
+    {unknown_critical_extension_of_issuer, ATLS_E_CHAIN_USAGE,
+     "CA certificate CN=AK issuer 1 cannot be used in an AK chain: "
+     "unhandled critical extension"},
+    {name_not_permitted, ATLS_E_CHAIN_USAGE,
+     "AK certificate CN=machine0.example cannot be used in an AK chain: "
+     "permitted subtree violation"},
+    {name_excluded, ATLS_E_CHAIN_USAGE,
+     "AK certificate CN=machine0.example cannot be used in an AK chain: "
+     "excluded subtree violation"},
+    {path_of_issuer_too_long, ATLS_E_CHAIN_USAGE,
+     "CA certificate CN=AK issuer 1 cannot be used in an AK chain: path length "
+     "constraint exceeded"},
+    {ak_without_akid, ATLS_E_CHAIN_USAGE,
+     "AK certificate CN=machine0.example cannot be used in an AK chain: "
+     "Missing Authority Key Identifier"},
+    {issuer_without_skid, ATLS_E_CHAIN_USAGE,
+     "CA certificate CN=AK issuer 1 cannot be used in an AK chain: "
+     "Missing Subject Key Identifier"},
     {short_key, ATLS_E_CHAIN_USAGE,
      "AK certificate CN=machine0.example cannot be used in an AK chain: "
      "EE certificate key too weak"},
@@ -309,7 +404,7 @@ START_TEST(test_E18_foreign_root)
     trial_chain_was_refused(
         &t, ATLS_E_CHAIN_UNTRUSTED,
         "CA certificate CN=AK issuer 1 leads to no certificate of the policy's "
-        "trust file: unable to get local issuer certificate");
+        "trust file: expected its issuer CN=AK root there");
     factory_clear(&other);
 }
 END_TEST

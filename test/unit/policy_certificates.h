@@ -61,4 +61,15 @@
     "Qu/EUAwCIQDAJmZJyijMTPmtAjJEWibYyE+IRi2fvlLO9VuXIaFaGQ==\n"         \
     "-----END CERTIFICATE-----\n"
 
+/* Of CN=Test AK site, a CA that is in no trust file: until 2126, nobody is
+ * revoked. */
+#define PEM_CRL                                                          \
+    "-----BEGIN X509 CRL-----\n"                                         \
+    "MIHQMHkCAQEwCgYIKoZIzj0EAwIwFzEVMBMGA1UEAwwMVGVzdCBBSyBzaXRlFw0y\n" \
+    "NjExMjIwNzEzNTNaGA8yMTI2MTAyOTA3MTM1M1qgLzAtMB8GA1UdIwQYMBaAFLMo\n" \
+    "zj0Z9gEwzf9nGtyRzOU0AoJcMAoGA1UdFAQDAgEBMAoGCCqGSM49BAMCA0cAMEQC\n" \
+    "IHzRhq+ivTxH42QBxzTfmqIArir5stuO+HAtnBALkV7bAiBsmNRHrHXys5D1M9+A\n" \
+    "yu9b7nkEWwFBwXjDle+ytAuIMg==\n"                                     \
+    "-----END X509 CRL-----\n"
+
 #endif

@@ -20,6 +20,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CMW_TYPE = "application/vnd.attest.tpm-evidence+cbor"
+CMW_TYPE_BOOT = "application/vnd.attest.tpm-boot-evidence+cbor"
 
 
 def sha256(*parts):
@@ -215,6 +216,22 @@ def merkle_path(leaves, index):
     return merkle_path(leaves[k:], index - k) + [merkle_root(leaves[:k])]
 
 
+def merkle_sides(size, index):
+    """On which side the nodes of the path stand."""
+    if size == 1:
+        return ""
+    k = split(range(size))
+    if index < k:
+        return merkle_sides(k, index) + "r"
+    return merkle_sides(size - k, index - k) + "l"
+
+
+def told_size(size, index):
+    """The smallest tree in which the leaf has the same path."""
+    return next(n for n in range(index + 1, size + 1)
+                if merkle_sides(n, index) == merkle_sides(size, index))
+
+
 # The protocol ----------------------------------------------------------------
 
 def hkdf_expand_label(secret, label, context, length, hash_name):
@@ -365,21 +382,63 @@ def merkle_vectors():
         proofs = {f"proof.{i}": " ".join(
             node.hex() for node in merkle_path(leaves[:size], i))
             for i in range(size)}
+        proofs["told-sizes"] = " ".join(
+            f"{told_size(size, i):02x}" for i in range(size))
         sections[f"size-{size}"] = {"root": merkle_root(leaves[:size]), **proofs}
     return sections
 
 
-def make_evidence(certs, extra_data, contents, proof):
+# PCR, type (TCG PC Client Platform Firmware Profile) and data.
+EV_SEPARATOR = 0x00000004
+EV_S_CRTM_VERSION = 0x00000008
+EV_EFI_VARIABLE_DRIVER_CONFIG = 0x80000001
+EV_EFI_BOOT_SERVICES_APPLICATION = 0x80000003
+BOOT_LOCALITY = 3
+BOOT_EVENTS = [
+    (0, EV_S_CRTM_VERSION, b"firmware 2.0"),
+    (7, EV_EFI_VARIABLE_DRIVER_CONFIG, b"SecureBoot"),
+    (0, EV_SEPARATOR, bytes(4)),
+    (4, EV_EFI_BOOT_SERVICES_APPLICATION, b"\\EFI\\debian\\shimx64.efi"),
+    (7, EV_SEPARATOR, bytes(4)),
+]
+
+
+def boot_digest(_, kind, data):
+    """Of an application the image is measured, not what the event says."""
+    is_application = kind == EV_EFI_BOOT_SERVICES_APPLICATION
+    return sha256(b"image of " if is_application else b"", data)
+
+
+def boot_pcrs(pcrs):
+    """The values of the PCRs that the boot log replays."""
+    for pcr in {event[0] for event in BOOT_EVENTS}:
+        pcrs[pcr] = bytes(32)
+    pcrs[0] = bytes(31) + bytes([BOOT_LOCALITY])
+    for event in BOOT_EVENTS:
+        pcrs[event[0]] = sha256(pcrs[event[0]], boot_digest(*event))
+
+
+def boot_log():
+    return [BOOT_LOCALITY, [[pcr, kind, [boot_digest(pcr, kind, data)], data]
+                            for pcr, kind, data in BOOT_EVENTS]]
+
+
+def make_evidence(certs, extra_data, contents, proof, has_boot_log):
     pcrs = [sha256(b"PCR %d of the test vector" % i) for i in range(24)]
     pcrs[15] = bytes(32)
     for content in contents:
         pcrs[15] = extend(pcrs[15], content)
+    if has_boot_log:
+        boot_pcrs(pcrs)
     attest = quote(extra_data, pcrs)
     signature = ecdsa_signature(fixed_key("AK"), attest)
     evidence = {1: attest, 2: signature, 3: [certs["ak"], certs["intermediate"]],
                 4: {0x000B: dict(enumerate(pcrs))}, **proof,
                 7: [15, contents]}
-    return attest, signature, pcrs, cbor([CMW_TYPE, cbor(evidence), 4])
+    if has_boot_log:
+        evidence[10] = boot_log()
+    kind = CMW_TYPE_BOOT if has_boot_log else CMW_TYPE
+    return attest, signature, pcrs, cbor([kind, cbor(evidence), 4])
 
 
 def evidence_vectors(certs):
@@ -393,9 +452,12 @@ def evidence_vectors(certs):
               leaf_hash(binding_live(b"s", channel, certs["tls"])),
               leaf_hash(sha256(b"a third handshake"))]
     time = 1767225600
+    live = (merkle_root(leaves),
+            {5: [told_size(3, 1), 1, merkle_path(leaves, 1)]})
     cases = {
-        "live": (merkle_root(leaves), {5: [3, 1, merkle_path(leaves, 1)]}),
-        "epoch": (binding_epoch(b"s", time, certs["tls"]), {6: time}),
+        "live": (*live, False),
+        "epoch": (binding_epoch(b"s", time, certs["tls"]), {6: time}, False),
+        "boot": (*live, True),
     }
     sections = {"common": {
         "role": "s", "channel": channel, "tls_cert": certs["tls"],
@@ -404,17 +466,24 @@ def evidence_vectors(certs):
         "ak_private": pkcs8(fixed_key("AK")),
         **{f"event.{i}": content.decode() for i, content in enumerate(contents)},
     }}
-    for label, (extra_data, proof) in cases.items():
-        attest, signature, pcrs, cmw = make_evidence(certs, extra_data,
-                                                     contents, proof)
+    for label, (extra_data, proof, has_boot_log) in cases.items():
+        attest, signature, pcrs, cmw = make_evidence(
+            certs, extra_data, contents, proof, has_boot_log)
         sections["common"]["pcr.15"] = pcrs[15]
         sections[label] = {"extra_data": extra_data, "quote": attest,
                            "signature": signature, "cmw": cmw,
                            "cmw_sha256": sha256(cmw)}
-    sections["live"]["tree_size"] = 3
+    sections["live"]["tree_size"] = told_size(3, 1)
     sections["live"]["leaf_index"] = 1
     sections["live"]["path"] = " ".join(n.hex() for n in merkle_path(leaves, 1))
     sections["epoch"]["time"] = time
+    sections["boot"]["locality"] = BOOT_LOCALITY
+    for i, event in enumerate(BOOT_EVENTS):
+        parts = (bytes([event[0]]), struct.pack(">I", event[1]),
+                 boot_digest(*event), event[2])
+        sections["boot"][f"event.{i}"] = " ".join(part.hex() for part in parts)
+    for pcr in sorted({event[0] for event in BOOT_EVENTS}):
+        sections["boot"][f"pcr.{pcr}"] = pcrs[pcr]
     return sections
 
 

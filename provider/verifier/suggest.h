@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_TOOLS_SUGGEST_H
-#define ATTEST_TOOLS_SUGGEST_H
+#ifndef ATLS_VERIFIER_SUGGEST_H
+#define ATLS_VERIFIER_SUGGEST_H
 
 /* "Did you mean": the nearest of some words, if any is near. */
-struct suggestion {
+struct atls_suggestion {
     const char *word;  /* what was written; borrowed */
     const char *best;  /* nearest so far, or NULL; borrowed */
     unsigned distance; /* of best */
 };
 
-void suggestion_begin(struct suggestion *suggestion, const char *word);
+void atls_suggestion_begin(struct atls_suggestion *suggestion,
+                           const char *word);
 /* Look at one candidate; the first of equally near ones stays. */
-void suggestion_consider(struct suggestion *suggestion, const char *candidate);
+void atls_suggestion_consider(struct atls_suggestion *suggestion,
+                              const char *candidate);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "suggest.h"
+#include "verifier/suggest.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -44,12 +44,13 @@ static unsigned distance(const char *a, const char *b)
     return last[b_len];
 }
 
-void suggestion_begin(struct suggestion *suggestion, const char *word)
+void atls_suggestion_begin(struct atls_suggestion *suggestion, const char *word)
 {
-    *suggestion = (struct suggestion){.word = word};
+    *suggestion = (struct atls_suggestion){.word = word};
 }
 
-void suggestion_consider(struct suggestion *suggestion, const char *candidate)
+void atls_suggestion_consider(struct atls_suggestion *suggestion,
+                              const char *candidate)
 {
     size_t len = strlen(candidate);
     unsigned found;

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Python's ssl, blocking and asyncio, on both sides. Its exceptions carry only the
+# last of OpenSSL's errors, which is not ours: the reason is in attest's log, and
+# in the report.
+# shellcheck source=lib-apps.bash
+. "${0%/*}/lib-apps.bash"
+need /usr/bin/python3 curl openssl swtpm
+
+# What an exception says when attest refuses.
+readonly exception='[SSL: WRONG_SIGNATURE_TYPE] wrong signature type'
+
+setup() {
+    lab_up && issue_names || return
+    serve attested "$lab/server.cnf" || return
+    attested_port=$port
+    serve plain /dev/null -cert "$lab/plain.pem" -key "$lab/plain.key" || return
+    plain_port=$port
+}
+
+# client CONF MODE PORT [ARGUMENT...]
+client() {
+    with "$1" timeout "$seconds" /usr/bin/python3 "$ATTEST_SRCDIR/test/apps/python_client.py" \
+        "$2" "$lab/ca.pem" localhost "${@:3}"
+}
+
+# logging NAME CONF: $work/NAME.cnf, which logs refusals.
+logging() {
+    sed "s|^log .*|log = $work/$1|; s/^log_level .*/log_level = warn/" "$2" >"$work/$1.cnf"
+}
+
+test_P8_clients_are_served() {
+    local mode
+    for mode in blocking asyncio nameless; do
+        ATTEST_REPORT=stderr accepts "$mode" client "$lab/client.cnf" "$mode" "$attested_port"
+        [[ $output == *'is trusted (policy section lab'* ]] || fail 'no verdict'
+    done
+}
+
+test_E14_refusals_are_in_the_log() {
+    local mode
+    policy_variant other-pcr 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/"
+    logging plain-log "$lab/client.cnf"
+    logging other-log "$work/other-pcr.cnf"
+    for mode in blocking asyncio nameless; do
+        : >"$work/plain-log"
+        : >"$work/other-log"
+        unattested "$mode" client /dev/null "$mode" "$plain_port"
+        refuses "$mode" "$exception" client "$work/plain-log.cnf" "$mode" "$plain_port"
+        says "$work/plain-log" 'sent no attestation evidence, which policy section lab requires'
+        refuses "$mode" "$exception" client "$work/other-log.cnf" "$mode" "$attested_port"
+        says "$work/other-log" 'PCR 7 does not match policy: expected abab'
+    done
+}
+
+test_S3_sessions_are_no_way_round() {
+    unattested 'session' client /dev/null session "$attested_port"
+    [[ $output == *'resumed: True'* ]] || fail 'Python does not resume without attest'
+    ATTEST_REPORT=$work/report accepts 'session' client "$lab/client.cnf" session "$attested_port"
+    [[ $output == *'resumed: False'* ]] || fail 'resumed'
+    same 'verdicts' 2 "$(grep -c '^attest: localhost is trusted' "$work/report")"
+}
+
+test_L3_children_of_a_client() {
+    ATTEST_REPORT=$work/report accepts 'children' client "$lab/client.cnf" fork "$attested_port" 20
+    same 'pages' 20 "$(grep -c "$page" <<<"$output")"
+    same 'verdicts' 21 "$(grep -c '^attest: localhost is trusted' "$work/report")"
+}
+
+test_P3_changed_policy_is_for_new_contexts() {
+    policy_variant changing 's/^pcr.4 .*/& '"$(printf 'ab%.0s' {1..32})/"
+    sed 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/" "$work/changing.policy.cnf" >"$work/new"
+    logging log "$work/changing.cnf"
+    accepts 'old context' client "$work/log.cnf" policy "$attested_port" "$work/new" \
+        "$work/changing.policy.cnf"
+    same 'pages' 3 "$(grep -c "$page" <<<"$output")"
+    [[ $output == *"new context is refused: $exception"* ]] || fail 'the change is not taken up'
+    same 'refusals' 1 "$(grep -c 'PCR 7 does not match policy: expected abab' "$work/log")"
+}
+
+# server MODE: with two names. Sets attested_port.
+server() {
+    spawn "$1" with_exec "$lab/server.cnf" /usr/bin/python3 \
+        "$ATTEST_SRCDIR/test/apps/python_server.py" "$1" "$scratch/www/page" \
+        "$work/default" "two.attested.test=$certificates/two" \
+        "unmeasured.attested.test=$certificates/unmeasured"
+    await listens "$work/$1.log" || fail 'the server does not start'
+    attested_port=$port
+}
+
+default_certificate() {
+    cp "$certificates/one.pem" "$work/default.pem"
+    cp "$certificates/one.key" "$work/default.key"
+}
+
+test_S8_S3_servers() {
+    local mode
+    default_certificate
+    for mode in threads fork asyncio; do
+        server "$mode"
+        two_names_with_two_certificates
+        other_policy_is_refused
+        accepts 'client of the same kind' client "$lab/client.cnf" blocking "$attested_port"
+    done
+}
+
+test_S3_sessions_of_servers_are_no_way_round() {
+    local mode
+    default_certificate
+    for mode in threads asyncio; do
+        server "$mode"
+        session_is_no_way_round
+    done
+}
+
+# A child for each connection, each with a quoter of its own.
+test_L3_children_of_a_server() {
+    default_certificate
+    server fork
+    load "${repeats:-40}"
+}
+
+test_S8_renewed_certificate() {
+    local mode
+    for mode in threads asyncio; do
+        default_certificate
+        server "$mode"
+        python_pid=$spawned
+        renewed_certificate_is_taken_up install_renewed reload
+        stop "$python_pid"
+    done
+}
+
+install_renewed() {
+    cp "$work/renewed.pem" "$work/default.pem"
+    cp "$work/renewed.key" "$work/default.key"
+}
+
+reload() {
+    kill -HUP "$python_pid"
+}
+
+run_tests "$@"

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_TEST_HOOKCASE_H
+#define ATLS_TEST_HOOKCASE_H
+
+#include <openssl/crypto.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The module as a program sees it: attest.so as it was built, found by its path,
+ * in library contexts with configurations of their own. Nothing of ours is
+ * linked. For tests of the provider's life in a process.
+ */
+
+#define HOOKCASE_SECONDS 120
+
+/* In a child: end it, with where and why. */
+#define need(condition)                                                       \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            _exit(1);                                                         \
+        }                                                                     \
+    } while (0)
+
+/* Is that part of what either side of the last shake() said? */
+#define need_reason(part)                                                    \
+    do {                                                                     \
+        if (strstr(client_reason, part) == NULL                              \
+            && strstr(server_reason, part) == NULL) {                        \
+            fprintf(stderr, "# %s:%d: no \"%s\" in \"%s\" or \"%s\"\n",      \
+                    __FILE__, __LINE__, part, client_reason, server_reason); \
+            _exit(1);                                                        \
+        }                                                                    \
+    } while (0)
+
+/*
+ * Run a case in a process of its own, because what the first load leaves behind
+ * is for ever. It must end with status `expected`; one that hangs is ended by
+ * SIGALRM.
+ */
+void in_child(void (*body)(int), int argument, int expected);
+
+/* ---- configurations, in the scratch folder ---- */
+
+void write_text(const char *name, const char *text);
+const char *module_of_build(void); /* path of attest.so */
+
+/* An openssl.cnf with the default provider and one that verifies by a policy;
+ * more: lines for the list of providers, and sections. */
+void write_configuration(const char *name, const char *module,
+                         const char *policy, const char *more);
+
+/* open.cnf lets every peer pass, shut.cnf none, plain.cnf is without us. */
+void write_world(void);
+
+OSSL_LIB_CTX *library(const char *configuration);
+
+/* ---- TLS over memory ---- */
+
+extern _Thread_local char client_reason[256];
+extern _Thread_local char server_reason[256];
+
+void make_certificate(void);
+void drop_certificate(void);
+
+SSL_CTX *client_of(OSSL_LIB_CTX *libctx);
+SSL_CTX *server_of(OSSL_LIB_CTX *libctx);
+SSL_CTX *server_with(OSSL_LIB_CTX *libctx, const SSL_METHOD *method);
+
+/* Handshake and an octet each way; the client's SNI is peer.example. */
+bool shake(SSL_CTX *server_ctx, SSL_CTX *client_ctx);
+
+#endif

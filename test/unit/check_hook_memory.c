@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * L11: no memory while the provider is loaded and while its hook runs in
+ * SSL_CTX_new. Each allocation of the module and of OpenSSL fails in turn; a
+ * context that is made all the same does what its policy says, or refuses.
+ */
+#include <check.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/allocation.h"
+#include "lib/hookcase.h"
+#include "lib/scratch.h"
+
+/* More than SSL_CTX_new has. */
+#define ALLOCATIONS_MAX 20000
+
+/* Returns false when there are fewer allocations than that. */
+static bool make_short_of_memory(OSSL_LIB_CTX *libctx, size_t nth,
+                                 SSL_CTX **ret_ctx)
+{
+    size_t count;
+
+    ERR_clear_error();
+    allocation_fail_only(nth);
+    *ret_ctx = SSL_CTX_new_ex(libctx, NULL, TLS_client_method());
+    count = allocation_count();
+    allocation_fail_at(0);
+    need(*ret_ctx != NULL || nth <= count);
+    return nth <= count;
+}
+
+/* A policy that cannot be read refuses all: no failure makes it pass. */
+static void refuses_without_memory(int warm)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *shut = library("shut.cnf");
+    SSL_CTX *server = server_of(plain), *client;
+    size_t made = 0, nth = 1;
+
+    if (warm) {
+        client = client_of(shut);
+        need(!shake(server, client));
+        SSL_CTX_free(client);
+    }
+    while (nth < ALLOCATIONS_MAX && make_short_of_memory(shut, nth, &client)) {
+        if (client != NULL) {
+            made++;
+            need(!shake(server, client));
+            need(client_reason[0] != '\0');
+            SSL_CTX_free(client);
+        }
+        nth++;
+    }
+    need(nth > 100 && nth < ALLOCATIONS_MAX);
+    need(made > 0);
+    need(!shake(server, client));
+    need_reason("missing: cannot be opened");
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(shut);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_L11_no_failure_makes_a_refusing_context_pass)
+{
+    in_child(refuses_without_memory, _i, 0);
+}
+END_TEST
+
+/* Where we had no memory we say so, and the next context is whole again. (OpenSSL
+ * itself goes on with less, and then has no suitable algorithm, say.) */
+static void says_why(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf"), *open = library("open.cnf");
+    SSL_CTX *server = server_of(plain), *client;
+    size_t refused = 0, nth = 1;
+
+    (void)unused;
+    while (nth < ALLOCATIONS_MAX && make_short_of_memory(open, nth, &client)) {
+        if (client != NULL && !shake(server, client))
+            refused += strstr(client_reason, "memory") != NULL;
+        SSL_CTX_free(client);
+        nth++;
+    }
+    need(refused > 0);
+    need(shake(server, client));
+    SSL_CTX_free(client);
+    client = client_of(open);
+    need(shake(server, client));
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(open);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_L11_who_refuses_for_want_of_memory_says_so)
+{
+    in_child(says_why, 0, 0);
+}
+END_TEST
+
+/* While the module is loaded. OpenSSL may do without a module that it cannot
+ * load (C1), and then gives no provider; one that it gives enforces. */
+static void loads(int unused)
+{
+    OSSL_LIB_CTX *plain = library("plain.cnf");
+    SSL_CTX *server = server_of(plain);
+    size_t loaded = 0, count = 0;
+
+    (void)unused;
+    for (size_t nth = 1; nth <= count + 1; nth++) {
+        OSSL_LIB_CTX *libctx = library("plain.cnf");
+        OSSL_PROVIDER *attest;
+
+        allocation_fail_only(nth);
+        attest = OSSL_PROVIDER_load(libctx, module_of_build());
+        count = allocation_count();
+        allocation_fail_at(0);
+        if (attest != NULL) {
+            SSL_CTX *client = client_of(libctx);
+
+            loaded++;
+            need(!shake(server, client)); /* loaded without settings */
+            SSL_CTX_free(client);
+            OSSL_PROVIDER_unload(attest);
+        }
+        OSSL_LIB_CTX_free(libctx);
+        ERR_clear_error();
+    }
+    need(count > 5 && loaded > 1);
+    SSL_CTX_free(server);
+    OSSL_LIB_CTX_free(plain);
+}
+
+START_TEST(test_L11_a_provider_loaded_without_memory_refuses)
+{
+    in_child(loads, 0, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("hook_memory");
+    TCase *tcase = tcase_create("hook_memory");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    allocation_install();
+    write_world();
+    make_certificate();
+    tcase_set_timeout(tcase, HOOKCASE_SECONDS);
+    tcase_add_loop_test(
+        tcase, test_L11_no_failure_makes_a_refusing_context_pass, 0, 2);
+    tcase_add_test(tcase, test_L11_who_refuses_for_want_of_memory_says_so);
+    tcase_add_test(tcase, test_L11_a_provider_loaded_without_memory_refuses);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    scratch_remove();
+    drop_certificate();
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
