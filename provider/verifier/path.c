@@ -25,10 +25,11 @@ struct search {
     size_t count;
     int64_t now;
     struct line line;
-    STACK_OF(X509) * anchors; /* all of the section */
-    STACK_OF(X509) * ends;    /* those of them that may end this path */
-    STACK_OF(X509) * issuers; /* what came and stands in this path */
-    X509_CRL *crl;            /* that led to a refusal, or NULL */
+    STACK_OF(X509) * anchors;      /* all of the section */
+    STACK_OF(X509) * ends;         /* those of them that may end this path */
+    STACK_OF(X509) * issuers;      /* what came and stands in this path */
+    X509_CRL *crl;                 /* that led to a refusal, or NULL */
+    struct atls_validity validity; /* of the path that holds */
 };
 
 static bool is_same_ca(const X509 *a, const X509 *b)
@@ -251,6 +252,9 @@ static enum atls_error judge(X509_STORE_CTX *ctx, struct search *search,
     if (X509_verify_cert(ctx) != 1)
         return atls_path_error(ctx, search->crl, search->now, why);
     *ret_holds = true;
+    atls_validity_of_path(&search->validity, X509_STORE_CTX_get0_chain(ctx));
+    if (search->section->has_crl)
+        atls_validity_of_crls(&search->validity, search->section->trust);
     return check_all_used(ctx, search, why);
 }
 
@@ -351,12 +355,19 @@ static enum atls_error check(struct search *search, struct atls_reason *why)
 
 enum atls_error atls_path_check(const struct atls_section *section,
                                 X509 *const *certs, size_t count, int64_t now,
-                                struct atls_reason *why)
+                                struct atls_reason *why,
+                                struct atls_validity *ret_validity)
 {
-    struct search search = {
-        .section = section, .certs = certs, .count = count, .now = now};
+    struct search search = {.section = section,
+                            .certs = certs,
+                            .count = count,
+                            .now = now,
+                            .validity = ATLS_VALIDITY_ALWAYS};
     enum atls_error r = check(&search, why);
 
     search_end(&search);
-    return r;
+    if (r != ATLS_OK)
+        return r;
+    *ret_validity = search.validity;
+    return ATLS_OK;
 }

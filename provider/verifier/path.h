@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "verifier/policy.h"
+#include "verifier/validity.h"
 
 /*
  * The path from an AK certificate to an anchor of a section, over every
@@ -32,13 +33,16 @@
  * itself vouches for them.
  *   certs   count of them, 1..ATLS_CHAIN_MAX, certs[0] the AK's; borrowed
  *   now     seconds since 1970
+ *   ret_validity  set only on success: when the same certificates would be
+ *                 accepted, too
  * Returns ATLS_OK, ATLS_E_CHAIN_UNTRUSTED, _EXPIRED, _NOT_YET, _USAGE, _UNUSED,
  * _REVOKED, _CRL, ATLS_E_NOMEM. Leaves entries in the OpenSSL error queue.
  * Thread-safe.
  */
-enum atls_error atls_path_check(const struct atls_section *section,
-                                X509 *const *certs, size_t count, int64_t now,
-                                struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error atls_path_check(
+    const struct atls_section *section, X509 *const *certs, size_t count,
+    int64_t now, struct atls_reason *why,
+    struct atls_validity *ret_validity) ATLS_MUST_CHECK;
 
 /* path_error.c: is this X509_V_ERR_* about a CRL, rather than what it says of a
  * certificate? */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "verifier/cache.h"
 #include "verifier/policy_internal.h"
 
 /* How often a policy is read whose files are replaced meanwhile. */
@@ -246,6 +247,7 @@ static void clear_section(struct atls_section *section)
     OPENSSL_free(section->machines);
     OPENSSL_free(section->events);
     OPENSSL_free(section->name);
+    atls_trust_cache_free(section->cache);
     X509_STORE_free(section->trust);
 }
 

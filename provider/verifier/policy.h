@@ -33,6 +33,8 @@ struct atls_pcr_rule {
     uint8_t (*values)[ATLS_PCR_DIGEST_MAX];
 };
 
+struct atls_trust_cache; /* cache.h */
+
 struct atls_component_rule {
     char name[ATLS_COMPONENT_NAME_MAX + 1];
     size_t count;
@@ -56,6 +58,8 @@ struct atls_section {
     size_t name_count;
     char **names;      /* patterns, atls_name_matches() */
     X509_STORE *trust; /* AK roots; NULL only under mode off */
+    /* Of chains it accepted; the one thing here that changes. NULL: none. */
+    struct atls_trust_cache *cache;
     bool has_crl;      /* trust holds CRLs, and the AK must be under one */
     bool machines_any; /* or machine_count > 0, but under mode off */
     size_t machine_count;

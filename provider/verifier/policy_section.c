@@ -5,6 +5,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "verifier/pcrs.h"
+#include "verifier/cache.h"
 #include "verifier/policy_internal.h"
 
 /* tcg-kp-AIKCertificate (TCG Credential Profile EK 2.0, "OIDs"). */
@@ -106,7 +107,9 @@ static enum atls_error begin_section(const struct atls_policy_loader *loader,
     /* More than enough: as if each key were a component. */
     section->components = OPENSSL_zalloc((scanned->pair_count + 1)
                                          * sizeof(*section->components));
-    if (section->name == NULL || section->components == NULL)
+    section->cache = atls_trust_cache_new();
+    if (section->name == NULL || section->components == NULL
+        || section->cache == NULL)
         return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
     if (strcasecmp(section->name, "off") == 0
         || strcasecmp(section->name, "refuse") == 0)

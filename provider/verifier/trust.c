@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "digest.h"
+#include "verifier/cache.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
 #include "verifier/path.h"
@@ -245,7 +246,8 @@ static enum atls_error check_machine(const struct atls_section *section,
 
 static enum atls_error check(const struct atls_section *section,
                              const struct chain *chain, int64_t now,
-                             struct atls_reason *why)
+                             struct atls_reason *why,
+                             struct atls_validity *ret_validity)
 {
     enum atls_error r = check_self_signed(chain, why);
 
@@ -254,7 +256,8 @@ static enum atls_error check(const struct atls_section *section,
     r = check_readable(chain, why);
     if (r != ATLS_OK)
         return r;
-    r = atls_path_check(section, chain->certs, chain->count, now, why);
+    r = atls_path_check(section, chain->certs, chain->count, now, why,
+                        ret_validity);
     if (r != ATLS_OK)
         return r;
     r = check_usage(chain->certs[0], why);
@@ -271,9 +274,12 @@ enum atls_error atls_trust_check(const struct atls_section *section,
                                  int64_t now, struct atls_reason *why,
                                  struct atls_trust *ret_trust)
 {
+    struct atls_validity validity = ATLS_VALIDITY_ALWAYS;
     struct chain chain = {0};
     enum atls_error r;
 
+    if (atls_trust_cache_find(section->cache, ders, count, now, ret_trust))
+        return ATLS_OK;
     memset(ret_trust, 0, sizeof(*ret_trust));
     if (count == 0)
         return atls_fail(why, ATLS_E_CHAIN_EMPTY,
@@ -290,10 +296,12 @@ enum atls_error atls_trust_check(const struct atls_section *section,
     if (chain.count > 0)
         ret_trust->key = X509_get_pubkey(chain.certs[0]);
     if (r == ATLS_OK)
-        r = check(section, &chain, now, why);
-    if (r == ATLS_OK)
+        r = check(section, &chain, now, why, &validity);
+    if (r == ATLS_OK) {
         write_names(chain.certs[0], ret_trust->machine,
                     sizeof(ret_trust->machine));
+        atls_trust_cache_add(section->cache, ders, count, &validity, ret_trust);
+    }
     chain_clear(&chain);
     ERR_pop_to_mark();
     return r;

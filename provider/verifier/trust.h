@@ -35,6 +35,8 @@ struct atls_trust {
  *   chain   count certificates, DER, AK certificate first
  *   now     seconds since 1970
  *   ret_trust  always set
+ * A chain that the section has accepted before is not checked again while it is
+ * valid (cache.h).
  * Returns ATLS_OK, ATLS_E_CHAIN_*, ATLS_E_MACHINE, ATLS_E_MALFORMED,
  * ATLS_E_LIMIT, ATLS_E_NOMEM. Uses atls_libctx(); error queue as found.
  * Thread-safe.
