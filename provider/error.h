@@ -103,8 +103,11 @@ enum atls_error {
         ATLS_E_COUNT
 };
 
-/* Octets of a reason with its terminator: fits one line of curl's output. */
-#define ATLS_REASON_MAX 240
+/* Octets of a reason with its terminator: what programs show goes through
+ * ERR_error_string_n() into 256 octets, curl's and OpenSSL's own, behind
+ * "error:418003E8:attest::"; what does not fit there is not cut but replaced by
+ * numbers. */
+#define ATLS_REASON_MAX 232
 
 /* Why something was refused, as a user reads it. Plain value, no ownership. */
 struct atls_reason {

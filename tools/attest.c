@@ -7,11 +7,8 @@
 #include "tool.h"
 
 static const struct tool_verb *const verbs[] = {
-    &tool_verb_check,
-    &tool_verb_measure,
-    &tool_verb_policy,
-    &tool_verb_show,
-    &tool_verb_verify,
+    &tool_verb_check, &tool_verb_measure, &tool_verb_policy,
+    &tool_verb_show,  &tool_verb_verify,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -47,16 +44,15 @@ static void print_overview(FILE *out)
           out);
     for (size_t i = 0; i < VERB_COUNT; i++)
         fprintf(out, "  %-9s  %s\n", verbs[i]->name, verbs[i]->synopsis);
-    fputs(
-        "\n"
-        "  attest VERB --help  what a verb does, and its options\n"
-        "  attest --version    version of attest and of OpenSSL\n"
-        "  --json              machine-readable output, with every verb\n"
-        "\n"
-        "Exit status: 0 trusted or done, 1 refused by policy, 2 usage or\n"
-        "configuration, 3 no or invalid evidence, 4 TPM or agent unavailable.\n"
-        "See attest(1).\n",
-        out);
+    fputs("\n"
+          "  attest VERB --help  what a verb does, and its options\n"
+          "  attest --version    version of attest and of OpenSSL\n"
+          "  --json              machine-readable output, with every verb\n"
+          "\n"
+          "Exit status: 0 trusted or done, 1 refused by policy, 2 usage or\n"
+          "configuration, 3 no or invalid evidence, 4 TPM unavailable.\n"
+          "See attest(1).\n",
+          out);
 }
 
 static int finish_output(void)

@@ -109,13 +109,19 @@ enum atls_error input_read(const char *path, size_t max,
     return ATLS_OK;
 }
 
+int input_no_password(char *buffer, int size, int writing, void *arg)
+{
+    (void)buffer, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
 static X509 *parse_certificate(const uint8_t *data, size_t len)
 {
     BIO *bio = BIO_new_mem_buf(data, (int)len);
     X509 *cert = X509_new_ex(atls_libctx(), NULL);
 
     if (bio != NULL && cert != NULL
-        && PEM_read_bio_X509(bio, &cert, NULL, NULL) == NULL) {
+        && PEM_read_bio_X509(bio, &cert, input_no_password, NULL) == NULL) {
         X509_free(cert);
         cert = X509_new_ex(atls_libctx(), NULL);
         if (cert != NULL

@@ -31,6 +31,10 @@ enum atls_error input_read(const char *path, size_t max,
                            struct atls_reason *why, uint8_t **ret_data,
                            size_t *ret_len) ATLS_MUST_CHECK;
 
+/* pem_password_cb that has none: what is read here is no secret, and a block that
+ * says it is encrypted must not make OpenSSL ask the terminal. */
+int input_no_password(char *buffer, int size, int writing, void *arg);
+
 /* Is it such a file, for what opens it by itself? Returns ATLS_OK, ATLS_E_IO,
  * ATLS_E_LIMIT. */
 enum atls_error input_check(const char *path, size_t max,

@@ -40,7 +40,7 @@ static const char style[] =
     "color:var(--bad);font-weight:600}.dim{color:var(--dim)}\n"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;"
     "vertical-align:top;padding:.25rem .75rem .25rem 0;border-bottom:1px solid "
-    "var(--line)}\n"
+    "var(--line)}.bad{overflow-wrap:anywhere}\n"
     "code{font:.85rem/1.4 ui-monospace,monospace;overflow-wrap:anywhere}"
     "dt{float:left;clear:left;width:11rem;color:var(--dim)}dd{margin-left:"
     "11rem;"

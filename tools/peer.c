@@ -83,6 +83,11 @@ enum atls_error peer_address_parse(const char *text, struct atls_reason *why,
     const char *rest;
     unsigned port;
 
+    if (strstr(text, "://") != NULL)
+        return atls_fail(why, ATLS_E_USAGE,
+                         "%s: expected HOST[:PORT], found a URL: leave out "
+                         "scheme and path",
+                         text);
     if (end == NULL || end == host
         || (size_t)(end - host) >= sizeof(address.host))
         return atls_fail(why, ATLS_E_USAGE,
@@ -91,8 +96,10 @@ enum atls_error peer_address_parse(const char *text, struct atls_reason *why,
     address.is_literal = is_literal(address.host);
     if ((text[0] == '[' || strchr(address.host, ':') != NULL)
         && (!address.is_literal || strchr(address.host, ':') == NULL))
-        return atls_fail(why, ATLS_E_USAGE, "%s: %s is no IPv6 address", text,
-                         address.host);
+        return atls_fail(why, ATLS_E_USAGE,
+                         "%s: %s is no IPv6 address; with a port it is "
+                         "written [ADDRESS]:PORT",
+                         text, address.host);
     rest = *end == ']' ? end + 1 : end;
     if (*rest != '\0') {
         if (*rest != ':' || !tool_number(rest + 1, 1, 65535, &port))

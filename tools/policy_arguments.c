@@ -150,7 +150,10 @@ int policy_arguments_parse(int argc, char **argv,
                 options, "--timeout %s: expected seconds, 1 to 600", optarg);
     }
     if (optind < argc)
-        return tool_usage(options, "unexpected argument %s", argv[optind]);
+        return tool_usage(options,
+                          "unexpected argument %s: expected options, or check "
+                          "or diff first",
+                          argv[optind]);
     if (!is_certificate_rule(ret->draft.certificate))
         return tool_usage(options,
                           "--certificate %s: expected measured, "

@@ -335,7 +335,10 @@ static int check_evidence(const struct tool_options *options,
         return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
                                         : tool_fail(options, &why);
     if (match.count == 0) {
-        (void)atls_fail(&why, ATLS_E_USAGE, "%s: %s", check.peer, because);
+        (void)atls_fail(&why, ATLS_E_USAGE, "%s: %s%s", check.peer, because,
+                        arguments->section == NULL
+                            ? "; choose a section with --section"
+                            : "");
         return tool_fail(options, &why);
     }
     if (options->json && (check.results = json_array()) == NULL) {

@@ -9,6 +9,7 @@
 #include "input.h"
 #include "policy_verb.h"
 #include "saved.h"
+#include "source.h"
 #include "verifier/file.h"
 
 /* ---- differences ---- */
@@ -117,6 +118,11 @@ static enum atls_error look_at(const char *path, struct atls_reason *why,
 
     if (r == ATLS_E_LIMIT)
         return why->code = ATLS_E_USAGE;
+    if (r == ATLS_E_IO && !source_is_file(path))
+        return atls_fail(why, r,
+                         "%s is no file; what a server shows is compared once "
+                         "it is saved: attest show %s --save FILE",
+                         path, path);
     if (r != ATLS_OK)
         return r;
     *ret_is_evidence = saved_begins_so(data, len);

@@ -203,6 +203,23 @@ void policy_writer_components(const struct policy_writer *writer)
     }
 }
 
+static bool is_plain(int c)
+{
+    return c < 0x7f && c != '\0'
+           && (isalnum(c) || strchr("._:@/=+-", c) != NULL);
+}
+
+/* Of another the pattern would be `*` alone, which any event matches: it is left
+ * out, and the evidence that has it is refused by the policy in the making. */
+static bool has_pattern(struct atls_span content)
+{
+    for (size_t i = 0; i < content.len; i++) {
+        if (is_plain(content.data[i]))
+            return true;
+    }
+    return false;
+}
+
 /* A pattern for one content: lists break at blanks and commas, and some octets
  * are syntax, so each of those becomes `*`. */
 static void write_pattern(const struct policy_writer *writer,
@@ -212,8 +229,7 @@ static void write_pattern(const struct policy_writer *writer,
 
     for (size_t i = 0; i < content.len; i++) {
         int c = content.data[i];
-        bool plain = c < 0x7f && (isalnum(c) || strchr("._:@/=+-", c) != NULL)
-                     && c != '\0';
+        bool plain = is_plain(c);
 
         if (plain || !star)
             fputc(plain ? c : '*', writer->out);
@@ -235,7 +251,7 @@ void policy_writer_log_rules(const struct policy_writer *writer)
         fprintf(writer->out, "measure_pcr = %u\n", evidence->log_pcr);
     for (size_t i = 0; i < evidence->log_count; i++) {
         atls_event_parse(evidence->log[i], &event);
-        if (event.kind != ATLS_EVENT_OTHER || evidence->log[i].len == 0
+        if (event.kind != ATLS_EVENT_OTHER || !has_pattern(evidence->log[i])
             || is_repeated(evidence, i, true))
             continue;
         fputs(others++ == 0 ? "events      = " : " ", writer->out);

@@ -56,8 +56,9 @@ static enum atls_error take_name(const struct policy_here *here,
     return ATLS_OK;
 }
 
+/* path: where the configuration stands */
 static enum atls_error quote(const struct atls_quoter_config *config,
-                             struct atls_reason *why,
+                             const char *path, struct atls_reason *why,
                              struct peer_evidence *evidence)
 {
     const struct atls_span cert = {evidence->cert_der, evidence->cert_len};
@@ -66,8 +67,10 @@ static enum atls_error quote(const struct atls_quoter_config *config,
     struct atls_ticket *ticket = NULL;
     enum atls_error r = atls_quoter_new(config, NULL, NULL, why, &quoter);
 
-    if (r != ATLS_OK)
+    if (r != ATLS_OK) {
+        atls_reason_prefix(why, "%s: ", path);
         return r;
+    }
     r = atls_quoter_submit(quoter, evidence->role, evidence->channel, cert,
                            &formats, why, &ticket);
     if (r == ATLS_OK)
@@ -78,7 +81,7 @@ static enum atls_error quote(const struct atls_quoter_config *config,
 
 static enum atls_error make(const struct policy_here *here,
                             const struct atls_quoter_config *config,
-                            struct atls_reason *why,
+                            const char *path, struct atls_reason *why,
                             struct peer_evidence *evidence)
 {
     enum atls_error r = take_certificate(here, why, evidence);
@@ -92,7 +95,7 @@ static enum atls_error make(const struct policy_here *here,
         return atls_fail(why, ATLS_E_CRYPTO, NULL);
     evidence->has_channel = true;
     evidence->time = (int64_t)time(NULL);
-    return quote(config, why, evidence);
+    return quote(config, path, why, evidence);
 }
 
 /* The quoter that a program with this openssl.cnf would have. */
@@ -101,7 +104,12 @@ static enum atls_error configure(const struct tool_conf *conf,
                                  struct atls_configuration *ret)
 {
     tool_conf_configuration(conf, ret);
-    if (ret->broken.code != ATLS_OK)
+    if (conf->attester == NULL)
+        (void)atls_fail(
+            why, ATLS_E_CONFIG,
+            "no attester is configured: expected attester = "
+            "SECTION in attest's section; another file with --conf");
+    else if (ret->broken.code != ATLS_OK)
         *why = ret->broken;
     else if (ret->attester_broken.code != ATLS_OK)
         *why = ret->attester_broken;
@@ -125,7 +133,7 @@ enum atls_error policy_here_make(const struct policy_here *here,
     if (r == ATLS_OK)
         r = configure(conf, why, &configuration);
     if (r == ATLS_OK)
-        r = make(here, &configuration.quoter, why, &evidence);
+        r = make(here, &configuration.quoter, conf->path, why, &evidence);
     tool_conf_free(conf);
     if (r != ATLS_OK) {
         peer_evidence_clear(&evidence);

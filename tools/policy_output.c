@@ -58,6 +58,9 @@ enum atls_error policy_output_close(struct policy_output *output, FILE *file,
     if (fchmod(fileno(file), 0644 & ~mask) != 0 || fflush(file) != 0
         || fsync(fileno(file)) != 0)
         error = errno;
+    /* What an earlier write lost is not written by a later flush. */
+    else if (ferror(file) != 0)
+        error = EIO;
     fclose(file);
     if (r == ATLS_OK && error != 0)
         r = cannot_write(output, why, error);

@@ -41,7 +41,9 @@ static enum atls_error read_boot_log(struct policy_replay *replay,
         return r;
     r = atls_boot_log_parse((struct atls_span){replay->octets, len}, why,
                             &replay->evidence.boot_log);
-    if (r == ATLS_OK && replay->evidence.boot_log.count == 0)
+    if (r != ATLS_OK)
+        atls_reason_prefix(why, "not the TCG's format: ");
+    else if (replay->evidence.boot_log.count == 0)
         r = atls_fail(why, ATLS_E_MALFORMED, "no event was extended in it");
     if (r == ATLS_OK)
         r = replay_pcrs(replay, bank, why);

@@ -68,6 +68,20 @@ static enum atls_error write_draft(struct job *job,
     return policy_output_close(output, file, r, why);
 }
 
+/* A reason begins with file and line, here of a file that was ours alone and is
+ * gone when somebody looks for it. */
+static void leave_out_place(struct atls_reason *why, const char *path)
+{
+    const size_t len = strlen(path);
+    const char *rest = why->text + len;
+
+    if (strncmp(why->text, path, len) != 0 || *rest != ':')
+        return;
+    rest += 1 + strspn(rest + 1, "0123456789");
+    rest += strspn(rest, ": ");
+    memmove(why->text, rest, strlen(rest) + 1);
+}
+
 /* The whole policy must load, and the evidence it was made of must pass it. */
 static enum atls_error try_draft(struct job *job, struct atls_reason *why)
 {
@@ -81,6 +95,8 @@ static enum atls_error try_draft(struct job *job, struct atls_reason *why)
     r = write_draft(job, &draft, &trial, why);
     if (r == ATLS_OK)
         r = atls_policy_load(trial.path, why, &policy);
+    if (r != ATLS_OK && trial.path != NULL)
+        leave_out_place(why, trial.path);
     if (r == ATLS_OK && job->peer != NULL)
         r = appraise(job, policy, why);
     atls_policy_unref(policy);

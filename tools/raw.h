@@ -21,6 +21,7 @@
  *   raw_key.c           an AK given by its public key
  *   raw_pcrs.c          PCR values
  *   raw_quote.c         the checks
+ *   raw_logs.c          logs, replayed to what was quoted
  */
 
 /* ---- certificates ---- */
@@ -89,6 +90,36 @@ void raw_pcrs_part(const struct atls_pcr_values *values,
                    struct atls_pcr_values *ret_selected,
                    struct atls_pcr_selection *ret_ignored);
 
+/* ---- logs ---- */
+
+/* Paths; NULL: none. Files that are empty are logs without events. */
+struct raw_logs {
+    const char *boot;  /* the TCG's format, as firmware keeps it */
+    const char *event; /* CEL-JSON: systemd's log or ours */
+    const char *ima;   /* the kernel's, ascii or binary */
+};
+
+/* What they account for. */
+struct raw_accounted {
+    struct atls_pcr_selection pcrs; /* of boot and event log together */
+    bool has_ima;
+    size_t ima_count;   /* entries of the log */
+    size_t ima_matched; /* so many of them were there when PCR 10 was quoted */
+};
+
+/*
+ * Do logs replay to PCR values that were quoted? Boot and event log together must,
+ * in each PCR of theirs and each bank that was quoted; a beginning of the IMA log
+ * must, in PCR 10, which must have been quoted.
+ * Returns ATLS_OK, ATLS_E_LOG_REPLAY (with the first event that diverges, where
+ * that can be told), ATLS_E_SELECTION, and the errors of reading and parsing.
+ */
+enum atls_error raw_logs_check(const struct raw_logs *logs,
+                               const struct atls_pcr_values *values,
+                               struct atls_reason *why,
+                               struct raw_accounted *ret_accounted)
+    ATLS_MUST_CHECK;
+
 /* ---- the checks ---- */
 
 /* Everything borrowed for the call. */
@@ -112,6 +143,7 @@ struct raw_result {
     uint16_t hash;
     struct atls_pcr_values values; /* exactly those that were quoted */
     struct atls_pcr_selection ignored;
+    struct raw_accounted accounted;
 };
 
 /*

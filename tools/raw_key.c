@@ -31,10 +31,11 @@ static enum atls_error from_pem(const uint8_t *data, size_t len,
                                 EVP_PKEY **ret_key)
 {
     BIO *bio = BIO_new_mem_buf(data, (int)len);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PUBKEY_ex(bio, NULL, NULL, NULL,
-                                                         atls_libctx(), NULL)
-                                : NULL;
+    EVP_PKEY *key = NULL;
 
+    if (bio != NULL)
+        key = PEM_read_bio_PUBKEY_ex(bio, NULL, input_no_password, NULL,
+                                     atls_libctx(), NULL);
     BIO_free(bio);
     if (key == NULL && strstr((const char *)data, PEM_STRING_X509 "-") != NULL)
         return atls_fail(why, ATLS_E_USAGE,
@@ -97,7 +98,7 @@ static enum atls_error from_tpm(const uint8_t *data, size_t len,
     if (flaw != NULL)
         return atls_fail(why, ATLS_E_AK_ATTRIBUTES,
                          "%s: the key %s: what it signs need not be a quote; "
-                         "make an AK with 'attest enroll' or tpm2_createak",
+                         "make an AK with tpm2_createak, see attest(7)",
                          path, flaw);
     r = atls_tpm_public_to_spki(&public, why, &der, &der_len);
     if (r == ATLS_E_AK)

@@ -107,6 +107,23 @@ static json_t *selection_json(const struct atls_pcr_selection *selection)
     return banks;
 }
 
+/* Of the logs that were given; NULL: none. */
+static json_t *accounted_json(const struct raw_accounted *accounted)
+{
+    json_t *object = NULL;
+
+    if (accounted->pcrs.count == 0 && !accounted->has_ima)
+        return NULL;
+    object = json_pack("{s:o}", "pcrs", selection_json(&accounted->pcrs));
+    if (accounted->has_ima)
+        (void)json_object_set_new(
+            object, "ima",
+            json_pack("{s:I, s:I}", "entries",
+                      (json_int_t)accounted->ima_count, "quoted",
+                      (json_int_t)accounted->ima_matched));
+    return object;
+}
+
 static json_t *result_json(const struct raw_result *result)
 {
     const struct atls_quote *quote = &result->quote;
@@ -120,7 +137,7 @@ static json_t *result_json(const struct raw_result *result)
                    quote->firmware_version);
     return json_pack(
         "{s:s, s:{s:s, s:s, s:s*}, s:{s:s, s:s}, s:s, s:{s:I, s:I, s:I, s:b, "
-        "s:s}, s:o, s:o}",
+        "s:s}, s:o, s:o, s:o*}",
         "verdict", "trusted", "ak", "key", ak.kind, "sha256", ak.sha256,
         "machine", result->machine[0] != '\0' ? result->machine : NULL,
         "signature", "scheme", scheme_name(result->scheme), "hash",
@@ -129,7 +146,8 @@ static json_t *result_json(const struct raw_result *result)
         (json_int_t)quote->reset_count, "restart_count",
         (json_int_t)quote->restart_count, "safe", (int)quote->safe,
         "firmware_version", firmware, "pcrs", values_json(&result->values),
-        "ignored", selection_json(&result->ignored));
+        "ignored", selection_json(&result->ignored), "logs",
+        accounted_json(&result->accounted));
 }
 
 /* ---- for people ---- */
@@ -153,17 +171,26 @@ static void print_values(const struct atls_pcr_values *values)
     }
 }
 
-static void print_ignored(const struct atls_pcr_selection *ignored)
+static void print_selection(const char *words,
+                            const struct atls_pcr_selection *selection)
 {
-    for (size_t i = 0; i < ignored->count; i++) {
-        printf("Ignored, for the quote does not cover them: bank %s, PCRs",
-               atls_hash_by_alg(ignored->banks[i].alg)->name);
+    for (size_t i = 0; i < selection->count; i++) {
+        printf("%s: bank %s, PCRs", words,
+               atls_hash_by_alg(selection->banks[i].alg)->name);
         for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-            if ((ignored->banks[i].mask >> pcr & 1) != 0)
+            if ((selection->banks[i].mask >> pcr & 1) != 0)
                 printf(" %u", pcr);
         }
         putchar('\n');
     }
+}
+
+static void print_accounted(const struct raw_accounted *accounted)
+{
+    print_selection("The logs replay to", &accounted->pcrs);
+    if (accounted->has_ima)
+        printf("The IMA log replays to PCR 10 with %zu of its %zu entries\n",
+               accounted->ima_matched, accounted->ima_count);
 }
 
 static void print_result(const struct raw_result *result)
@@ -188,7 +215,9 @@ static void print_result(const struct raw_result *result)
            quote->clock / 1000, quote->reset_count, quote->restart_count,
            quote->safe ? "" : " (clock not safe)", quote->firmware_version);
     print_values(&result->values);
-    print_ignored(&result->ignored);
+    print_selection("Ignored, for the quote does not cover them",
+                    &result->ignored);
+    print_accounted(&result->accounted);
 }
 
 int raw_result_print(const struct tool_options *options,

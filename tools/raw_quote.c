@@ -62,6 +62,12 @@ static bool looks_plain(struct atls_span signature, const EVP_PKEY *key)
                && signature.data[0] == DER_SEQUENCE && signature.len <= size);
 }
 
+/* For the reason only: nothing in it counts before its signature holds. */
+static bool begins_as_quote(struct atls_span attest)
+{
+    return attest.len >= 4 && read_u32(attest.data) == TPM2_GENERATED_VALUE;
+}
+
 static enum atls_error check_signature(const struct raw_input *input,
                                        struct atls_span attest,
                                        struct atls_reason *why,
@@ -75,11 +81,19 @@ static enum atls_error check_signature(const struct raw_input *input,
                          "the signature is no TPMT_SIGNATURE but the plain one "
                          "of tpm2_quote -f plain, which lacks scheme and hash; "
                          "quote with -f tss, the default");
-    if (r != ATLS_OK)
+    if (r != ATLS_OK) {
+        atls_reason_prefix(why, "--signature: ");
         return r;
+    }
     result->scheme = signature.scheme;
     result->hash = signature.hash;
-    return atls_signature_verify(&signature, result->key, attest, why);
+    r = atls_signature_verify(&signature, result->key, attest, why);
+    if (r == ATLS_E_SIGNATURE && !begins_as_quote(attest))
+        return atls_fail(why, r,
+                         "the AK's signature over the quote is wrong, and "
+                         "--quote is no TPMS_ATTEST: expected ff544347 at its "
+                         "start; is it another file?");
+    return r;
 }
 
 /* For reasons: two of them fit into one. */

@@ -134,13 +134,29 @@ static int read_cmw(const char *text, struct peer_evidence *evidence)
 static int read_certificate(const char *text, struct peer_evidence *evidence)
 {
     BIO *bio = BIO_new_mem_buf(text, -1);
-    X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    int len = cert != NULL ? i2d_X509(cert, &evidence->cert_der) : 0;
+    X509 *cert = NULL;
+    int len = 0;
 
+    if (bio != NULL)
+        cert = PEM_read_bio_X509(bio, NULL, input_no_password, NULL);
+    if (cert != NULL)
+        len = i2d_X509(cert, &evidence->cert_der);
     X509_free(cert);
     BIO_free(bio);
     evidence->cert_len = len > 0 ? (size_t)len : 0;
     return len > 0;
+}
+
+/* Names are printed on a line of their own: the file may be anybody's, and an
+ * escape sequence or a line feed in it would write what it likes. */
+static int read_name(const char *text, char **ret)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at < ' ' || *at > '~')
+            return 0;
+    }
+    *ret = OPENSSL_strdup(text);
+    return *ret != NULL;
 }
 
 /* The members of the object. Returns NULL, or the name of the one that is
@@ -174,10 +190,9 @@ static const char *read_members(json_t *root, struct peer_evidence *evidence)
     }
     if (certificate != NULL && !read_certificate(certificate, evidence))
         return "certificate";
-    if (peer != NULL && (evidence->name = OPENSSL_strdup(peer)) == NULL)
+    if (peer != NULL && !read_name(peer, &evidence->name))
         return "peer";
-    if (address != NULL
-        && (evidence->address = OPENSSL_strdup(address)) == NULL)
+    if (address != NULL && !read_name(address, &evidence->address))
         return "address";
     evidence->time = time;
     return NULL;
@@ -246,7 +261,8 @@ enum atls_error saved_read(const char *path, struct atls_reason *why,
         r = read_json(path, data, len, why, ret);
     else
         r = atls_fail(why, ATLS_E_MALFORMED,
-                      "%s is neither saved evidence (JSON) nor a CMW record",
+                      "%s is neither saved evidence (JSON, which attest show "
+                      "--save writes) nor a CMW record",
                       path);
     OPENSSL_free(data);
     return r;

@@ -15,6 +15,8 @@ bool source_is_file(const char *text)
     size_t len = strlen(text);
     struct stat st;
 
+    if (strstr(text, "://") != NULL)
+        return false; /* a URL: told what is expected where hosts are read */
     if (strchr(text, '/') != NULL)
         return true;
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {

@@ -98,7 +98,9 @@ static void print_prefix(const struct tool_options *options)
 
 int tool_print_json(const struct tool_options *options, json_t *object)
 {
-    int failed = object == NULL || json_dumpf(object, stdout, JSON_COMPACT) != 0
+    /* Peers' names and logs are in it, and a terminal may read it. */
+    const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII;
+    int failed = object == NULL || json_dumpf(object, stdout, flags) != 0
                  || putchar('\n') == EOF || fflush(stdout) != 0;
 
     json_decref(object);

@@ -126,7 +126,7 @@ static const char help[] =
     "  --exec PROGRAM  look at a program too: does it read this file, and "
     "is its\n"
     "               OpenSSL the one attest works in?\n"
-    "  --warn DAYS  warn of what expires within so many days (30d, 0..36500)\n"
+    "  --warn DAYS  warn of what expires within so many days (default 30)\n"
     "  --strict     warnings count as failures\n"
     "\n"
     "Exit status: 0 nothing failed, 2 configuration or policy must be mended,\n"
@@ -188,7 +188,10 @@ static int parse_arguments(int argc, char **argv,
         }
     }
     if (optind < argc)
-        return tool_usage(options, "unexpected argument %s", argv[optind]);
+        return tool_usage(options,
+                          "unexpected argument %s: a configuration is named "
+                          "with --conf",
+                          argv[optind]);
     return TOOL_DONE;
 }
 

@@ -20,6 +20,8 @@ static const char help[] =
     "Usage: attest verify --quote FILE --signature FILE --pcrs FILE\n"
     "                     --extra-data HEX\n"
     "                     (--ak-chain FILE --trust FILE | --ak-public FILE)\n"
+    "                     [--boot-log FILE] [--event-log FILE] "
+    "[--ima-log FILE]\n"
     "                     [--at TIME] [--eku OIDS] [--machines LIST] "
     "[--json]\n"
     "Verifies a quote that is not evidence of a TLS connection: that a TPM's "
@@ -38,6 +40,10 @@ static const char help[] =
     "  --trust FILE       trusted issuers; PEM or DER, may be repeated\n"
     "  --ak-public FILE   instead: the AK itself, PEM, DER or a TPM's public "
     "area\n"
+    "  --boot-log FILE    must replay to the PCRs it has events of: the "
+    "firmware's\n"
+    "  --event-log FILE   likewise, and together: systemd's or attest's\n"
+    "  --ima-log FILE     must have a beginning that replays to PCR 10\n"
     "  --at TIME          judge certificates as of then: "
     "2025-12-06T00:00:00Z\n"
     "  --eku OIDS         one of which the AK certificate must carry, or any\n"
@@ -63,6 +69,7 @@ struct arguments {
     const char *ak_public;
     const char *ak_eku;
     const char *machines;
+    struct raw_logs logs;
     bool has_at;
     int64_t at;
     struct raw_certificates chain;
@@ -168,7 +175,10 @@ enum {
     OPT_AK_PUBLIC,
     OPT_AT,
     OPT_EKU,
-    OPT_MACHINES
+    OPT_MACHINES,
+    OPT_BOOT_LOG,
+    OPT_EVENT_LOG,
+    OPT_IMA_LOG
 };
 
 static const struct option longopts[] = {
@@ -182,6 +192,9 @@ static const struct option longopts[] = {
     {"at", required_argument, NULL, OPT_AT},
     {"eku", required_argument, NULL, OPT_EKU},
     {"machines", required_argument, NULL, OPT_MACHINES},
+    {"boot-log", required_argument, NULL, OPT_BOOT_LOG},
+    {"event-log", required_argument, NULL, OPT_EVENT_LOG},
+    {"ima-log", required_argument, NULL, OPT_IMA_LOG},
     {NULL, 0, NULL, 0}};
 
 static int take_option(int opt, const struct tool_options *options, char **argv,
@@ -194,7 +207,8 @@ static int take_option(int opt, const struct tool_options *options, char **argv,
         {OPT_QUOTE, &ret->quote},         {OPT_SIGNATURE, &ret->signature},
         {OPT_PCRS, &ret->pcrs},           {OPT_EXTRA_DATA, &ret->extra_data},
         {OPT_AK_PUBLIC, &ret->ak_public}, {OPT_EKU, &ret->ak_eku},
-        {OPT_MACHINES, &ret->machines},
+        {OPT_MACHINES, &ret->machines},   {OPT_BOOT_LOG, &ret->logs.boot},
+        {OPT_EVENT_LOG, &ret->logs.event}, {OPT_IMA_LOG, &ret->logs.ima},
     };
 
     switch (opt) {
@@ -438,6 +452,9 @@ static int verify(const struct tool_options *options,
 
     if (r == ATLS_OK)
         r = raw_quote_check(&parts.input, &why, &result);
+    if (r == ATLS_OK)
+        r = raw_logs_check(&arguments->logs, &result.values, &why,
+                           &result.accounted);
     if (r == ATLS_OK)
         status = raw_result_print(options, &result);
     else if (why.code == ATLS_E_USAGE)

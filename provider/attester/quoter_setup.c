@@ -61,7 +61,7 @@ static enum atls_error take_certificate(struct atls_quoter_setup *setup,
     if (setup->chain_count == 0 && is_self_signed)
         return atls_fail(why, ATLS_E_CONFIG,
                          "%s: the first certificate is self-signed: expected "
-                         "the AK certificate, which 'attest ca' issues",
+                         "the AK certificate, issued by a CA",
                          setup->ak_chain);
     if (is_self_signed)
         return ATLS_OK;

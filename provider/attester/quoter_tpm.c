@@ -43,7 +43,7 @@ static enum atls_error compare_chain(struct atls_quoter_tpm *q,
     if (!is_same)
         return atls_fail(why, ATLS_E_AK,
                          "the certificate in %s is for another key than AK %s: "
-                         "correct ak or ak_chain, or enroll the AK again",
+                         "correct ak or ak_chain, or have that AK certified",
                          setup->ak_chain, setup->ak);
     return ATLS_OK;
 }
@@ -67,11 +67,12 @@ static enum atls_error open_tpm(struct atls_quoter_tpm *q, int64_t deadline_ms,
         if (r != ATLS_OK)
             return r;
         if (!atls_tpm_ak_has_no_da(q->tpm))
-            atls_quoter_note(q->core, ATLS_LOG_WARN,
-                             "AK %s lacks the attribute noDA: wrong passwords "
-                             "for other keys can lock it out; make an AK with "
-                             "'attest enroll'",
-                             setup->ak);
+            atls_quoter_note(
+                q->core, ATLS_LOG_WARN,
+                "AK %s lacks the attribute noDA: wrong passwords "
+                "for other keys can lock it out; make another, see "
+                "attest(7)",
+                setup->ak);
     }
     atls_tpm_set_deadline(q->tpm, deadline_ms, q->core->wake_fd);
     return ATLS_OK;

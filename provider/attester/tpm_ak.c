@@ -38,7 +38,7 @@ static enum atls_error check_attributes(const struct atls_tpm *tpm,
 
     if (flaw != NULL)
         return atls_fail(why, ATLS_E_AK,
-                         "AK 0x%08x %s; make an AK with 'attest enroll'",
+                         "AK 0x%08x %s; make another, see attest(7)",
                          tpm->ak_handle, flaw);
     return ATLS_OK;
 }
@@ -61,8 +61,8 @@ static enum atls_error find(struct atls_tpm *tpm, struct atls_reason *why,
     r = atls_tpm_end(tpm, "TPM2_ReadPublic", rc, why);
     if (r != ATLS_OK && atls_tpm_last_rc(tpm) == (TPM2_RC_HANDLE | TPM2_RC_1))
         return atls_fail(why, ATLS_E_AK,
-                         "no key at AK handle 0x%08x: make one with 'attest "
-                         "enroll', or correct ak",
+                         "no key at AK handle 0x%08x: make one, see "
+                         "attest(7), or correct ak",
                          tpm->ak_handle);
     return r;
 }

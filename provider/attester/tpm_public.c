@@ -168,7 +168,7 @@ enum atls_error atls_tpm_public_to_spki(const TPMT_PUBLIC *public,
     else
         return atls_fail(why, ATLS_E_AK,
                          "the AK is neither an RSA key nor one on P-256, "
-                         "P-384 or P-521; make an AK with 'attest enroll'");
+                         "P-384 or P-521; make another, see attest(7)");
     put_header(&w, DER_SEQUENCE, 0);
     *ret_der = OPENSSL_memdup(w.octets + w.at, written(&w));
     if (*ret_der == NULL)

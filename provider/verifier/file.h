@@ -11,8 +11,9 @@
 /* Octets of the longest file that a policy may consist of or name. */
 #define ATLS_FILE_MAX (1024u * 1024u)
 
-/* Room for what a reason calls a file: leaves room for words. */
-#define ATLS_FILE_LABEL_SIZE 64u
+/* Room for what a reason calls a file: leaves room for words, also beside
+ * another file that it is named in. */
+#define ATLS_FILE_LABEL_SIZE 48u
 
 /*
  * A file as it was read, one of a list in the order of reading.

@@ -122,6 +122,27 @@ static const struct ending {
 
 #define ENDINGS (sizeof(endings) / sizeof(endings[0]))
 
+static bool has_signed(X509 *anchor, X509 *cert)
+{
+    return X509_verify(cert, X509_get0_pubkey(anchor)) == 1;
+}
+
+/* Of several anchors of one name those whose key it is, if it is anyone's: OpenSSL
+ * tries one only. */
+static void keep_signers(STACK_OF(X509) * ends, X509 *last)
+{
+    int signers = 0;
+
+    if (sk_X509_num(ends) < 2)
+        return;
+    for (int i = 0; i < sk_X509_num(ends); i++)
+        signers += has_signed(sk_X509_value(ends, i), last);
+    for (int i = sk_X509_num(ends) - 1; signers > 0 && i >= 0; i--) {
+        if (!has_signed(sk_X509_value(ends, i), last))
+            (void)sk_X509_delete(ends, i);
+    }
+}
+
 /* Fill ends and issuers for the first len certificates of the line. */
 static bool gather(struct search *search, const struct ending *ending,
                    size_t len)
@@ -135,6 +156,8 @@ static bool gather(struct search *search, const struct ending *ending,
             && !sk_X509_push(search->ends, anchor))
             return false;
     }
+    if (ending->replaced == 0)
+        keep_signers(search->ends, search->line.certs[len - 1]);
     for (size_t i = 1; i + ending->replaced < len; i++) {
         if (!sk_X509_push(search->issuers, search->line.certs[i]))
             return false;

@@ -405,7 +405,7 @@ void atls_report_print_unjudged(const struct atls_report *report,
     (void)fputs("attest: ", out);
     put_escaped_string(&page, peer != NULL ? peer : "the peer");
     put_coloured(&page, BOLD, " shown, not judged");
-    (void)fputs(" (no policy given)\n", out);
+    (void)fputs(" (no policy asks for it)\n", out);
     put_steps(&page, report, true);
     put_tables(&page, report, NULL);
 }

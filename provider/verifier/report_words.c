@@ -38,6 +38,10 @@ const char *atls_pcr_name(unsigned pcr)
     return pcr < ATLS_PCR_COUNT ? names[pcr] : "";
 }
 
+#define WRITE_ANEW                                                           \
+    "if this change was intended, write a new policy: attest policy --from " \
+    "HOST"
+
 struct advice {
     enum atls_error code;
     const char *text;
@@ -47,18 +51,22 @@ struct advice {
 static const struct advice advices[] = {
     {ATLS_E_NO_EVIDENCE, "run `attest check` on the peer: is the provider "
                          "loaded and an attester configured there?"},
-    {ATLS_E_CHAIN_EMPTY, "give the attester its AK certificate: `attest "
-                         "enroll`, then ak_chain"},
+    {ATLS_E_CHAIN_EMPTY, "name the file with the AK certificate in ak_chain on "
+                         "the attester"},
     {ATLS_E_CHAIN_UNTRUSTED,
      "compare the issuer of the AK certificate with the policy's trust file; "
      "is an intermediate missing in the attester's ak_chain?"},
-    {ATLS_E_CHAIN_EXPIRED, "renew the certificate on the attesting machine "
-                           "(`attest enroll`), or check the clock here"},
+    {ATLS_E_CHAIN_EXPIRED, "have that certificate renewed by its issuer, or "
+                           "check the clock here"},
     {ATLS_E_CHAIN_NOT_YET, "check the clocks of both machines"},
-    {ATLS_E_CHAIN_USAGE, "have the AK certified by a CA as RFC 5280 wants it, "
-                         "for example with `attest ca`"},
+    {ATLS_E_CHAIN_USAGE, "have the AK certified by a CA as RFC 5280 wants it"},
     {ATLS_E_CHAIN_EKU, "if this CA marks its AKs otherwise, name its OID in "
                        "ak_eku"},
+    {ATLS_E_CHAIN_REVOKED,
+     "ask the issuer why; if the machine is sound, make a "
+     "new AK there and have that certified"},
+    {ATLS_E_CHAIN_CRL, "fetch the CRLs of the AK's issuers anew into the file "
+                       "that crl names, or check the clock here"},
     {ATLS_E_CHAIN_UNUSED, "leave AK certificate and intermediates in ak_chain, "
                           "each once, without the root"},
     {ATLS_E_MACHINE, "if this machine may serve, add its name to machines; if "
@@ -74,15 +82,12 @@ static const struct advice advices[] = {
                       "bank that the firmware uses: `tpm2_pcrread` shows it"},
     {ATLS_E_LOG_REPLAY, "something extended the PCR without the log, or the "
                         "log was lost: restart the machine"},
-    {ATLS_E_LOG_EVENT, "if this was intended, write a new policy: attest "
-                       "policy --from HOST"},
+    {ATLS_E_LOG_EVENT, WRITE_ANEW},
     {ATLS_E_CERTIFICATE_UNMEASURED,
      "run `attest measure --certificate PEM` before the server starts or "
      "reloads"},
-    {ATLS_E_COMPONENT, "if this change was intended, write a new policy: "
-                       "attest policy --from HOST"},
-    {ATLS_E_PCR_VALUE, "if this change was intended, write a new policy: "
-                       "attest policy --from HOST"},
+    {ATLS_E_COMPONENT, WRITE_ANEW},
+    {ATLS_E_PCR_VALUE, WRITE_ANEW},
     {ATLS_E_EXPIRED, "review the policy and set expires to a later date"},
 };
 

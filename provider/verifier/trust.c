@@ -239,7 +239,8 @@ static enum atls_error check_machine(const struct atls_section *section,
     write_names(ak, names, sizeof(names));
     return atls_fail(
         why, ATLS_E_MACHINE,
-        "AK certificate is for %s; expected machine %.44s%s", names,
+        "AK certificate is for %s%s; expected machine %.44s%s", names,
+        strlen(names) + 1 < sizeof(names) ? "" : "...", /* a hash that is cut */
         section->machine_count > 0 ? section->machines[0] : "(none)",
         section->machine_count > 1 ? " or others of the policy" : "");
 }

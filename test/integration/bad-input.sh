@@ -39,7 +39,11 @@ make_bad() {
         chmod 0 "$bad"
         ;;
     text) printf 'This is something else.\n' >"$bad" ;;
-    octets) head -c 3000 /dev/urandom >"$bad" ;;
+    octets) # of no kind: one in a hundred would begin as a CMW record or JSON does
+        {
+            printf '\377'
+            head -c 2999 /dev/urandom
+        } >"$bad" ;;
     esac
 }
 

@@ -35,7 +35,7 @@ test_evidence_is_shown() {
     local host
     for host in localhost 127.0.0.1 '[::1]'; do
         ends 0 attest show "$host:$attested_port" --cafile "$lab/ca.pem"
-        prints 'shown, not judged (no policy given)'
+        prints 'shown, not judged (no policy asks for it)'
         prints 'ok    binding'
         prints 'component server-code sha256:'
         prints_not FAIL

@@ -55,7 +55,7 @@ test_T1_no_permission() {
 }
 
 test_T1_wrong_handle() {
-    cannot_prove handle "no key at AK handle 0x81010099: make one with 'attest enroll', or correct ak" \
+    cannot_prove handle "no key at AK handle 0x81010099: make one, see attest(7), or correct ak" \
         's|^ak .*|ak = 0x81010099|'
     cannot_prove no-handle 'ak = secret.key: expected a persistent handle such as 0x81010002' \
         's|^ak .*|ak = secret.key|'

@@ -28,6 +28,20 @@ START_TEST(test_text_reaches_the_user_word_for_word)
 }
 END_TEST
 
+/* OpenSSL replaces what does not fit into a program's buffer by numbers; curl's
+ * has 256 octets. */
+START_TEST(test_longest_text_reaches_the_user)
+{
+    struct atls_reason why = {0};
+    char text[256];
+
+    (void)atls_fail(&why, ATLS_E_PCR_VALUE, "%0300d", 7);
+    atls_raise(&why);
+    ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+    ck_assert_msg(strstr(text, why.text) != NULL, "%s", text);
+}
+END_TEST
+
 START_TEST(test_no_text_means_the_generic_sentence)
 {
     raise_text(ATLS_E_BINDING, "");
@@ -106,6 +120,7 @@ int main(void)
     int failed;
 
     tcase_add_test(tcase, test_text_reaches_the_user_word_for_word);
+    tcase_add_test(tcase, test_longest_text_reaches_the_user);
     tcase_add_test(tcase, test_no_text_means_the_generic_sentence);
     tcase_add_test(tcase, test_same_text_takes_no_second_slot);
     tcase_add_test(tcase, test_threads_see_their_own_text);

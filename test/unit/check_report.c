@@ -351,7 +351,8 @@ START_TEST(test_unjudged)
     make_trusted();
     t.report.steps[ATLS_STEP_CHAIN].result = ATLS_STEP_NOT_DONE;
     print_unjudged(ATLS_REPORT_PLAIN);
-    assert_shows("attest: the peer shown, not judged (no policy given)\n");
+    assert_shows(
+        "attest: the peer shown, not judged (no policy asks for it)\n");
     assert_shows("\nPCRs, bank sha256 (claimed by the peer, NOT proven)\n");
     assert_hides("is trusted");
     assert_hides("next: ");
@@ -518,6 +519,8 @@ START_TEST(test_advice)
         ck_assert_uint_gt(strlen(atls_report_advice((enum atls_error)code)), 0);
     ck_assert_str_eq(atls_report_advice(ATLS_E_MAGIC), general);
     ck_assert_str_ne(atls_report_advice(ATLS_E_CHAIN_EXPIRED), general);
+    ck_assert_str_ne(atls_report_advice(ATLS_E_CHAIN_REVOKED), general);
+    ck_assert_str_ne(atls_report_advice(ATLS_E_CHAIN_CRL), general);
     ck_assert_str_ne(atls_report_advice(ATLS_E_CERTIFICATE_UNMEASURED),
                      general);
 }

@@ -11,6 +11,7 @@
 #include "lib/scratch.h"
 #include "tools/input.h"
 #include "tools/tool.h"
+#include "unit/tool_prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -157,6 +158,20 @@ START_TEST(test_certificate)
 }
 END_TEST
 
+/* A certificate is no secret: who asks for its password waits for ever. */
+START_TEST(test_encrypted_certificate)
+{
+    static const char pem[] = ENCRYPTED_PEM("CERTIFICATE", "\n");
+    X509 *read = NULL;
+
+    watch_prompts();
+    scratch_write("pem", pem, strlen(pem), 0644);
+    assert_reason(input_certificate(scratch_path("pem"), &why, &read),
+                  ATLS_E_CONFIG, "/pem holds no certificate");
+    ck_assert(!was_asked);
+}
+END_TEST
+
 static const struct {
     const char *text;
     int64_t seconds; /* -1: refused */
@@ -200,6 +215,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_read_something_else, 0, COUNT(others));
     tcase_add_test(tcase, test_read_fifo_and_terabyte);
     tcase_add_test(tcase, test_certificate);
+    tcase_add_test(tcase, test_encrypted_certificate);
     tcase_add_loop_test(tcase, test_time, 0, COUNT(times));
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");

@@ -10,6 +10,7 @@
 #include "lib/scratch.h"
 #include "tools/peer.h"
 #include "tools/saved.h"
+#include "unit/tool_prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define TIMEOUT_MS 5000u
@@ -71,6 +72,7 @@ static const struct {
     {"example.com:443x", NULL, NULL, false},
     {"example.com:-1", NULL, NULL, false},
     {"1:2:3:4", NULL, NULL, false},
+    {"https://example.com/", NULL, NULL, false},
 };
 
 START_TEST(test_address)
@@ -87,6 +89,20 @@ START_TEST(test_address)
     ck_assert_str_eq(address.host, addresses[_i].host);
     ck_assert_str_eq(address.port, addresses[_i].port);
     ck_assert_int_eq(address.is_literal, addresses[_i].is_literal);
+}
+END_TEST
+
+START_TEST(test_address_says_how)
+{
+    struct peer_address address;
+
+    ck_assert_int_eq(
+        peer_address_parse("https://example.com:443", &why, &address),
+        ATLS_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(why.text, "found a URL: leave out scheme"));
+    ck_assert_int_eq(peer_address_parse("::1:18443", &why, &address),
+                     ATLS_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(why.text, "it is written [ADDRESS]:PORT"));
 }
 END_TEST
 
@@ -326,10 +342,21 @@ static const struct {
     {"{\"version\":1,\"cmw\":\"ggA=\",\"channel\":\"zz\"}", "wrong channel"},
     {"{\"version\":1,\"cmw\":\"ggA=\",\"certificate\":\"x\"}",
      "wrong certificate"},
+    {"{\"version\":1,\"cmw\":\"ggA=\",\"certificate\":\"" ENCRYPTED_PEM(
+         "CERTIFICATE", "\\n") "\"}",
+     "wrong certificate"},
+    /* What would forge a line or reach the terminal. */
+    {"{\"version\":1,\"cmw\":\"ggA=\",\"peer\":\"a\\n[lab] accepts b\"}",
+     "wrong peer"},
+    {"{\"version\":1,\"cmw\":\"ggA=\",\"peer\":\"a\\u001b[2J\"}", "wrong peer"},
+    {"{\"version\":1,\"cmw\":\"ggA=\",\"peer\":\"a\\u202eb\"}", "wrong peer"},
+    {"{\"version\":1,\"cmw\":\"ggA=\",\"address\":\"::1\\u007f\"}",
+     "wrong address"},
 };
 
 START_TEST(test_saved_file)
 {
+    watch_prompts();
     scratch_write("file", files[_i].text, strlen(files[_i].text), 0644);
     if (files[_i].error == NULL) {
         ck_assert_int_eq(saved_read(scratch_path("file"), &why, &evidence),
@@ -339,6 +366,7 @@ START_TEST(test_saved_file)
     ck_assert_int_eq(saved_read(scratch_path("file"), &why, &evidence),
                      ATLS_E_MALFORMED);
     ck_assert_msg(strstr(why.text, files[_i].error) != NULL, "%s", why.text);
+    ck_assert(!was_asked);
 }
 END_TEST
 
@@ -384,6 +412,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_address, 0, COUNT(addresses));
+    tcase_add_test(tcase, test_address_says_how);
     tcase_add_test(tcase, test_address_too_long);
     tcase_add_test(tcase, test_fetch);
     tcase_add_loop_test(tcase, test_pki_is_told, 0, COUNT(pki_cases));

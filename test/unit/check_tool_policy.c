@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <check.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/policy_draft.h"
+#include "tools/policy_output.h"
 #include "unit/tool_server.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -73,6 +75,46 @@ START_TEST(test_policy_of_odd_log)
                            "quotes* file-system:/\n");
     ASSERT_HAS(result.out, "component.server-code = sha256:bbbb");
     ASSERT_HAS(result.out, " sha256:cccc");
+}
+END_TEST
+
+/* A pattern for it would be `*`, and take whatever is logged later. */
+START_TEST(test_policy_of_wordless_event)
+{
+    factory_log(&factory, "!, \"$\"");
+    serve(SERVE_EVIDENCE);
+    RUN(policy, false, "--from", target, "--trust", scratch_path("roots.pem"));
+    ASSERT_STATUS(TOOL_REFUSED);
+    ASSERT_HAS(result.err, "nothing written: the measured log holds an event "
+                           "that the policy does not list: \"!, \"$\"\"");
+    ck_assert_str_eq(result.out, "");
+}
+END_TEST
+
+/* A disk that is full for a moment leaves a hole, not a shorter file. */
+START_TEST(test_policy_with_a_hole)
+{
+    const char *name = scratch_path("policy.cnf");
+    struct policy_output output = {.name = name};
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct atls_reason why = {0};
+    FILE *file = NULL;
+    int fd;
+
+    ck_assert_int_ge(full, 0);
+    ck_assert_int_eq(policy_output_open(&output, &why, &file), ATLS_OK);
+    fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
+    fputs("pcr.0 = ", file);
+    ck_assert_int_ge(dup2(full, fileno(file)), 0);
+    ck_assert_int_eq(fflush(file), EOF);
+    ck_assert_int_ge(dup2(fd, fileno(file)), 0);
+    fputs("aa\n", file);
+    ck_assert_int_eq(policy_output_close(&output, file, ATLS_OK, &why),
+                     ATLS_E_IO);
+    ASSERT_HAS(why.text, "/policy.cnf: Input/output error");
+    policy_output_discard(&output);
+    close(full);
+    close(fd);
 }
 END_TEST
 
@@ -240,7 +282,7 @@ static const struct {
     {{"--from", "localhost", NULL}, "--trust FILE is missing"},
     {{"--trust", "x", NULL}, "--from"},
     {{"--from", "localhost", "--trust", "x", "more", NULL},
-     "unexpected argument"},
+     "unexpected argument more: expected options, or check or diff first"},
     {{"--from", "localhost", "--trust", "x", "--certificate", "yes", NULL},
      "--certificate yes"},
     {{"--from", "localhost", "--trust", "x", "--timeout", "0", NULL},
@@ -275,7 +317,7 @@ static const struct {
     {"--machines", "a # b", "--machines"},
     {"--machines", "..", "machines"},
     {"--trust", "/nonexistent", "No such file"},
-    {"--trust", "/dev/null", "nothing written"},
+    {"--trust", "/dev/null", "nothing written: trust: /dev/null: "},
     {"--output", "/nonexistent/policy.cnf", "No such file"},
 };
 
@@ -302,6 +344,8 @@ int main(void)
     tcase_add_test(tcase, test_policy_on_standard_output);
     tcase_add_test(tcase, test_policy_json);
     tcase_add_test(tcase, test_policy_of_odd_log);
+    tcase_add_test(tcase, test_policy_of_wordless_event);
+    tcase_add_test(tcase, test_policy_with_a_hole);
     tcase_add_test(tcase, test_policy_options);
     tcase_add_test(tcase, test_policy_of_machine_without_names);
     tcase_add_loop_test(tcase, test_policy_from_hostile_file, 0, 5);

@@ -183,7 +183,8 @@ START_TEST(test_check_section)
     edit("policy.cnf", "names       = api.example", "names       = b.example");
     CHECK(false, scratch_path("evidence.json"));
     ASSERT_STATUS(TOOL_USAGE);
-    ASSERT_HAS(result.err, "api.example: the policy does not ask for evidence");
+    ASSERT_HAS(result.err, "api.example: the policy does not ask for evidence "
+                           "here; choose a section with --section");
     CHECK(false, scratch_path("evidence.json"), "--section", "lab");
     ASSERT_STATUS(TOOL_DONE);
     CHECK(false, scratch_path("evidence.json"), "--section", "bal");

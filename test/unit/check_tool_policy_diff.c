@@ -342,6 +342,17 @@ START_TEST(test_diff_of_two_kinds)
 }
 END_TEST
 
+/* Servers are no argument, whatever policy check takes. */
+START_TEST(test_diff_of_a_server)
+{
+    save("a.json");
+    RUN(false, "diff", scratch_path("a.json"), "host.example:443");
+    ASSERT_STATUS(TOOL_USAGE);
+    ASSERT_HAS(result.err, "host.example:443 is no file; ");
+    ASSERT_HAS(result.err, "attest show host.example:443 --save FILE");
+}
+END_TEST
+
 static const struct {
     const char *words[5];
     const char *text;
@@ -371,6 +382,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_diff_of_the_same);
     tcase_add_loop_test(tcase, test_diff_of_evidence, 0, COUNT(changes));
+    tcase_add_test(tcase, test_diff_of_a_server);
     tcase_add_test(tcase, test_diff_names_the_boot_event);
     tcase_add_test(tcase, test_diff_of_a_shorter_boot_log);
     tcase_add_test(tcase, test_diff_of_two_formats);

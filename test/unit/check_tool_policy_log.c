@@ -154,6 +154,10 @@ START_TEST(test_policy_of_an_empty_log)
     FROM_LOG("--name", "lab");
     ASSERT_STATUS(TOOL_NO_EVIDENCE);
     ASSERT_HAS(result.err, "boot.log: no event was extended in it");
+    scratch_write("boot.log", "-----BEGIN CERTIFICATE-----", 27, 0644);
+    FROM_LOG("--name", "lab");
+    ASSERT_STATUS(TOOL_NO_EVIDENCE);
+    ASSERT_HAS(result.err, "boot.log: not the TCG's format: ");
 }
 END_TEST
 

@@ -39,7 +39,7 @@ START_TEST(test_show_is_no_verdict)
     RUN(show, false, target);
     ASSERT_STATUS(TOOL_DONE);
     ASSERT_HAS(result.out,
-               "attest: 127.0.0.1 shown, not judged (no policy given)");
+               "attest: 127.0.0.1 shown, not judged (no policy asks for it)");
     ASSERT_HAS(result.out, "component model-weights sha256:aaaa");
     ASSERT_HAS(result.out, "TLSv1.3");
     ASSERT_HAS(result.out, "NOT verified by the CAs here: self-signed");
@@ -136,6 +136,7 @@ static const char *const bad_usage[][4] = {
     {"a", "--timeout", "0", NULL},
     {"a", "--timeout", "1h", NULL},
     {"a:0", NULL},
+    {"https://a/", NULL},
 };
 
 START_TEST(test_show_usage)
@@ -166,6 +167,24 @@ START_TEST(test_show_bad_file)
     ASSERT_HAS(result.err, bad_files[_i].text);
     ck_assert_ptr_eq(strchr(result.err, '\n'), strrchr(result.err, '\n'));
     json_decref(verb_json(&result));
+}
+END_TEST
+
+/* 0x9b begins an escape sequence on some terminals, in UTF-8 too. */
+START_TEST(test_show_json_is_ascii)
+{
+    json_t *object;
+
+    factory_log(&factory, "file-system:\x9b\x32J\xc3\xa9");
+    serve(SERVE_EVIDENCE);
+    RUN(show, true, target);
+    ASSERT_STATUS(TOOL_DONE);
+    ck_assert_ptr_nonnull(
+        strstr(result.out, "\"file-system:\\u009B2J\\u00C3\\u00A9\""));
+    for (const char *at = result.out; *at != '\0'; at++)
+        ck_assert_msg((unsigned char)*at < 0x80, "%.40s", at);
+    object = verb_json(&result);
+    json_decref(object);
 }
 END_TEST
 
@@ -321,6 +340,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_show_is_no_verdict);
     tcase_add_test(tcase, test_show_json);
+    tcase_add_test(tcase, test_show_json_is_ascii);
     tcase_add_test(tcase, test_show_other_bank_and_pcr);
     tcase_add_loop_test(tcase, test_show_fails, 0, COUNT(failures));
     tcase_add_test(tcase, test_show_wrong_signature);

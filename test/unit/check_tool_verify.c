@@ -4,6 +4,7 @@
 #include <tss2/tss2_mu.h>
 #include <unistd.h>
 
+#include "unit/tool_prompt.h"
 #include "unit/tool_verify.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -199,6 +200,9 @@ START_TEST(test_quote_with_its_length)
     sized[1]++;
     scratch_write("quote.msg", sized, len + 2, 0644);
     assert_fails(TOOL_NO_EVIDENCE, "signature over the quote is wrong");
+    scratch_write("quote.msg", "sha256:", 7, 0644);
+    assert_fails(TOOL_NO_EVIDENCE, "wrong, and --quote is no TPMS_ATTEST: "
+                                   "expected ff544347 at its start");
 }
 END_TEST
 
@@ -378,7 +382,8 @@ START_TEST(test_plain_signatures_are_named)
     scratch_write("quote.sig", der, sizeof(der), 0644);
     assert_fails(TOOL_NO_EVIDENCE, "the plain one of tpm2_quote -f plain");
     scratch_write("quote.sig", "text", 4, 0644);
-    assert_fails(TOOL_NO_EVIDENCE, "the AK signs with scheme 0x7465");
+    assert_fails(TOOL_NO_EVIDENCE,
+                 "--signature: the AK signs with scheme 0x7465");
 }
 END_TEST
 
@@ -567,6 +572,19 @@ START_TEST(test_public_keys_in_other_forms)
     assert_fails(TOOL_USAGE, "is a certificate, not a public key: use");
     factory_write_key(scratch_path("ak.pem"), factory.ak.key);
     assert_fails(TOOL_USAGE, "is no public key: expected PEM or DER");
+}
+END_TEST
+
+/* Nobody sits there to be asked for a password. */
+START_TEST(test_encrypted_public_key)
+{
+    static const char pem[] = ENCRYPTED_PEM("PUBLIC KEY", "\n");
+
+    write_parts();
+    scratch_write("ak.pem", pem, strlen(pem), 0644);
+    watch_prompts();
+    assert_fails(TOOL_USAGE, "is no public key: expected PEM or DER");
+    ck_assert(!was_asked);
 }
 END_TEST
 
@@ -824,6 +842,7 @@ static TCase *make_case(void)
     tcase_add_loop_test(tcase, test_E3_attributes_of_a_pinned_key, 0,
                         (int)COUNT(attributes));
     tcase_add_test(tcase, test_public_keys_in_other_forms);
+    tcase_add_test(tcase, test_encrypted_public_key);
     tcase_add_loop_test(tcase, test_E18_chains, 0, (int)COUNT(chains));
     tcase_add_test(tcase, test_certificates_in_der);
     tcase_add_test(tcase, test_damaged_pem);

@@ -118,7 +118,7 @@ static const struct {
     const char *text;
 } bad_aks[] = {
     {"0x81010077", ATLS_E_AK,
-     "no key at AK handle 0x81010077: make one with 'attest enroll'"},
+     "no key at AK handle 0x81010077: make one, see attest(7), or correct ak"},
     {"0x80000000", ATLS_E_CONFIG, "expected a persistent handle, 0x81000000"},
     {"0x82000000", ATLS_E_CONFIG, "expected a persistent handle, 0x81000000"},
     {"0x81010002 ", ATLS_E_CONFIG, "expected a persistent handle, 0x81000000"},
@@ -148,7 +148,7 @@ static const struct {
 } bad_attributes[] = {
     {TPMA_OBJECT_RESTRICTED,
      "AK 0x81010002 lacks the attribute restricted: it signs whatever it is "
-     "given; make an AK with 'attest enroll'"},
+     "given; make another, see attest(7)"},
     {TPMA_OBJECT_SIGN_ENCRYPT, "lacks the attribute sign: it cannot sign"},
     {TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT,
      "lacks the attribute fixedTPM: it can be copied to another TPM"},

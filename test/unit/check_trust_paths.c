@@ -231,6 +231,12 @@ static const struct {
     {"R", "CjKJI"},
     {"R", "CJKjI"},
     {"R", "CIJKj"},
+    /* Anchors that only their keys tell apart. */
+    {"Jj", "B"},
+    {"jJ", "B"},
+    {"Jj", "C"},
+    {"jJ", "C"},
+    {"jJR", "BJI"},
 };
 
 START_TEST(test_E18_path)
