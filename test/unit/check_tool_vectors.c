@@ -173,6 +173,37 @@ static void find_sets(void)
         closedir(dir);
 }
 
+/* Sets with a boot log: it replays to the PCRs that were quoted, and no more
+ * when it says more. */
+START_TEST(test_E11_boot_log)
+{
+    const char *set = sets[_i];
+    static uint8_t octets[1 << 16];
+    FILE *file;
+    size_t len;
+
+    if (access(set_path(set, "eventlog"), R_OK) != 0)
+        return;
+    use_set(set);
+    words.public = set_path(set, "ak_pub.pem");
+    words.boot_log = set_path(set, "eventlog");
+    assert_trusted();
+    ck_assert_msg(strstr(result.out,
+                         "The logs replay to: bank sha256, PCRs 0 1 "
+                         "2 3 4 5 6 7 8 9\n")
+                      != NULL,
+                  "%s", result.out);
+    file = fopen(words.boot_log, "r");
+    ck_assert_ptr_nonnull(file);
+    len = fread(octets, 1, sizeof(octets), file);
+    fclose(file);
+    ck_assert_uint_lt(len, sizeof(octets));
+    scratch_write("cut", octets, len - 1, 0644);
+    words.boot_log = scratch_path("cut");
+    assert_fails(TOOL_NO_EVIDENCE, "not the TCG's format");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase;
@@ -191,6 +222,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, test_set_by_public_key, 0, set_count);
     tcase_add_loop_test(tcase, test_E18_set_by_chain, 0, set_count);
+    tcase_add_loop_test(tcase, test_E11_boot_log, 0, set_count);
     tcase_add_test(tcase, test_E18_padded_certificate_of_azure);
     tcase_add_test(tcase, test_E18_google_has_no_root_and_another_eku);
     suite_add_tcase(suite, tcase);

@@ -34,6 +34,9 @@ static struct {
     const char *at;
     const char *eku;
     const char *machines;
+    const char *boot_log;
+    const char *event_log;
+    const char *ima_log;
 } words;
 
 #define NOW "2026-01-01T00:00:00Z" /* FACTORY_NOW */
@@ -160,6 +163,9 @@ static void run_verify(bool json)
         {"--at", words.at},
         {"--eku", words.eku},
         {"--machines", words.machines},
+        {"--boot-log", words.boot_log},
+        {"--event-log", words.event_log},
+        {"--ima-log", words.ima_log},
     };
     const char *arguments[2 * sizeof(all) / sizeof(all[0]) + 1] = {NULL};
     size_t count = 0;
