@@ -68,14 +68,29 @@ static enum atls_error write_draft(struct job *job,
     return policy_output_close(output, file, r, why);
 }
 
+/* Octets of a reason's beginning that name this file, whole or, as of
+ * atls_file's label, by its end; 0: none. */
+static size_t place_len(const char *text, const char *path)
+{
+    const bool is_cut = strncmp(text, "...", 3) == 0;
+    const size_t len = strcspn(text, ":");
+    const size_t shown = is_cut ? len - 3 : len;
+    const size_t path_len = strlen(path);
+
+    if (shown > path_len || (!is_cut && shown != path_len)
+        || strncmp(text + len - shown, path + path_len - shown, shown) != 0)
+        return 0;
+    return len;
+}
+
 /* A reason begins with file and line, here of a file that was ours alone and is
  * gone when somebody looks for it. */
 static void leave_out_place(struct atls_reason *why, const char *path)
 {
-    const size_t len = strlen(path);
+    const size_t len = place_len(why->text, path);
     const char *rest = why->text + len;
 
-    if (strncmp(why->text, path, len) != 0 || *rest != ':')
+    if (len == 0 || *rest != ':')
         return;
     rest += 1 + strspn(rest + 1, "0123456789");
     rest += strspn(rest, ": ");

@@ -302,6 +302,15 @@ static enum atls_error complete(struct request *request,
     const char *pcr = tool_conf_get(conf, conf->attester, "measure_pcr");
     enum atls_error r = ATLS_OK;
 
+    /* No extend can be undone: a file that was named by mistake must not lead to
+     * this machine's own TPM and log. */
+    if (request->conf != NULL && conf->attester == NULL
+        && (request->tcti == NULL || request->log == NULL))
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "%s: no attester is configured there, to say which TPM "
+            "and log; name another file, or --tcti and --log",
+            conf->path);
     if (request->pcr == 0 && pcr != NULL
         && !tool_number(pcr, PCR_MIN, PCR_MAX, &request->pcr))
         return atls_fail(why, ATLS_E_CONFIG,

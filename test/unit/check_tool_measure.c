@@ -265,6 +265,21 @@ START_TEST(test_bad_configuration)
 }
 END_TEST
 
+/* A client's configuration, or a file of another kind: nothing is extended. */
+START_TEST(test_configuration_without_attester)
+{
+    write_text("conf", "openssl_conf = i\n[i]\nproviders = p\n[p]\nattest = "
+                       "a\n[a]\nverifier = v\n[v]\npolicy = /p\n");
+    RUN(false, "--conf", scratch_path("conf"), "--name", "abc", "--digest",
+        "sha256:" ABC_SHA256);
+    expect(TOOL_USAGE, "", "/conf: no attester is configured there");
+    RUN(false, "--conf", scratch_path("conf"), "--tcti",
+        "swtpm:host=127.0.0.1,port=1", "--name", "abc", "--digest",
+        "sha256:" ABC_SHA256);
+    expect(TOOL_USAGE, "", "/conf: no attester is configured there");
+}
+END_TEST
+
 START_TEST(test_missing_configuration)
 {
     RUN(true, "--conf", scratch_path("conf"), "--name", "abc", "--digest",
@@ -429,6 +444,7 @@ int main(void)
     suite_add_tcase(suite, with_tpm);
     tcase_add_checked_fixture(without, setup_without_tpm, teardown_without_tpm);
     tcase_add_loop_test(without, test_bad_configuration, 0, COUNT(bad_confs));
+    tcase_add_test(without, test_configuration_without_attester);
     tcase_add_test(without, test_missing_configuration);
     tcase_add_loop_test(without, test_mistakes, 0, COUNT(mistakes));
     tcase_add_test(without, test_exit_status);
