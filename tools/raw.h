@@ -114,11 +114,10 @@ struct raw_accounted {
  * Returns ATLS_OK, ATLS_E_LOG_REPLAY (with the first event that diverges, where
  * that can be told), ATLS_E_SELECTION, and the errors of reading and parsing.
  */
-enum atls_error raw_logs_check(const struct raw_logs *logs,
-                               const struct atls_pcr_values *values,
-                               struct atls_reason *why,
-                               struct raw_accounted *ret_accounted)
-    ATLS_MUST_CHECK;
+enum atls_error raw_logs_check(
+    const struct raw_logs *logs, const struct atls_pcr_values *values,
+    struct atls_reason *why,
+    struct raw_accounted *ret_accounted) ATLS_MUST_CHECK;
 
 /* ---- the checks ---- */
 

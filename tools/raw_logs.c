@@ -35,7 +35,7 @@ static const struct atls_boot_event *first_beyond(const struct replay *replay)
     uint8_t value[ATLS_PCR_DIGEST_MAX];
 
     for (before.count = 0; before.count < replay->log->count; before.count++) {
-        const struct atls_boot_event *next = &before.events[before.count];
+        const struct atls_boot_event *next = &replay->log->events[before.count];
 
         if (next->pcr == replay->pcr
             && atls_boot_log_replay(&before, replay->hash->alg, replay->pcr,

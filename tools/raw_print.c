@@ -118,9 +118,8 @@ static json_t *accounted_json(const struct raw_accounted *accounted)
     if (accounted->has_ima)
         (void)json_object_set_new(
             object, "ima",
-            json_pack("{s:I, s:I}", "entries",
-                      (json_int_t)accounted->ima_count, "quoted",
-                      (json_int_t)accounted->ima_matched));
+            json_pack("{s:I, s:I}", "entries", (json_int_t)accounted->ima_count,
+                      "quoted", (json_int_t)accounted->ima_matched));
     return object;
 }
 

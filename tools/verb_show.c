@@ -63,7 +63,14 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum { OPT_POLICY = 256, OPT_SECTION, OPT_SAVE, OPT_HTML, OPT_CAFILE, OPT_TIMEOUT };
+    enum {
+        OPT_POLICY = 256,
+        OPT_SECTION,
+        OPT_SAVE,
+        OPT_HTML,
+        OPT_CAFILE,
+        OPT_TIMEOUT
+    };
     static const struct option longopts[] = {
         {"policy", required_argument, NULL, OPT_POLICY},
         {"section", required_argument, NULL, OPT_SECTION},

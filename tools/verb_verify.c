@@ -204,11 +204,16 @@ static int take_option(int opt, const struct tool_options *options, char **argv,
         int opt;
         const char **value;
     } words[] = {
-        {OPT_QUOTE, &ret->quote},         {OPT_SIGNATURE, &ret->signature},
-        {OPT_PCRS, &ret->pcrs},           {OPT_EXTRA_DATA, &ret->extra_data},
-        {OPT_AK_PUBLIC, &ret->ak_public}, {OPT_EKU, &ret->ak_eku},
-        {OPT_MACHINES, &ret->machines},   {OPT_BOOT_LOG, &ret->logs.boot},
-        {OPT_EVENT_LOG, &ret->logs.event}, {OPT_IMA_LOG, &ret->logs.ima},
+        {OPT_QUOTE, &ret->quote},
+        {OPT_SIGNATURE, &ret->signature},
+        {OPT_PCRS, &ret->pcrs},
+        {OPT_EXTRA_DATA, &ret->extra_data},
+        {OPT_AK_PUBLIC, &ret->ak_public},
+        {OPT_EKU, &ret->ak_eku},
+        {OPT_MACHINES, &ret->machines},
+        {OPT_BOOT_LOG, &ret->logs.boot},
+        {OPT_EVENT_LOG, &ret->logs.event},
+        {OPT_IMA_LOG, &ret->logs.ima},
     };
 
     switch (opt) {

@@ -67,7 +67,7 @@ struct atls_policy {
 struct atls_policy_loader {
     struct atls_policy *policy;
     struct atls_scan scan;
-    struct atls_section *section; /* being filled; NULL for [policy] */
+    struct atls_section *section;     /* being filled; NULL for [policy] */
     struct atls_reference *reference; /* of it, being filled; or NULL */
     size_t item_count; /* of the value in hand, if it is a list */
     char **items;      /* one block */

@@ -488,10 +488,12 @@ static const struct {
     {"[policy]\n[a]\nmachines = google:p/*/i\n", "policy.cnf:3: machines: "},
     {"[policy]\n[a]\nmachines = google:*/z/i\n", "policy.cnf:3: machines: "},
     /* P7: U-labels and addresses. */
-    {"[policy]\n[a]\nnames = a.example b\xc3\xbc" "cher.example\n",
+    {"[policy]\n[a]\nnames = a.example b\xc3\xbc"
+     "cher.example\n",
      "policy.cnf:3: names: 'b??cher.example' holds characters beyond ASCII; "
      "write internationalized names as A-labels (xn--...)"},
-    {"[policy]\n[a]\nmachines = b\xc3\xbc" "cher.example\n",
+    {"[policy]\n[a]\nmachines = b\xc3\xbc"
+     "cher.example\n",
      "policy.cnf:3: machines: 'b??cher.example' holds characters beyond ASCII; "
      "write internationalized names as A-labels (xn--...)"},
     {"[policy]\n[a]\nmachines = m.example 10.0.0.1\n",
