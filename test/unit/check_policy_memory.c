@@ -71,7 +71,11 @@ static void test_free(void *data, const char *file, int line)
     "servers = a\n"                                   \
     "otherwise = off\n"                               \
     "nameless = refuse\n"                             \
+    "[golden]\n"                                      \
+    "pcr.4 = " HEX32 "\n"                             \
+    "component.y = sha256:" HEX32 "\n"                \
     "[a]\n"                                           \
+    "reference = golden\n"                            \
     "names = a.example, *.b.example\n"                \
     "machines = m.example\n"                          \
     "ak_eku = 2.23.133.8.3 1.3.6.1.4.1.311.10.3.12\n" \
