@@ -44,11 +44,11 @@ static int is_capped_below_tls13(SSL *s)
 {
     long max = SSL_get_max_proto_version(s);
 
-    if (is_quic(s))
-        return 0;
     /* In TLS_ST_BEFORE a version-flexible object stands at its highest. */
-    return SSL_version(s) < TLS1_3_VERSION || (max != 0 && max < TLS1_3_VERSION)
-           || (SSL_get_options(s) & SSL_OP_NO_TLSv1_3) != 0;
+    return !is_quic(s)
+           && (SSL_version(s) < TLS1_3_VERSION
+               || (max != 0 && max < TLS1_3_VERSION)
+               || (SSL_get_options(s) & SSL_OP_NO_TLSv1_3) != 0);
 }
 
 /* External PSKs come without a Certificate, and with 0-RTT. */
