@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "page.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "policy_output.h"
 
 /* Colour is added to words, never needed; pages print, and follow the reader's
  * choice of light or dark. The policy forbids whatever the escaping might let
@@ -395,55 +391,23 @@ static void put_page(FILE *out, const json_t *reports)
 
 /* ---- the file ---- */
 
-/* Beside its place, which it takes when it is whole. */
-static enum atls_error open_beside(const char *path, char **ret_path,
-                                   struct atls_reason *why, FILE **ret_file)
-{
-    char *name = NULL;
-    int fd;
-
-    if (asprintf(&name, "%s.XXXXXX", path) < 0)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    fd = mkostemp(name, O_CLOEXEC);
-    *ret_file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (*ret_file != NULL) {
-        *ret_path = name;
-        return ATLS_OK;
-    }
-    (void)atls_fail(why, ATLS_E_IO, "cannot write %s: %s", path,
-                    strerror(errno));
-    if (fd >= 0) {
-        close(fd);
-        unlink(name);
-    }
-    free(name);
-    return ATLS_E_IO;
-}
-
 enum atls_error page_write(const char *path, const json_t *reports,
                            struct atls_reason *why)
 {
-    const mode_t mask = umask(022);
-    char *name = NULL;
+    struct policy_output output = {.name = path};
     FILE *out = NULL;
     enum atls_error r;
-    bool failed;
 
-    umask(mask);
     if (json_array_size(reports) == 0)
         return atls_fail(why, ATLS_E_USAGE,
                          "%s: there is no report to write into it", path);
-    r = open_beside(path, &name, why, &out);
+    r = policy_output_open(&output, why, &out);
     if (r != ATLS_OK)
         return r;
     put_page(out, reports);
-    failed = fchmod(fileno(out), 0644 & ~mask) != 0 || ferror(out) != 0;
-    failed = fclose(out) != 0 || failed || rename(name, path) != 0;
-    if (failed) {
-        r = atls_fail(why, ATLS_E_IO, "cannot write %s: %s", path,
-                      strerror(errno));
-        unlink(name);
-    }
-    free(name);
+    r = policy_output_close(&output, out, ATLS_OK, why);
+    if (r == ATLS_OK)
+        r = policy_output_publish(&output, true, why);
+    policy_output_discard(&output);
     return r;
 }

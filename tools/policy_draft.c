@@ -9,9 +9,8 @@
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
 #include "verifier/names.h"
+#include "verifier/policy.h"
 
-/* tcg-kp-AIKCertificate: what a policy expects unless it says otherwise. */
-#define AK_EKU_DEFAULT "2.23.133.8.3"
 /* Octets of `machines` that are gathered. */
 #define MACHINES_MAX 1024u
 
@@ -139,7 +138,7 @@ static bool has_default_eku(const X509 *ak)
 
     for (int i = 0; i < sk_ASN1_OBJECT_num(ekus); i++) {
         OBJ_obj2txt(oid, sizeof(oid), sk_ASN1_OBJECT_value(ekus, i), 1);
-        found = found || strcmp(oid, AK_EKU_DEFAULT) == 0;
+        found = found || strcmp(oid, ATLS_AK_EKU_DEFAULT) == 0;
     }
     EXTENDED_KEY_USAGE_free(ekus);
     return found;
@@ -172,7 +171,7 @@ static enum atls_error write_machine(const struct policy_writer *writer)
     }
     if (!has_default_eku(ak))
         fprintf(writer->out, "ak_eku      = any  # its AK certificate does not "
-                             "say " AK_EKU_DEFAULT "\n");
+                             "say " ATLS_AK_EKU_DEFAULT "\n");
     X509_free(ak);
     return ATLS_OK;
 }

@@ -54,9 +54,6 @@ static const char help[] =
     "files,\n"
     "3 invalid evidence.\n";
 
-/* tcg-kp-AIKCertificate (TCG Credential Profile EK, "Extended Key Usage"). */
-#define AK_EKU_DEFAULT "2.23.133.8.3"
-
 /* Octets of a file with a quote or a signature: far more than either has, far
  * less than a mistake. */
 #define PART_FILE_MAX (64u * 1024u)
@@ -353,7 +350,7 @@ static enum atls_error make_section(const struct arguments *arguments,
     const char *machines =
         arguments->machines != NULL ? arguments->machines : "any";
     const char *ekus =
-        arguments->ak_eku != NULL ? arguments->ak_eku : AK_EKU_DEFAULT;
+        arguments->ak_eku != NULL ? arguments->ak_eku : ATLS_AK_EKU_DEFAULT;
     enum atls_error r =
         raw_certificates_trust(&arguments->trust, why, &parts->section.trust);
 

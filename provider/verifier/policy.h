@@ -19,6 +19,10 @@
  * it began with. Source: design "Configuration"; attest-policy.cnf(5).
  */
 
+/* What an AK certificate must carry unless `ak_eku` says otherwise:
+ * tcg-kp-AIKCertificate (TCG Credential Profile EK 2.0, "OIDs"). */
+#define ATLS_AK_EKU_DEFAULT "2.23.133.8.3"
+
 enum atls_mode { ATLS_MODE_OFF, ATLS_MODE_OBSERVE, ATLS_MODE_REQUIRE };
 
 enum atls_certificate_rule {
@@ -101,8 +105,8 @@ struct atls_policy;
  * file, `$`, key before the first section, or a require section that demands
  * nothing makes the whole file invalid: ATLS_E_POLICY, ATLS_E_IO or
  * ATLS_E_NOMEM. Keys whose feature this version lacks (freshness other than
- * live, proof, tls_key = tpm, clients, resumption above 0)
- * are refused by name and say so.
+ * live, proof, tls_key = tpm, clients, resumption above 0) are refused by name
+ * and say so.
  */
 enum atls_error atls_policy_load(const char *path, struct atls_reason *why,
                                  struct atls_policy **ret_policy)

@@ -8,9 +8,6 @@
 #include "verifier/cache.h"
 #include "verifier/policy_internal.h"
 
-/* tcg-kp-AIKCertificate (TCG Credential Profile EK 2.0, "OIDs"). */
-#define AK_EKU_DEFAULT "2.23.133.8.3"
-
 static bool key_is(const struct atls_policy_key *key, const char *name)
 {
     size_t len = strlen(key->name);
@@ -125,7 +122,7 @@ static enum atls_error apply_keys(struct atls_policy_loader *loader,
 {
     const struct atls_scan_pair *bank = atls_scan_find(scanned, "bank");
     const struct atls_scan_pair *crl = atls_scan_find(scanned, "crl");
-    const struct atls_scan_pair default_eku = {"ak_eku", AK_EKU_DEFAULT,
+    const struct atls_scan_pair default_eku = {"ak_eku", ATLS_AK_EKU_DEFAULT,
                                                scanned->file, scanned->line};
     enum atls_error r = ATLS_OK;
 
