@@ -126,7 +126,7 @@ static enum atls_error read_quoter_address(const struct reader *reader,
                          "quoter = %s: expected tcti: and a TCTI, for example "
                          "tcti:device:/dev/tpmrm0",
                          quoter);
-    ret->quoter.tcti = quoter + 5;
+    ret->attester.quoter.tcti = quoter + 5;
     return ATLS_OK;
 }
 
@@ -148,15 +148,15 @@ static enum atls_error read_key(const struct reader *reader,
                                 struct atls_reason *why,
                                 struct atls_configuration *ret)
 {
-    ret->quoter.ak = find(reader, "attester.ak");
-    ret->quoter.ak_auth = find(reader, "attester.ak_auth");
-    ret->quoter.ak_chain = find(reader, "attester.ak_chain");
-    ret->quoter.pcrs = find(reader, "attester.pcrs");
-    if (ret->quoter.ak == NULL)
+    ret->attester.quoter.ak = find(reader, "attester.ak");
+    ret->attester.quoter.ak_auth = find(reader, "attester.ak_auth");
+    ret->attester.quoter.ak_chain = find(reader, "attester.ak_chain");
+    ret->attester.quoter.pcrs = find(reader, "attester.pcrs");
+    if (ret->attester.quoter.ak == NULL)
         return atls_fail(why, ATLS_E_CONFIG,
                          "the attester section has no ak, the handle of the "
                          "attestation key; for example ak = 0x81010002");
-    if (ret->quoter.ak_chain == NULL)
+    if (ret->attester.quoter.ak_chain == NULL)
         return atls_fail(
             why, ATLS_E_CONFIG,
             "the attester section has no ak_chain, the PEM file with "
@@ -171,11 +171,11 @@ static void read_boot_log(const struct reader *reader,
 {
     const char *path = find(reader, "attester.boot_log");
 
-    ret->quoter.is_boot_log_optional = path == NULL;
+    ret->attester.quoter.is_boot_log_optional = path == NULL;
     if (path == NULL)
-        ret->quoter.boot_log = KERNEL_BOOT_LOG;
+        ret->attester.quoter.boot_log = KERNEL_BOOT_LOG;
     else if (strcmp(path, "none") != 0)
-        ret->quoter.boot_log = path;
+        ret->attester.quoter.boot_log = path;
 }
 
 static enum atls_error read_attester(const struct reader *reader,
@@ -191,19 +191,21 @@ static enum atls_error read_attester(const struct reader *reader,
         || (r = check_only_value(reader, "attester.evidence", "live", why))
                != ATLS_OK
         || (r = read_number(reader, "attester.timeout", 1, TIMEOUT_MAX_MS,
-                            TIMEOUT_DEFAULT_MS, why, &ret->quoter.timeout_ms))
+                            TIMEOUT_DEFAULT_MS, why,
+                            &ret->attester.quoter.timeout_ms))
                != ATLS_OK
         || (r = read_number(reader, "attester.max_queue", 1, ATLS_BATCH_MAX,
-                            ATLS_BATCH_MAX, why, &ret->quoter.max_queue))
+                            ATLS_BATCH_MAX, why,
+                            &ret->attester.quoter.max_queue))
                != ATLS_OK)
         return r;
     read_boot_log(reader, ret);
-    ret->quoter.event_log = find(reader, "attester.event_log");
-    if (ret->quoter.event_log == NULL)
-        ret->quoter.event_log = atls_measure_default_log();
+    ret->attester.quoter.event_log = find(reader, "attester.event_log");
+    if (ret->attester.quoter.event_log == NULL)
+        ret->attester.quoter.event_log = atls_measure_default_log();
     return read_number(reader, "attester.measure_pcr", MEASURE_PCR_MIN,
                        MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
-                       &ret->quoter.measure_pcr);
+                       &ret->attester.quoter.measure_pcr);
 }
 
 static enum atls_error read_roles(const struct reader *reader,

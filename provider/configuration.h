@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "attester/quoter.h"
+#include "attester/attester.h"
 #include "error.h"
 #include "log.h"
 #include "settings.h"
@@ -22,7 +22,7 @@ struct atls_configuration {
     bool has_attester;
     /* ATLS_OK, or why no evidence can be made; other handshakes go on. */
     struct atls_reason attester_broken;
-    struct atls_quoter_config quoter;
+    struct atls_attester_config attester;
     bool has_verifier;
     const char *policy; /* path; NULL only when broken */
 };

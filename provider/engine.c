@@ -33,57 +33,57 @@ struct atls_engine {
     struct atls_reason attester_broken;
     struct atls_log *log;
     struct atls_descriptor report; /* none: no reports */
-    struct atls_quoter *quoter;
+    struct atls_attester *attester;
     _Atomic(struct loaded_policy *) current;
     atomic_uint readers; /* of current, just now */
     atomic_int loader;   /* process whose thread is loading a policy; or 0 */
 };
 
 /*
- * Quoters whose threads must have ended before OPENSSL_cleanup takes libcrypto
+ * Attesters whose threads must have ended before OPENSSL_cleanup takes libcrypto
  * away under them. Who exchanges a slot for NULL owns what was in it, so the end
- * of the program and that of an engine need no lock between them. A quoter is
+ * of the program and that of an engine need no lock between them. An attester is
  * only used when it has a slot; a process has few configurations.
  */
-#define QUOTERS_MAX 64u
-static _Atomic(struct atls_quoter *) quoters[QUOTERS_MAX];
-static CRYPTO_ONCE quoters_once = CRYPTO_ONCE_STATIC_INIT;
+#define ATTESTERS_MAX 64u
+static _Atomic(struct atls_attester *) attesters[ATTESTERS_MAX];
+static CRYPTO_ONCE attesters_once = CRYPTO_ONCE_STATIC_INIT;
 
-static void stop_quoters(void)
+static void stop_attesters(void)
 {
-    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
-        struct atls_quoter *quoter = atomic_exchange(&quoters[i], NULL);
+    for (unsigned i = 0; i < ATTESTERS_MAX; i++) {
+        struct atls_attester *attester = atomic_exchange(&attesters[i], NULL);
 
-        if (quoter != NULL)
-            atls_quoter_stop(quoter);
+        if (attester != NULL)
+            atls_attester_stop(attester);
     }
 }
 
-static void stop_quoters_at_exit(void)
+static void stop_attesters_at_exit(void)
 {
-    (void)OPENSSL_atexit(stop_quoters);
+    (void)OPENSSL_atexit(stop_attesters);
 }
 
-static bool remember_quoter(struct atls_quoter *quoter)
+static bool remember_attester(struct atls_attester *attester)
 {
-    (void)CRYPTO_THREAD_run_once(&quoters_once, stop_quoters_at_exit);
-    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
-        struct atls_quoter *none = NULL;
+    (void)CRYPTO_THREAD_run_once(&attesters_once, stop_attesters_at_exit);
+    for (unsigned i = 0; i < ATTESTERS_MAX; i++) {
+        struct atls_attester *none = NULL;
 
-        if (atomic_compare_exchange_strong(&quoters[i], &none, quoter))
+        if (atomic_compare_exchange_strong(&attesters[i], &none, attester))
             return true;
     }
     return false;
 }
 
 /* The program's end may be stopping it at this moment: then it is left to it. */
-static void free_quoter(struct atls_quoter *quoter)
+static void free_attester(struct atls_attester *attester)
 {
-    for (unsigned i = 0; i < QUOTERS_MAX; i++) {
-        struct atls_quoter *expected = quoter;
+    for (unsigned i = 0; i < ATTESTERS_MAX; i++) {
+        struct atls_attester *expected = attester;
 
-        if (atomic_compare_exchange_strong(&quoters[i], &expected, NULL)) {
-            atls_quoter_free(quoter);
+        if (atomic_compare_exchange_strong(&attesters[i], &expected, NULL)) {
+            atls_attester_free(attester);
             return;
         }
     }
@@ -104,7 +104,7 @@ static int open_report(void)
                 0644);
 }
 
-static void log_of_quoter(void *arg, int level, const char *text)
+static void log_of_attester(void *arg, int level, const char *text)
 {
     const struct atls_engine *engine = arg;
 
@@ -218,17 +218,17 @@ static bool start(struct atls_engine *engine,
         return true;
     }
     if (engine->has_attester && engine->attester_broken.code == ATLS_OK
-        && atls_quoter_new(&configuration->quoter, log_of_quoter, engine,
-                           &engine->attester_broken, &engine->quoter)
+        && atls_attester_new(&configuration->attester, log_of_attester, engine,
+                             &engine->attester_broken, &engine->attester)
                != ATLS_OK)
-        engine->quoter = NULL;
-    if (engine->quoter != NULL && !remember_quoter(engine->quoter)) {
-        atls_quoter_free(engine->quoter);
-        engine->quoter = NULL;
+        engine->attester = NULL;
+    if (engine->attester != NULL && !remember_attester(engine->attester)) {
+        atls_attester_free(engine->attester);
+        engine->attester = NULL;
         (void)atls_fail(&engine->attester_broken, ATLS_E_LIMIT,
                         "this program has more than %u attest configurations "
                         "that prove; let its library contexts share one",
-                        QUOTERS_MAX);
+                        ATTESTERS_MAX);
     }
     if (engine->attester_broken.code != ATLS_OK)
         atls_log_write(engine->log, ATLS_LOG_ERROR,
@@ -276,8 +276,8 @@ void atls_engine_unref(struct atls_engine *engine)
 {
     if (engine == NULL || atomic_fetch_sub(&engine->refs, 1) != 1)
         return;
-    if (engine->quoter != NULL)
-        free_quoter(engine->quoter);
+    if (engine->attester != NULL)
+        free_attester(engine->attester);
     free_policies(atomic_load(&engine->current));
     if (engine->report.fd > STDERR_FILENO)
         atls_descriptor_close(&engine->report);
@@ -333,18 +333,18 @@ enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      struct atls_reason *why, uint8_t **ret_cmw,
                                      size_t *ret_len)
 {
-    struct atls_ticket *ticket = NULL;
+    struct atls_pending *pending = NULL;
     enum atls_error r;
 
     if (engine->attester_broken.code != ATLS_OK) {
         *why = engine->attester_broken;
         return why->code;
     }
-    r = atls_quoter_submit(engine->quoter, role, channel, cert_der, formats,
-                           why, &ticket);
+    r = atls_attester_begin(engine->attester, role, channel, cert_der, formats,
+                            why, &pending);
     if (r != ATLS_OK)
         return r;
-    return atls_ticket_wait(ticket, why, ret_cmw, ret_len);
+    return atls_pending_wait(pending, why, ret_cmw, ret_len);
 }
 
 /* One write, so that reports of several processes do not mix. */

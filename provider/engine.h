@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "attester/quoter.h"
+#include "attester/attester.h"
 #include "error.h"
 #include "log.h"
 #include "settings.h"

@@ -93,7 +93,13 @@
     X(NO_ATTESTER, "no-attester", 80, "no attester is configured")             \
     X(LOG_BUSY, "log-busy", 80, "the measured log is locked by somebody")      \
     X(LOG_MISMATCH, "log-mismatch", 80,                                        \
-      "the measured log and the PCR do not agree")
+      "the measured log and the PCR do not agree")                             \
+    /* agent */                                                                \
+    X(AGENT_UNAVAILABLE, "agent-unavailable", 80,                              \
+      "the agent cannot be reached")                                           \
+    X(AGENT_PROTOCOL, "agent-protocol", 80,                                    \
+      "a malformed message between provider and agent")                        \
+    X(NOT_ALLOWED, "not-allowed", 80, "the agent does not serve this user")
 
 enum atls_error {
     ATLS_OK = 0,

@@ -71,7 +71,7 @@ static STACK_OF(X509) * read_chain(const char *path)
 
 static void check_chain(struct check *check, STACK_OF(X509) * chain)
 {
-    const char *path = check->configuration.quoter.ak_chain;
+    const char *path = check->configuration.attester.quoter.ak_chain;
     int count = sk_X509_num(chain);
 
     for (int i = 0; i < count; i++) {
@@ -126,11 +126,11 @@ static void check_ak_public(struct check *check, struct atls_tpm *tpm,
             check->findings, TOOL_USAGE, "AK",
             "Correct ak or ak_chain; a cleared TPM has new keys",
             "%s in the TPM is not the key of the first certificate in %s",
-            check->configuration.quoter.ak,
-            check->configuration.quoter.ak_chain);
+            check->configuration.attester.quoter.ak,
+            check->configuration.attester.quoter.ak_chain);
     else
         finding_ok(check->findings, "AK", "%s is the key of the AK certificate",
-                   check->configuration.quoter.ak);
+                   check->configuration.attester.quoter.ak);
     OPENSSL_free(in_tpm);
     OPENSSL_free(in_cert);
 }
@@ -145,7 +145,7 @@ static const char *missing_log_hint(size_t events)
 /* Does the log replay to its PCR in every bank that the TPM has? */
 static void check_log(struct check *check, struct atls_tpm *tpm)
 {
-    const struct atls_quoter_config *config = &check->configuration.quoter;
+    const struct atls_quoter_config *config = &check->configuration.attester.quoter;
     struct atls_measured_log log = {0};
     struct atls_pcr_selection banks;
     struct atls_pcr_values values;
@@ -189,7 +189,7 @@ static void check_log(struct check *check, struct atls_tpm *tpm)
 
 static void check_tpm(struct check *check, const X509 *cert)
 {
-    const struct atls_quoter_config *config = &check->configuration.quoter;
+    const struct atls_quoter_config *config = &check->configuration.attester.quoter;
     struct atls_reason why = {0};
     struct atls_tpm *tpm = NULL;
 
@@ -248,7 +248,7 @@ static void check_evidence(struct check *check, struct atls_quoter *quoter)
 /* Whoever knows the authorization value can quote what he likes. */
 static void check_auth_file(struct check *check)
 {
-    const char *auth = check->configuration.quoter.ak_auth;
+    const char *auth = check->configuration.attester.quoter.ak_auth;
     const char *path = auth != NULL ? strchr(auth, ':') : NULL;
     struct stat st;
 
@@ -270,20 +270,20 @@ void check_attester(struct check *check)
     if (!configuration->has_attester
         || configuration->attester_broken.code != ATLS_OK)
         return;
-    if (atls_quoter_new(&configuration->quoter, NULL, NULL, &why, &quoter)
+    if (atls_quoter_new(&configuration->attester.quoter, NULL, NULL, &why, &quoter)
         != ATLS_OK) {
         fail_with(check, "attester", NULL, &why);
         return;
     }
     check_auth_file(check);
-    chain = read_chain(configuration->quoter.ak_chain);
+    chain = read_chain(configuration->attester.quoter.ak_chain);
     if (chain == NULL) {
         finding_fail(check->findings, TOOL_USAGE, "AK chain",
                      "Put the AK certificate first, then each issuer",
                      "%s: no readable PEM certificate",
-                     configuration->quoter.ak_chain);
+                     configuration->attester.quoter.ak_chain);
     } else {
-        check_permissions(check, "AK chain", configuration->quoter.ak_chain);
+        check_permissions(check, "AK chain", configuration->attester.quoter.ak_chain);
         check_chain(check, chain);
         check_tpm(check, sk_X509_value(chain, 0));
         check_evidence(check, quoter);

@@ -133,7 +133,7 @@ enum atls_error policy_here_make(const struct policy_here *here,
     if (r == ATLS_OK)
         r = configure(conf, why, &configuration);
     if (r == ATLS_OK)
-        r = make(here, &configuration.quoter, conf->path, why, &evidence);
+        r = make(here, &configuration.attester.quoter, conf->path, why, &evidence);
     tool_conf_free(conf);
     if (r != ATLS_OK) {
         peer_evidence_clear(&evidence);

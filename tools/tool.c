@@ -73,6 +73,9 @@ int tool_exit_status(enum atls_error code)
     case ATLS_E_PCR_UNSTABLE:
     case ATLS_E_NO_ATTESTER:
     case ATLS_E_LOG_BUSY:
+    case ATLS_E_AGENT_UNAVAILABLE:
+    case ATLS_E_AGENT_PROTOCOL:
+    case ATLS_E_NOT_ALLOWED:
         return TOOL_UNAVAILABLE;
 
     case ATLS_E_NOMEM:

@@ -15,6 +15,13 @@ enum atls_role { ATLS_ROLE_SERVER = 's', ATLS_ROLE_CLIENT = 'c' };
 #define ATLS_CHANNEL_LEN 32u
 
 /*
+ * What stands for a certificate where there is none, as in a trial of the quoter:
+ * no DER, so no TLS peer can ever show it, and nobody need measure it. Octets
+ * without the terminator.
+ */
+#define ATLS_STAND_IN_CERTIFICATE "attest: in place of a certificate"
+
+/*
  * binding = SHA-256("attest v1 live" || role || channel || SHA-256(cert))
  *   cert_der  the sender's end-entity certificate
  * ATLS_OK or ATLS_E_CRYPTO. Source: doc/PROTOCOL.md, "Binding".

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_ATTESTER_AGENT_CLIENT_H
+#define ATLS_ATTESTER_AGENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attester/quoter.h"
+#include "error.h"
+#include "evidence/binding.h"
+#include "evidence/codec.h"
+#include "span.h"
+
+/*
+ * The program's end of attestd: no thread, no lock, no state but one descriptor.
+ *
+ * Each handshake has a connection of its own to the agent, so nobody reads what
+ * belongs to another, in whatever thread or forked child he is. It is made by
+ * the socket's path; where that cannot be reached any more (chroot, sandbox,
+ * rights given up), by the *door*: a connection opened when the client was made,
+ * before programs give up anything, over which the agent hands out further ones.
+ * Processes that were forked share the door: a message is one message, and every
+ * connection that comes out of it is as good as another.
+ *
+ *           | path reaches the agent     | path fails, door works | both fail
+ *   request | connection by path; a door | connection by the door | refused: both
+ *           | that is gone is reopened   |                        | reasons
+ */
+struct atls_agent_client;
+
+struct atls_agent_client_config {
+    const char *socket;  /* absolute path; copied */
+    unsigned timeout_ms; /* 1..600000: what a handshake waits */
+};
+
+/*
+ * Open the door, if the agent is there: that it is not is no error but told to
+ * log, since it may come later.
+ * ATLS_OK, ATLS_E_CONFIG (a path that is relative or too long for sockaddr_un),
+ * ATLS_E_NOMEM.
+ */
+enum atls_error atls_agent_client_new(
+    const struct atls_agent_client_config *config, atls_quoter_log *log,
+    void *log_arg, struct atls_reason *why,
+    struct atls_agent_client **ret_client) ATLS_MUST_CHECK;
+void atls_agent_client_free(
+    struct atls_agent_client *client); /* NULL is fine */
+
+/* One handshake's request: belongs to one thread at a time. */
+struct atls_agent_call;
+
+/*
+ * Send a request; never waits for the agent (the door's answer aside, within the
+ * deadline and 1 s).
+ * ATLS_OK, ATLS_E_AGENT_UNAVAILABLE (what was tried, errno, what to do),
+ * ATLS_E_TOO_LARGE, ATLS_E_NOMEM, ATLS_E_IO (no descriptors).
+ */
+enum atls_error atls_agent_call_begin(
+    struct atls_agent_client *client, enum atls_role role,
+    const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
+    const struct atls_formats *formats, struct atls_reason *why,
+    struct atls_agent_call **ret_call) ATLS_MUST_CHECK;
+
+/* Readable (or at its end) once there is an answer; lives as long as the call. */
+int atls_agent_call_fd(const struct atls_agent_call *call);
+
+/* CLOCK_MONOTONIC, ms: the call fails then. */
+int64_t atls_agent_call_deadline_ms(const struct atls_agent_call *call);
+
+/* Would atls_agent_call_wait() return at once? */
+bool atls_agent_call_is_ready(const struct atls_agent_call *call);
+
+/*
+ * Wait for the answer until the deadline (poll(2); EINTR does not end it).
+ *   ret_cmw  set only on success; OPENSSL_free() it
+ * Frees the call in every case. ATLS_OK, ATLS_E_TIMEOUT,
+ * ATLS_E_AGENT_UNAVAILABLE (it died meanwhile), ATLS_E_AGENT_PROTOCOL, or the
+ * agent's refusal as it gave it.
+ */
+enum atls_error atls_agent_call_wait(struct atls_agent_call *call,
+                                     struct atls_reason *why, uint8_t **ret_cmw,
+                                     size_t *ret_len) ATLS_MUST_CHECK;
+
+void atls_agent_call_drop(struct atls_agent_call *call); /* NULL is fine */
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attester/attester.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "attester/agent_client.h"
+#include "attester/clock.h"
+
+/* One of the two. */
+struct atls_attester {
+    struct atls_quoter *quoter;
+    struct atls_agent_client *client;
+};
+
+/* The same. */
+struct atls_pending {
+    struct atls_ticket *ticket;
+    struct atls_agent_call *call;
+    int timer_fd; /* -1: nobody watches */
+};
+
+enum atls_error atls_attester_new(const struct atls_attester_config *config,
+                                  atls_quoter_log *log, void *log_arg,
+                                  struct atls_reason *why,
+                                  struct atls_attester **ret_attester)
+{
+    struct atls_attester *attester = OPENSSL_zalloc(sizeof(*attester));
+    enum atls_error r;
+
+    if (attester == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    if (config->socket != NULL) {
+        const struct atls_agent_client_config client = {
+            .socket = config->socket,
+            .timeout_ms = config->quoter.timeout_ms,
+        };
+
+        r = atls_agent_client_new(&client, log, log_arg, why,
+                                  &attester->client);
+    } else {
+        r = atls_quoter_new(&config->quoter, log, log_arg, why,
+                            &attester->quoter);
+    }
+    if (r != ATLS_OK) {
+        OPENSSL_free(attester);
+        return r;
+    }
+    *ret_attester = attester;
+    return ATLS_OK;
+}
+
+void atls_attester_stop(struct atls_attester *attester)
+{
+    if (attester->quoter != NULL)
+        atls_quoter_stop(attester->quoter);
+}
+
+void atls_attester_free(struct atls_attester *attester)
+{
+    if (attester == NULL)
+        return;
+    atls_quoter_free(attester->quoter);
+    atls_agent_client_free(attester->client);
+    OPENSSL_free(attester);
+}
+
+enum atls_error atls_attester_begin(struct atls_attester *attester,
+                                    enum atls_role role,
+                                    const uint8_t channel[ATLS_CHANNEL_LEN],
+                                    struct atls_span cert_der,
+                                    const struct atls_formats *formats,
+                                    struct atls_reason *why,
+                                    struct atls_pending **ret_pending)
+{
+    struct atls_pending *pending = OPENSSL_zalloc(sizeof(*pending));
+    enum atls_error r;
+
+    if (pending == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    pending->timer_fd = -1;
+    if (attester->client != NULL)
+        r = atls_agent_call_begin(attester->client, role, channel, cert_der,
+                                  formats, why, &pending->call);
+    else
+        r = atls_quoter_submit(attester->quoter, role, channel, cert_der,
+                               formats, why, &pending->ticket);
+    if (r != ATLS_OK) {
+        OPENSSL_free(pending);
+        return r;
+    }
+    *ret_pending = pending;
+    return ATLS_OK;
+}
+
+static enum atls_error add_watched(int epoll_fd, int fd,
+                                   struct atls_reason *why)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return atls_fail(why, ATLS_E_IO, "cannot wait for evidence: %s",
+                         strerror(errno));
+    return ATLS_OK;
+}
+
+/* The agent's answer, or the deadline: the kernel keeps both. */
+static enum atls_error watch_call(struct atls_pending *pending, int epoll_fd,
+                                  struct atls_reason *why)
+{
+    const struct itimerspec when = {
+        .it_value =
+            atls_timespec_of_ms(atls_agent_call_deadline_ms(pending->call)),
+    };
+
+    if (timerfd_settime(pending->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+        return atls_fail(why, ATLS_E_INTERNAL, "cannot set a timer: %s",
+                         strerror(errno));
+    return add_watched(epoll_fd, atls_agent_call_fd(pending->call), why);
+}
+
+enum atls_error atls_pending_watch(struct atls_pending *pending, int epoll_fd,
+                                   struct atls_reason *why)
+{
+    enum atls_error r;
+
+    pending->timer_fd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (pending->timer_fd < 0)
+        return atls_fail(why, ATLS_E_IO,
+                         "cannot make a timer: %s; raise the limit of "
+                         "descriptors",
+                         strerror(errno));
+    r = add_watched(epoll_fd, pending->timer_fd, why);
+    if (r != ATLS_OK)
+        return r;
+    if (pending->call != NULL)
+        return watch_call(pending, epoll_fd, why);
+    return atls_ticket_notify(pending->ticket, pending->timer_fd, why);
+}
+
+bool atls_pending_is_ready(struct atls_pending *pending)
+{
+    if (pending->call != NULL)
+        return atls_agent_call_is_ready(pending->call);
+    return atls_ticket_is_ready(pending->ticket);
+}
+
+/* The timer is closed after the ticket, which may set it until then. */
+static void end(struct atls_pending *pending)
+{
+    if (pending->timer_fd >= 0)
+        close(pending->timer_fd);
+    OPENSSL_free(pending);
+}
+
+enum atls_error atls_pending_wait(struct atls_pending *pending,
+                                  struct atls_reason *why, uint8_t **ret_cmw,
+                                  size_t *ret_len)
+{
+    enum atls_error r;
+
+    if (pending->call != NULL)
+        r = atls_agent_call_wait(pending->call, why, ret_cmw, ret_len);
+    else
+        r = atls_ticket_wait(pending->ticket, why, ret_cmw, ret_len);
+    end(pending);
+    return r;
+}
+
+void atls_pending_drop(struct atls_pending *pending)
+{
+    if (pending == NULL)
+        return;
+    atls_agent_call_drop(pending->call);
+    atls_ticket_drop(pending->ticket);
+    end(pending);
+}
