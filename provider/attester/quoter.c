@@ -233,6 +233,7 @@ void atls_ticket_drop(struct atls_ticket *ticket)
     }
     core = ticket->core;
     pthread_mutex_lock(&core->lock);
+    atls_done_link_remove(&ticket->done);
     if (ticket->state == ATLS_IN_FLIGHT) {
         ticket->is_abandoned = true;
         ticket->timer_fd = -1;
@@ -266,6 +267,27 @@ enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
                       strerror(errno));
     pthread_mutex_unlock(&ticket->core->lock);
     return r;
+}
+
+enum atls_error atls_ticket_gather(struct atls_ticket *ticket,
+                                   struct atls_done_list *list, void *owner,
+                                   struct atls_reason *why)
+{
+    if (is_inherited(ticket))
+        return atls_fail(why, ATLS_E_INTERNAL,
+                         "this handshake was started by another process");
+    pthread_mutex_lock(&ticket->core->lock);
+    ticket->done.list = list;
+    ticket->done.owner = owner;
+    if (ticket->state == ATLS_DONE)
+        atls_done_link_add(&ticket->done);
+    pthread_mutex_unlock(&ticket->core->lock);
+    return ATLS_OK;
+}
+
+int64_t atls_ticket_deadline_ms(const struct atls_ticket *ticket)
+{
+    return ticket->deadline_ms;
 }
 
 /* As far as the ticket's own deadline permits. */
@@ -368,7 +390,7 @@ static enum atls_error encode(const struct atls_ticket *ticket,
     if (evidence == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     describe(ticket->core->setup, ticket->batch, evidence);
-    r = atls_merkle_tree_prove(ticket->batch->tree, ticket->index,
+    r = atls_merkle_tree_prove(ticket->batch->tree, ticket->place,
                                &evidence->merkle);
     if (r == ATLS_OK)
         r = encode_described(ticket, evidence, why, ret_cmw, ret_len);

@@ -108,6 +108,51 @@ enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
 /* Would atls_ticket_wait() return at once? */
 bool atls_ticket_is_ready(struct atls_ticket *ticket);
 
+/* CLOCK_MONOTONIC, ms: atls_ticket_wait() fails with ATLS_E_TIMEOUT then. */
+int64_t atls_ticket_deadline_ms(const struct atls_ticket *ticket);
+
+/*
+ * For one thread that waits for many tickets with one descriptor (attestd): the
+ * tickets that are done gather in a list, in the order in which they became so.
+ * One that is late need not appear, because others of its batch may still be in
+ * time: who owns the list keeps a timer for the earliest
+ * atls_ticket_deadline_ms().
+ *
+ *   submit -> gather -> fd readable -> pop -> atls_ticket_wait() (returns at once)
+ *
+ * A ticket may be waited for or dropped at any time, popped or not; it leaves the
+ * list then. Of the process that made it alone: a forked child has nothing to do
+ * with it. Thread-safe.
+ */
+struct atls_done_list;
+
+/* ATLS_OK, ATLS_E_NOMEM, ATLS_E_IO (no descriptors). */
+enum atls_error atls_done_list_new(
+    struct atls_reason *why, struct atls_done_list **ret_list) ATLS_MUST_CHECK;
+
+/* Once every ticket that was gathered there is waited for or dropped. Closes the
+ * descriptor. NULL is fine. */
+void atls_done_list_free(struct atls_done_list *list);
+
+/* An eventfd of the list's own, O_NONBLOCK and FD_CLOEXEC: readable as long as
+ * the list is not empty. For poll() and epoll only: the list reads and writes it,
+ * and closes it in atls_done_list_free(). */
+int atls_done_list_fd(const struct atls_done_list *list);
+
+/*
+ * Have a ticket appear in the list when it is done: at once when it is already.
+ * Not more than once for a ticket, and not beside atls_ticket_notify().
+ *   owner  what atls_done_list_pop() returns for it; not NULL, borrowed
+ * Returns ATLS_OK or ATLS_E_INTERNAL (a ticket of another process).
+ */
+enum atls_error atls_ticket_gather(struct atls_ticket *ticket,
+                                   struct atls_done_list *list, void *owner,
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* Takes the first ticket out of the list, and nothing else: it still has to be
+ * waited for or dropped. Returns its owner, NULL when the list is empty. */
+void *atls_done_list_pop(struct atls_done_list *list);
+
 /* Let go of a ticket without waiting. NULL is fine. */
 void atls_ticket_drop(struct atls_ticket *ticket);
 

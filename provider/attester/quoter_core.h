@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 
 #include "attester/quoter.h"
+#include "attester/quoter_done.h"
 #include "attester/quoter_setup.h"
 #include "attester/tpm.h"
 #include "digest.h"
@@ -37,11 +38,12 @@ struct atls_ticket {
     int64_t deadline_ms;
     uint8_t leaf[ATLS_SHA256_LEN];
     struct atls_formats formats; /* that its peer takes */
+    uint16_t place; /* in the tree; the thread's until it is done */
     /* Below: called with lock held. */
     enum atls_ticket_state state;
     bool is_abandoned;
-    int timer_fd;             /* -1: none */
-    size_t index;             /* in the batch */
+    int timer_fd; /* -1: none */
+    struct atls_done_link done;
     enum atls_error result;   /* of a done one that no batch was made for */
     struct atls_batch *batch; /* of another done one: a reference */
 };
@@ -112,8 +114,8 @@ enum atls_error atls_quoter_thread_start(
  * thread end by itself. The log function is not called after this returns. */
 void atls_quoter_thread_stop(struct atls_quoter_core *core);
 
-/* A ticket's result is there: tell its timer. Called with lock held; who calls
- * wakes `done` when all are. */
+/* A ticket's result is there: tell its timer or list. Called with lock held; who
+ * calls wakes `done` when all are. */
 void atls_ticket_complete(struct atls_ticket *ticket, enum atls_error result,
                           struct atls_batch *batch);
 

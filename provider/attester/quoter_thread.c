@@ -14,6 +14,7 @@
 #include "attester/quoter_core.h"
 #include "attester/quoter_events.h"
 #include "attester/quoter_tpm.h"
+#include "attester/quoter_tree.h"
 
 /* What we call needs a tenth of it; ESYS and getaddrinfo() need most. */
 #define STACK_OCTETS (512u * 1024)
@@ -83,18 +84,19 @@ void atls_ticket_complete(struct atls_ticket *ticket, enum atls_error result,
         atomic_fetch_add(&batch->refs, 1);
     if (ticket->timer_fd >= 0)
         (void)timerfd_settime(ticket->timer_fd, TFD_TIMER_ABSTIME, &now, NULL);
+    atls_done_link_add(&ticket->done);
 }
 
 /* Everything that waits. Called with lock held. */
 static void take_tickets(struct atls_quoter_core *core,
                          struct atls_batch *batch)
 {
-    struct atls_ticket *ticket;
+    struct atls_ticket *ticket = NULL;
 
     TAILQ_FOREACH(ticket, &core->queue, entry)
     {
         ticket->state = ATLS_IN_FLIGHT;
-        ticket->index = batch->count++;
+        batch->count++;
         if (ticket->deadline_ms > batch->deadline_ms)
             batch->deadline_ms = ticket->deadline_ms;
     }
@@ -102,31 +104,10 @@ static void take_tickets(struct atls_quoter_core *core,
     core->queue_count = 0;
 }
 
-/* The leaves of tickets in flight change no more, and they are freed by this
- * thread only: no lock. */
-static enum atls_error plant_tree(struct atls_batch *batch)
-{
-    uint8_t(*leaves)[ATLS_SHA256_LEN];
-    struct atls_ticket *ticket;
-    enum atls_error r;
-
-    leaves = OPENSSL_malloc(batch->count * sizeof(*leaves));
-    if (leaves == NULL)
-        return atls_fail(&batch->why, ATLS_E_NOMEM, NULL);
-    TAILQ_FOREACH(ticket, &batch->tickets, entry)
-    memcpy(leaves[ticket->index], ticket->leaf, ATLS_SHA256_LEN);
-    r = atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves,
-                             batch->count, &batch->tree);
-    OPENSSL_free(leaves);
-    if (r != ATLS_OK)
-        return atls_fail(&batch->why, r, NULL);
-    return ATLS_OK;
-}
-
-/* Tickets in flight: as for plant_tree(). */
+/* Tickets in flight do not change, and are freed by this thread only: no lock. */
 static bool wants_boot_log(const struct atls_batch *batch)
 {
-    const struct atls_ticket *ticket;
+    const struct atls_ticket *ticket = NULL;
 
     TAILQ_FOREACH(ticket, &batch->tickets, entry)
     {
@@ -138,7 +119,7 @@ static bool wants_boot_log(const struct atls_batch *batch)
 
 static enum atls_error serve(struct worker *w, struct atls_batch *batch)
 {
-    enum atls_error r = plant_tree(batch);
+    enum atls_error r = atls_quoter_plant(batch);
 
     if (r != ATLS_OK)
         return r;

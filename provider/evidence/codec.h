@@ -114,6 +114,16 @@ enum atls_error atls_evidence_decode(
 /* Is the format among them? Pure. */
 bool atls_formats_include(const struct atls_formats *formats, unsigned format);
 
+/*
+ * The list as messages carry it, without its length: two octets each, network
+ * order. What is read may name formats that we do not know, they are passed over,
+ * and one twice, which counts once. Pure. Returns octets written, or the list.
+ */
+#define ATLS_FORMATS_WIRE_MAX (2u * ATLS_FORMATS_MAX)
+size_t atls_formats_write(const struct atls_formats *formats,
+                          uint8_t ret[ATLS_FORMATS_WIRE_MAX]);
+struct atls_formats atls_formats_read(struct atls_span list);
+
 /* Frees the struct and its arrays, not the octets. NULL is fine. */
 void atls_evidence_free(struct atls_evidence *evidence);
 

@@ -466,15 +466,6 @@ enum atls_error atls_evidence_decode(struct atls_span cmw,
     return ATLS_OK;
 }
 
-bool atls_formats_include(const struct atls_formats *formats, unsigned format)
-{
-    for (size_t i = 0; i < formats->count; i++) {
-        if (formats->list[i] == format)
-            return true;
-    }
-    return false;
-}
-
 void atls_evidence_free(struct atls_evidence *evidence)
 {
     if (evidence == NULL)

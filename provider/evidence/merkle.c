@@ -2,6 +2,8 @@
 #include "evidence/merkle.h"
 
 #include <openssl/crypto.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "span.h"
@@ -37,72 +39,124 @@ static enum atls_error node_hash(const uint8_t left[ATLS_SHA256_LEN],
 }
 
 /*
- * Level by level from the leaves up, in one array. A node without a sibling is
- * its own parent: that gives the tree of RFC 9162 §2.1.1, whose left subtrees
- * are the complete ones.
+ * The inner nodes that have a leaf below, level by level from the leaves up and
+ * from left to right: each is kept as its two children, which are what proofs
+ * are made of. Of a tree with one leaf these are ATLS_PATH_MAX, of one that is
+ * full ATLS_BATCH_MAX - 1. RFC 9162 §2.1.1 makes no node depend on more than its
+ * children's hashes: what is below a decoy need not exist.
  */
-struct atls_merkle_tree {
-    size_t leaf_count;
-    size_t node_count;
-    uint8_t nodes[][ATLS_SHA256_LEN];
+struct pair {
+    uint16_t place; /* of the node, in its level */
+    uint8_t children[2][ATLS_SHA256_LEN];
 };
 
-static size_t parent_count(size_t width)
+struct atls_merkle_tree {
+    uint8_t root[ATLS_SHA256_LEN];
+    /* Pair of each level; behind the last level's, their count. */
+    size_t first[ATLS_PATH_MAX + 1];
+    struct pair pairs[];
+};
+
+/* Nodes of the levels above the leaves that have one of these below. */
+static size_t count_pairs(const struct atls_merkle_placed *leaves, size_t count)
 {
-    return width / 2 + width % 2;
+    size_t pairs = 0;
+
+    for (unsigned level = 1; level <= ATLS_PATH_MAX; level++) {
+        pairs++;
+        for (size_t i = 1; i < count; i++)
+            pairs += leaves[i].place >> level != leaves[i - 1].place >> level;
+    }
+    return pairs;
 }
 
-static size_t count_nodes(size_t leaf_count)
+/* Every node but the root is a child of a pair; those that are no pair and no
+ * leaf are decoys. */
+size_t atls_merkle_count_decoys(const struct atls_merkle_placed *leaves,
+                                size_t count)
 {
-    size_t count = leaf_count;
-
-    for (size_t width = leaf_count; width > 1; width = parent_count(width))
-        count += parent_count(width);
-    return count;
+    return count_pairs(leaves, count) + 1 - count;
 }
 
-/* Hash one level of width nodes into the one above, which follows it. */
-static enum atls_error hash_level(uint8_t (*level)[ATLS_SHA256_LEN],
-                                  size_t width)
+/* A level while it is hashed: its nodes with a leaf below, from left to right. */
+struct row {
+    size_t width;
+    struct atls_merkle_placed *nodes;
+    const uint8_t (*decoys)[ATLS_SHA256_LEN]; /* the next one */
+};
+
+/* Pair the row's nodes; the row is then that of the level above. */
+static enum atls_error raise_row(struct row *row, struct pair *pairs)
 {
-    uint8_t(*above)[ATLS_SHA256_LEN] = level + width;
+    size_t above = 0;
 
-    for (size_t i = 0; i + 1 < width; i += 2) {
-        enum atls_error r = node_hash(level[i], level[i + 1], above[i / 2]);
+    for (size_t i = 0; i < row->width; i++) {
+        struct atls_merkle_placed *node = &row->nodes[i];
+        struct pair *pair = &pairs[above];
+        unsigned side = node->place & 1;
+        enum atls_error r;
 
+        pair->place = node->place >> 1;
+        memcpy(pair->children[side], node->leaf, ATLS_SHA256_LEN);
+        if (i + 1 < row->width && node[1].place >> 1 == pair->place)
+            memcpy(pair->children[1], row->nodes[++i].leaf, ATLS_SHA256_LEN);
+        else
+            memcpy(pair->children[side ^ 1], *row->decoys++, ATLS_SHA256_LEN);
+        r = node_hash(pair->children[0], pair->children[1],
+                      row->nodes[above].leaf);
         if (r != ATLS_OK)
             return r;
+        row->nodes[above++].place = pair->place;
     }
-    if (width % 2 != 0)
-        memcpy(above[width / 2], level[width - 1], ATLS_SHA256_LEN);
+    row->width = above;
     return ATLS_OK;
 }
 
-enum atls_error atls_merkle_tree_new(const uint8_t (*leaves)[ATLS_SHA256_LEN],
-                                     size_t leaf_count,
+static enum atls_error hash_rows(struct row *row, struct atls_merkle_tree *tree)
+{
+    for (size_t level = 0; level < ATLS_PATH_MAX; level++) {
+        enum atls_error r = raise_row(row, &tree->pairs[tree->first[level]]);
+
+        if (r != ATLS_OK)
+            return r;
+        tree->first[level + 1] = tree->first[level] + row->width;
+    }
+    memcpy(tree->root, row->nodes[0].leaf, ATLS_SHA256_LEN);
+    return ATLS_OK;
+}
+
+static bool are_placed(const struct atls_merkle_placed *leaves, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (leaves[i].place >= ATLS_BATCH_MAX
+            || (i > 0 && leaves[i].place <= leaves[i - 1].place))
+            return false;
+    }
+    return count > 0;
+}
+
+enum atls_error atls_merkle_tree_new(const struct atls_merkle_placed *leaves,
+                                     size_t count,
+                                     const uint8_t (*decoys)[ATLS_SHA256_LEN],
                                      struct atls_merkle_tree **ret_tree)
 {
+    struct row row = {.width = count, .decoys = decoys};
     struct atls_merkle_tree *tree;
-    uint8_t(*level)[ATLS_SHA256_LEN];
+    enum atls_error r;
 
-    if (leaf_count == 0 || leaf_count > ATLS_BATCH_MAX)
+    if (!are_placed(leaves, count))
         return ATLS_E_LIMIT;
-    tree = OPENSSL_malloc(sizeof(*tree)
-                          + count_nodes(leaf_count) * ATLS_SHA256_LEN);
-    if (tree == NULL)
-        return ATLS_E_NOMEM;
-    tree->leaf_count = leaf_count;
-    tree->node_count = count_nodes(leaf_count);
-    level = tree->nodes;
-    memcpy(level, leaves, leaf_count * ATLS_SHA256_LEN);
-    for (size_t width = leaf_count; width > 1; width = parent_count(width)) {
-        enum atls_error r = hash_level(level, width);
-
-        if (r != ATLS_OK) {
-            OPENSSL_free(tree);
-            return r;
-        }
-        level += width;
+    row.nodes = OPENSSL_memdup(leaves, count * sizeof(*leaves));
+    tree = OPENSSL_zalloc(sizeof(*tree)
+                          + count_pairs(leaves, count) * sizeof(struct pair));
+    if (row.nodes == NULL || tree == NULL)
+        r = ATLS_E_NOMEM;
+    else
+        r = hash_rows(&row, tree);
+    OPENSSL_free(row.nodes);
+    if (r != ATLS_OK) {
+        OPENSSL_free(tree);
+        return r;
     }
     *ret_tree = tree;
     return ATLS_OK;
@@ -115,7 +169,7 @@ void atls_merkle_tree_free(struct atls_merkle_tree *tree)
 
 const uint8_t *atls_merkle_tree_root(const struct atls_merkle_tree *tree)
 {
-    return tree->nodes[tree->node_count - 1];
+    return tree->root;
 }
 
 /*
@@ -135,28 +189,41 @@ static uint64_t smallest_size(uint64_t leaf_index, uint64_t size)
     return (sn & ~below) + 1;
 }
 
+static int compare_places(const void *place, const void *pair)
+{
+    return (int)*(const uint16_t *)place - ((const struct pair *)pair)->place;
+}
+
+/* The pair below the node at this place of a level (0: that above the leaves);
+ * NULL where no leaf is below. */
+static const struct pair *find_pair(const struct atls_merkle_tree *tree,
+                                    size_t level, uint16_t place)
+{
+    return bsearch(&place, &tree->pairs[tree->first[level]],
+                   tree->first[level + 1] - tree->first[level],
+                   sizeof(struct pair), compare_places);
+}
+
 enum atls_error atls_merkle_tree_prove(const struct atls_merkle_tree *tree,
-                                       size_t leaf_index,
+                                       uint16_t place,
                                        struct atls_merkle_proof *ret_proof)
 {
-    const uint8_t(*level)[ATLS_SHA256_LEN] = tree->nodes;
-    size_t index = leaf_index;
+    struct atls_merkle_proof proof = {
+        .tree_size = smallest_size(place, ATLS_BATCH_MAX),
+        .leaf_index = place,
+        .path_count = ATLS_PATH_MAX,
+    };
 
-    if (leaf_index >= tree->leaf_count)
-        return ATLS_E_LIMIT;
-    memset(ret_proof, 0, sizeof(*ret_proof));
-    ret_proof->tree_size = smallest_size(leaf_index, tree->leaf_count);
-    ret_proof->leaf_index = leaf_index;
-    for (size_t width = tree->leaf_count; width > 1;
-         width = parent_count(width)) {
-        size_t sibling = index ^ 1;
+    for (size_t level = 0; level < ATLS_PATH_MAX; level++) {
+        unsigned node = (unsigned)place >> level;
+        const struct pair *pair = find_pair(tree, level, (uint16_t)(node >> 1));
 
-        if (sibling < width)
-            memcpy(ret_proof->path[ret_proof->path_count++], level[sibling],
-                   ATLS_SHA256_LEN);
-        index /= 2;
-        level += width;
+        if (pair == NULL)
+            return ATLS_E_LIMIT;
+        memcpy(proof.path[level], pair->children[(node & 1) ^ 1],
+               ATLS_SHA256_LEN);
     }
+    *ret_proof = proof;
     return ATLS_OK;
 }
 

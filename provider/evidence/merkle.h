@@ -37,31 +37,54 @@ enum atls_error atls_merkle_leaf(const uint8_t binding[ATLS_SHA256_LEN],
     ATLS_MUST_CHECK;
 
 /*
- * All nodes of a batch's tree: hashed once, after which a proof is a copy of at
- * most ATLS_PATH_MAX nodes. Takes two leaves' room for each leaf. Immutable
- * once made, so any thread may take proofs.
+ * The tree of a batch. It always has ATLS_BATCH_MAX places, each leaf stands at
+ * one of its own, and where no leaf is below, the topmost node there is a decoy:
+ * octets that nobody knows a preimage of. So every proof has an index out of
+ * ATLS_BATCH_MAX and a path of ATLS_PATH_MAX nodes, however many leaves there
+ * are; if places and decoys are random, proofs tell nothing else of the batch
+ * than that the leaves they are for are in it.
  */
 struct atls_merkle_tree;
 
+struct atls_merkle_placed {
+    uint16_t place; /* < ATLS_BATCH_MAX */
+    uint8_t leaf[ATLS_SHA256_LEN];
+};
+
+/* How many decoys a tree of these leaves needs: 0 to ATLS_PATH_MAX * count.
+ * leaves as for atls_merkle_tree_new(). */
+size_t atls_merkle_count_decoys(const struct atls_merkle_placed *leaves,
+                                size_t count);
+
 /*
- *   leaves    leaf_count * ATLS_SHA256_LEN octets, leaf hashes as of
- *             atls_merkle_leaf(); copied
+ * Hash the tree, once; a proof is then a copy of its nodes. Takes room for each
+ * leaf and its way to the root: at most ATLS_PATH_MAX * 66 octets a leaf, 264 KiB
+ * in all. Immutable once made, so any thread may take proofs.
+ *   leaves    1..ATLS_BATCH_MAX leaf hashes as of atls_merkle_leaf(), no two at
+ *             one place, in the order of their places; copied
+ *   decoys    as many as atls_merkle_count_decoys() says, random, of which none
+ *             is used twice; copied
  *   ret_tree  set only on success; atls_merkle_tree_free() it
- * ATLS_OK, ATLS_E_LIMIT (0 or more than ATLS_BATCH_MAX leaves), ATLS_E_NOMEM,
+ * ATLS_OK, ATLS_E_LIMIT (none, out of range or out of order), ATLS_E_NOMEM,
  * ATLS_E_CRYPTO.
  */
 enum atls_error atls_merkle_tree_new(
-    const uint8_t (*leaves)[ATLS_SHA256_LEN], size_t leaf_count,
+    const struct atls_merkle_placed *leaves, size_t count,
+    const uint8_t (*decoys)[ATLS_SHA256_LEN],
     struct atls_merkle_tree **ret_tree) ATLS_MUST_CHECK;
 void atls_merkle_tree_free(struct atls_merkle_tree *tree); /* NULL is fine */
 
 /* ATLS_SHA256_LEN octets that live as long as the tree. */
 const uint8_t *atls_merkle_tree_root(const struct atls_merkle_tree *tree);
 
-/* Inclusion proof of one leaf (RFC 9162 §2.1.3.1). ATLS_OK, or ATLS_E_LIMIT for
- * an index outside the tree. */
+/*
+ * Inclusion proof of the leaf at a place (RFC 9162 §2.1.3.1), of ATLS_PATH_MAX
+ * nodes. Its tree_size is not ATLS_BATCH_MAX but the smallest that gives the
+ * place this path, as of every proof: it follows from the place alone.
+ * ATLS_OK, or ATLS_E_LIMIT for a place where the tree has no node.
+ */
 enum atls_error atls_merkle_tree_prove(
-    const struct atls_merkle_tree *tree, size_t leaf_index,
+    const struct atls_merkle_tree *tree, uint16_t place,
     struct atls_merkle_proof *ret_proof) ATLS_MUST_CHECK;
 
 /*

@@ -98,11 +98,21 @@ int quotercase_scale(void)
     return text != NULL && atoi(text) > 0 ? atoi(text) : 1;
 }
 
+static void configure_proxy(struct tpmproxy *proxy)
+{
+    ck_assert_ptr_nonnull(proxy);
+    quotercase.proxy = proxy;
+    quotercase.config.tcti = tpmproxy_tcti(proxy);
+}
+
 void quotercase_proxy(const struct tpmproxy_hooks *hooks)
 {
-    quotercase.proxy = tpmproxy_start(swtpm_port(quotercase.swtpm), hooks);
-    ck_assert_ptr_nonnull(quotercase.proxy);
-    quotercase.config.tcti = tpmproxy_tcti(quotercase.proxy);
+    configure_proxy(tpmproxy_start(swtpm_port(quotercase.swtpm), hooks));
+}
+
+void quotercase_proxy_device(const struct tpmproxy_hooks *hooks)
+{
+    configure_proxy(tpmproxy_start_device(swtpm_port(quotercase.swtpm), hooks));
 }
 
 void quotercase_start(void)
@@ -145,6 +155,13 @@ static void channel_of(unsigned number, uint8_t channel[ATLS_CHANNEL_LEN])
 static enum atls_role role_of(unsigned number)
 {
     return number % 2 == 0 ? ATLS_ROLE_SERVER : ATLS_ROLE_CLIENT;
+}
+
+void quotercase_describe(unsigned number, struct quotercase_handshake *ret)
+{
+    ret->role = role_of(number);
+    channel_of(number, ret->channel);
+    ret->certificate = certificate_of(number, ret->octets);
 }
 
 enum atls_error quotercase_submit(unsigned number, struct atls_reason *why,
@@ -255,6 +272,7 @@ bool quotercase_is_valid(unsigned number, uint8_t *cmw, size_t len,
     const struct atls_span octets = {cmw, len};
     struct atls_evidence *evidence = NULL;
     struct atls_reason why;
+    bool is_hashed = true;
     const char *fault;
 
     if (atls_evidence_decode(octets, &why, &evidence) != ATLS_OK) {
@@ -266,7 +284,11 @@ bool quotercase_is_valid(unsigned number, uint8_t *cmw, size_t len,
     if (fault != NULL)
         fprintf(stderr, "handshake %u: %s\n", number, fault);
     if (ret != NULL) {
-        ret->tree_size = evidence->merkle.tree_size;
+        ret->leaf_index = evidence->merkle.leaf_index;
+        ret->path_count = evidence->merkle.path_count;
+        is_hashed =
+            atls_sha256(evidence->quote.data, evidence->quote.len, ret->quote)
+            == ATLS_OK;
         ret->has_log = evidence->has_log;
         ret->replays = replays(evidence);
         ret->log_count = evidence->log_count;
@@ -274,7 +296,7 @@ bool quotercase_is_valid(unsigned number, uint8_t *cmw, size_t len,
     }
     atls_evidence_free(evidence);
     OPENSSL_free(cmw);
-    return fault == NULL;
+    return fault == NULL && is_hashed;
 }
 
 bool quotercase_serve(unsigned number, struct quotercase_evidence *ret)

@@ -37,8 +37,10 @@ void quotercase_tear_down(void);
 /* ATTEST_TEST_SCALE: how many times as much to do as usual; 1 without it. */
 int quotercase_scale(void);
 
-/* A proxy before the swtpm, and into the configuration. */
+/* A proxy before the swtpm, and into the configuration; the second one looks
+ * like a device. */
 void quotercase_proxy(const struct tpmproxy_hooks *hooks);
+void quotercase_proxy_device(const struct tpmproxy_hooks *hooks);
 
 /* The quoter, of the configuration as it is now. */
 void quotercase_start(void);
@@ -53,9 +55,20 @@ enum atls_error quotercase_submit(unsigned number, struct atls_reason *why,
 enum atls_error quotercase_obtain(unsigned number, struct atls_reason *why,
                                   uint8_t **ret_cmw, size_t *ret_len);
 
+/* What a handshake asks evidence for. */
+struct quotercase_handshake {
+    enum atls_role role;
+    uint8_t channel[ATLS_CHANNEL_LEN];
+    char octets[32];
+    struct atls_span certificate; /* points to octets */
+};
+void quotercase_describe(unsigned number, struct quotercase_handshake *ret);
+
 /* What a piece of evidence says of itself. */
 struct quotercase_evidence {
-    uint64_t tree_size;
+    uint64_t leaf_index;
+    size_t path_count;
+    uint8_t quote[32]; /* its SHA-256 */
     bool has_log;
     bool replays; /* the log, to PCR 15 */
     size_t log_count;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* provider/evidence/merkle.c against test/vectors/merkle.txt (the reference
- * inputs of Certificate Transparency) and against itself. */
+ * inputs of Certificate Transparency) and against RFC 9162's own recursion. */
 #include <check.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "evidence/merkle.h"
 #include "lib/allocation.h"
+#include "lib/rfc9162.h"
 #include "lib/vectors.h"
 
 static const char file[] = "merkle.txt";
@@ -48,39 +50,30 @@ static void numbered_leaves(size_t count)
         memcpy(leaves[i], &i, sizeof(i));
 }
 
-static struct atls_merkle_tree *tree_of(size_t count)
-{
-    struct atls_merkle_tree *tree = NULL;
+#define LEAVES ((const uint8_t(*)[ATLS_SHA256_LEN])leaves)
 
-    ck_assert_int_eq(
-        atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves, count,
-                             &tree),
-        ATLS_OK);
-    return tree;
-}
+/* --- trees of other implementations ------------------------------------------ */
 
 START_TEST(test_roots_and_proofs_of_the_reference_inputs)
 {
     const size_t size = (size_t)_i;
-    struct atls_merkle_tree *tree;
+    uint8_t root[ATLS_SHA256_LEN];
     struct vector expected;
     char section[32];
 
     reference_leaves();
-    tree = tree_of(size);
+    rfc9162_root(LEAVES, size, root);
     snprintf(section, sizeof(section), "size-%zu", size);
     vector_octets(file, section, "root", &expected);
-    ck_assert_mem_eq(atls_merkle_tree_root(tree), expected.data,
-                     ATLS_SHA256_LEN);
+    ck_assert_mem_eq(root, expected.data, ATLS_SHA256_LEN);
     for (size_t i = 0; i < size; i++) {
         struct atls_merkle_proof proof;
         char key[32];
         size_t n = 0;
 
-        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
+        rfc9162_prove(LEAVES, size, i, &proof);
         ck_assert(vector_list(file, section, "told-sizes", i, &expected));
         ck_assert_uint_eq(proof.tree_size, expected.data[0]);
-        ck_assert_uint_eq(proof.leaf_index, i);
         snprintf(key, sizeof(key), "proof.%zu", i);
         while (vector_list(file, section, key, n, &expected)) {
             ck_assert_uint_lt(n, proof.path_count);
@@ -88,72 +81,222 @@ START_TEST(test_roots_and_proofs_of_the_reference_inputs)
             n++;
         }
         ck_assert_uint_eq(n, proof.path_count);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
+        vector_octets(file, section, "root", &expected);
+        ck_assert_mem_eq(root, expected.data, ATLS_SHA256_LEN);
     }
-    atls_merkle_tree_free(tree);
 }
 END_TEST
 
 /* Around the powers of two, where trees are lopsided. */
-static const size_t sizes[] = {1,   2,   3,   4,   5,   6,   7,    8,   9,
-                               15,  16,  17,  31,  33,  63,  64,   65,  100,
-                               127, 129, 255, 257, 511, 513, 1023, 1025};
+static const size_t sizes[] = {1,   2,   3,   4,   5,   6,   7,    8,    9,
+                               15,  16,  17,  31,  33,  63,  64,   65,   100,
+                               127, 129, 255, 257, 511, 513, 1023, 1025, 4096};
 
 START_TEST(test_every_proof_leads_to_the_root)
 {
     size_t size = sizes[_i];
-    struct atls_merkle_tree *tree;
+    uint8_t root[ATLS_SHA256_LEN], found[ATLS_SHA256_LEN];
 
     numbered_leaves(size);
-    tree = tree_of(size);
-    for (size_t i = 0; i < size; i += 1 + i / 64) {
+    rfc9162_root(LEAVES, size, root);
+    for (size_t i = 0; i < size; i += 1 + i / 8) {
+        struct atls_merkle_proof proof;
+
+        rfc9162_prove(LEAVES, size, i, &proof);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, found), ATLS_OK);
+        ck_assert_mem_eq(root, found, sizeof(root));
+    }
+}
+END_TEST
+
+/* --- trees of ours ------------------------------------------------------------- */
+
+static struct atls_merkle_placed placed[ATLS_BATCH_MAX];
+static uint8_t decoys[ATLS_BATCH_MAX][ATLS_SHA256_LEN];
+
+/* Octets that differ, and from those of every leaf. */
+static void number_decoys(void)
+{
+    memset(decoys, 0xdc, sizeof(decoys));
+    for (size_t i = 0; i < ATLS_BATCH_MAX; i++)
+        memcpy(decoys[i], &i, sizeof(i));
+}
+
+/* Leaf i at place[i]; both are kept in `placed`. */
+static struct atls_merkle_tree *tree_at(const uint16_t *places, size_t count)
+{
+    struct atls_merkle_tree *tree = NULL;
+
+    numbered_leaves(count);
+    number_decoys();
+    for (size_t i = 0; i < count; i++) {
+        placed[i].place = places[i];
+        memcpy(placed[i].leaf, leaves[i], ATLS_SHA256_LEN);
+    }
+    ck_assert_uint_le(atls_merkle_count_decoys(placed, count),
+                      ATLS_PATH_MAX * count);
+    ck_assert_int_eq(
+        atls_merkle_tree_new(placed, count,
+                             (const uint8_t(*)[ATLS_SHA256_LEN])decoys, &tree),
+        ATLS_OK);
+    return tree;
+}
+
+/* Every so many places, from the first one on. */
+static struct atls_merkle_tree *tree_of(size_t count, size_t first,
+                                        size_t distance)
+{
+    static uint16_t places[ATLS_BATCH_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        places[i] = (uint16_t)(first + i * distance);
+    return tree_at(places, count);
+}
+
+static const struct {
+    size_t count, first, distance, decoys;
+} shapes[] = {
+    {1, 0, 1, 12},   {1, 4095, 1, 12},     {1, 2048, 1, 12},
+    {2, 0, 1, 11},   {2, 2047, 1, 22},     {2, 0, 4095, 22},
+    {3, 5, 1, 11},   {64, 0, 64, 384},     {64, 63, 64, 384},
+    {64, 64, 1, 6},  {2048, 0, 2, 2048},   {2048, 1, 2, 2048},
+    {2048, 0, 1, 1}, {4095, 0, 1, 1},      {4095, 1, 1, 1},
+    {4096, 0, 1, 0}, {100, 1234, 17, 413},
+};
+
+/* As the size of the tree says the path has 12 nodes, and leads to its root. */
+START_TEST(test_proofs_tell_nothing_of_the_number_of_leaves)
+{
+    struct atls_merkle_tree *tree =
+        tree_of(shapes[_i].count, shapes[_i].first, shapes[_i].distance);
+
+    ck_assert_uint_eq(atls_merkle_count_decoys(placed, shapes[_i].count),
+                      shapes[_i].decoys);
+    for (size_t i = 0; i < shapes[_i].count; i++) {
         struct atls_merkle_proof proof;
         uint8_t root[ATLS_SHA256_LEN];
 
-        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
-        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, placed[i].place, &proof),
+                         ATLS_OK);
+        ck_assert_uint_eq(proof.leaf_index, placed[i].place);
+        ck_assert_uint_eq(proof.path_count, ATLS_PATH_MAX);
+        ck_assert_int_eq(atls_merkle_fold(placed[i].leaf, &proof, root),
+                         ATLS_OK);
         ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
+        ck_assert_int_eq(atls_merkle_fold(decoys[i], &proof, root), ATLS_OK);
+        ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
     }
     atls_merkle_tree_free(tree);
 }
 END_TEST
 
-START_TEST(test_G9_largest_batch_has_paths_of_log2)
+/* The size that is told follows from the place alone. */
+START_TEST(test_told_size_follows_from_the_place)
 {
-    struct atls_merkle_tree *tree;
-    struct atls_merkle_proof proof;
+    for (size_t place = 0; place < ATLS_BATCH_MAX; place += 1 + place % 37) {
+        struct atls_merkle_tree *tree = tree_of(1, place, 1);
+        struct atls_merkle_proof proof;
+
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, (uint16_t)place, &proof),
+                         ATLS_OK);
+        ck_assert_uint_eq(proof.tree_size,
+                          rfc9162_smallest_size(ATLS_BATCH_MAX, place));
+        atls_merkle_tree_free(tree);
+    }
+}
+END_TEST
+
+/* A batch that is full has no decoys: it is RFC 9162's tree. */
+START_TEST(test_G9_full_batch_is_the_tree_of_the_rfc)
+{
+    struct atls_merkle_tree *tree = tree_of(ATLS_BATCH_MAX, 0, 1);
+    struct atls_merkle_proof proof, expected;
     uint8_t root[ATLS_SHA256_LEN];
 
-    numbered_leaves(ATLS_BATCH_MAX);
-    tree = tree_of(ATLS_BATCH_MAX);
+    rfc9162_root(LEAVES, ATLS_BATCH_MAX, root);
+    ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
     for (size_t i = 0; i < ATLS_BATCH_MAX; i += 455) {
-        ck_assert_int_eq(atls_merkle_tree_prove(tree, i, &proof), ATLS_OK);
-        ck_assert_uint_eq(proof.path_count, ATLS_PATH_MAX);
-        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
-        ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, (uint16_t)i, &proof),
+                         ATLS_OK);
+        rfc9162_prove(LEAVES, ATLS_BATCH_MAX, i, &expected);
+        ck_assert_uint_eq(proof.tree_size, expected.tree_size);
+        ck_assert_uint_eq(proof.path_count, expected.path_count);
+        ck_assert_mem_eq(proof.path, expected.path, sizeof(proof.path));
     }
     atls_merkle_tree_free(tree);
 }
 END_TEST
 
-START_TEST(test_sizes_out_of_range_are_refused)
+/* Every decoy is used once: none stands in two places. */
+START_TEST(test_decoys_are_used_once)
 {
-    struct atls_merkle_tree *tree = NULL;
-    struct atls_merkle_proof proof;
-    const uint8_t(*all)[ATLS_SHA256_LEN] =
-        (const uint8_t(*)[ATLS_SHA256_LEN])leaves;
+    static bool is_used[ATLS_BATCH_MAX];
+    struct atls_merkle_tree *tree = tree_of(100, 1234, 17);
+    size_t used = 0;
 
-    ck_assert_int_eq(atls_merkle_tree_new(all, 0, &tree), ATLS_E_LIMIT);
-    ck_assert_int_eq(atls_merkle_tree_new(all, ATLS_BATCH_MAX + 1, &tree),
-                     ATLS_E_LIMIT);
-    ck_assert_ptr_null(tree);
-    tree = tree_of(3);
-    ck_assert_int_eq(atls_merkle_tree_prove(tree, 3, &proof), ATLS_E_LIMIT);
-    ck_assert_int_eq(atls_merkle_tree_prove(tree, SIZE_MAX, &proof),
-                     ATLS_E_LIMIT);
+    for (size_t i = 0; i < 100; i++) {
+        struct atls_merkle_proof proof;
+
+        ck_assert_int_eq(atls_merkle_tree_prove(tree, placed[i].place, &proof),
+                         ATLS_OK);
+        for (size_t level = 0; level < ATLS_PATH_MAX; level++) {
+            size_t number;
+
+            memcpy(&number, proof.path[level], sizeof(number));
+            if (number >= ATLS_BATCH_MAX
+                || memcmp(proof.path[level], decoys[number], ATLS_SHA256_LEN)
+                       != 0)
+                continue;
+            used += !is_used[number];
+            is_used[number] = true;
+        }
+    }
+    ck_assert_uint_eq(used, atls_merkle_count_decoys(placed, 100));
+    atls_merkle_tree_free(tree);
+}
+END_TEST
+
+START_TEST(test_places_out_of_range_are_refused)
+{
+    static const struct {
+        size_t count;
+        uint16_t places[3];
+    } cases[] = {
+        {0, {0}},    {1, {4096}}, {1, {65535}},   {2, {4095, 4096}},
+        {2, {7, 7}}, {2, {8, 7}}, {3, {1, 3, 2}}, {3, {0, 1, 1}},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct atls_merkle_tree *tree = NULL;
+
+        for (size_t n = 0; n < 3; n++)
+            placed[n].place = cases[i].places[n];
+        ck_assert_int_eq(atls_merkle_tree_new(
+                             placed, cases[i].count,
+                             (const uint8_t(*)[ATLS_SHA256_LEN])decoys, &tree),
+                         ATLS_E_LIMIT);
+        ck_assert_ptr_null(tree);
+    }
+}
+END_TEST
+
+START_TEST(test_no_proof_where_no_leaf_is)
+{
+    struct atls_merkle_tree *tree = tree_of(1, 100, 1);
+    struct atls_merkle_proof proof = {.tree_size = 77};
+
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 102, &proof), ATLS_E_LIMIT);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 4095, &proof), ATLS_E_LIMIT);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 4196, &proof), ATLS_E_LIMIT);
+    ck_assert_int_eq(atls_merkle_tree_prove(tree, 65535, &proof), ATLS_E_LIMIT);
+    ck_assert_uint_eq(proof.tree_size, 77);
     atls_merkle_tree_free(tree);
     atls_merkle_tree_free(NULL);
 }
 END_TEST
+
+/* --- proofs -------------------------------------------------------------------- */
 
 /* The smallest tree with paths as long as the largest one's. */
 #define LARGEST (ATLS_BATCH_MAX / 2 + 1)
@@ -247,27 +390,25 @@ END_TEST
 /* Another leaf, index, size or node leads to another root. */
 START_TEST(test_changed_proofs_lead_elsewhere)
 {
-    struct atls_merkle_tree *tree;
     struct atls_merkle_proof proof;
     struct atls_merkle_proof changed;
-    uint8_t root[ATLS_SHA256_LEN];
+    uint8_t root[ATLS_SHA256_LEN], found[ATLS_SHA256_LEN];
 
     numbered_leaves(7);
-    tree = tree_of(7);
-    ck_assert_int_eq(atls_merkle_tree_prove(tree, 2, &proof), ATLS_OK);
-    ck_assert_int_eq(atls_merkle_fold(leaves[3], &proof, root), ATLS_OK);
-    ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+    rfc9162_root(LEAVES, 7, root);
+    rfc9162_prove(LEAVES, 7, 2, &proof);
+    ck_assert_int_eq(atls_merkle_fold(leaves[3], &proof, found), ATLS_OK);
+    ck_assert_mem_ne(root, found, sizeof(root));
     changed = proof;
     changed.leaf_index = 3;
-    ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, root), ATLS_OK);
-    ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+    ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, found), ATLS_OK);
+    ck_assert_mem_ne(root, found, sizeof(root));
     for (size_t bit = 0; bit < proof.path_count * ATLS_SHA256_LEN * 8; bit++) {
         changed = proof;
         changed.path[bit / 256][bit % 256 / 8] ^= (uint8_t)(1u << bit % 8);
-        ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, root), ATLS_OK);
-        ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
+        ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, found), ATLS_OK);
+        ck_assert_mem_ne(root, found, sizeof(root));
     }
-    atls_merkle_tree_free(tree);
 }
 END_TEST
 
@@ -291,18 +432,17 @@ START_TEST(test_R3_every_allocation_fails)
     enum atls_error r;
     size_t n = 0;
 
-    numbered_leaves(7);
-    atls_merkle_tree_free(tree_of(7));
+    atls_merkle_tree_free(tree_of(7, 3, 5));
     do {
         allocation_fail_at(++n);
-        r = atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves, 7,
-                                 &tree);
+        r = atls_merkle_tree_new(
+            placed, 7, (const uint8_t(*)[ATLS_SHA256_LEN])decoys, &tree);
         allocation_fail_at(0);
-        ck_assert(r == ATLS_OK || r == (n == 1 ? ATLS_E_NOMEM : ATLS_E_CRYPTO));
+        ck_assert(r == ATLS_OK || r == (n <= 2 ? ATLS_E_NOMEM : ATLS_E_CRYPTO));
         ck_assert(r == ATLS_OK || tree == NULL);
-        ck_assert_uint_lt(n, 100);
+        ck_assert_uint_lt(n, 200);
     } while (r != ATLS_OK);
-    ck_assert_uint_gt(n, 2);
+    ck_assert_uint_gt(n, 3);
     atls_merkle_tree_free(tree);
 }
 END_TEST
@@ -331,8 +471,13 @@ int main(void)
                         REFERENCE_COUNT + 1);
     tcase_add_loop_test(tcase, test_every_proof_leads_to_the_root, 0,
                         (int)(sizeof(sizes) / sizeof(sizes[0])));
-    tcase_add_test(tcase, test_G9_largest_batch_has_paths_of_log2);
-    tcase_add_test(tcase, test_sizes_out_of_range_are_refused);
+    tcase_add_loop_test(tcase, test_proofs_tell_nothing_of_the_number_of_leaves,
+                        0, (int)(sizeof(shapes) / sizeof(shapes[0])));
+    tcase_add_test(tcase, test_told_size_follows_from_the_place);
+    tcase_add_test(tcase, test_G9_full_batch_is_the_tree_of_the_rfc);
+    tcase_add_test(tcase, test_decoys_are_used_once);
+    tcase_add_test(tcase, test_places_out_of_range_are_refused);
+    tcase_add_test(tcase, test_no_proof_where_no_leaf_is);
     tcase_add_test(tcase, test_fold_refuses_proofs_of_the_wrong_shape);
     tcase_add_test(tcase, test_E12_one_size_for_a_path);
     tcase_add_test(tcase, test_changed_proofs_lead_elsewhere);

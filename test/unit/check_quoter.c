@@ -28,7 +28,7 @@ START_TEST(test_evidence_for_a_handshake)
     ck_assert_uint_eq(quotes + served, 0);
     for (unsigned i = 0; i < 10; i++) {
         ck_assert(quotercase_serve(i, &found));
-        ck_assert_uint_eq(found.tree_size, 1);
+        ck_assert_uint_eq(found.path_count, ATLS_PATH_MAX);
         ck_assert_uint_eq(found.chain_count, 2);
         ck_assert(!found.has_log);
     }

@@ -14,10 +14,11 @@
 
 #include "attester/clock.h"
 #include "attester/quoter.h"
+#include "attester/quoter_core.h"
 #include "lib/quotercase.h"
 
 /*
- * L3, T11: a quoter across forks. Children end with _exit() and a number that
+ * L3, L4, T11: a quoter across forks. Children end with _exit() and a number that
  * says where it went wrong; a child that hangs is ended by its alarm.
  */
 
@@ -314,18 +315,110 @@ static int serve_in_threads(void)
 
 START_TEST(test_T11_threads_and_forks)
 {
-    unsigned threads = quotercase_scale() > 1 ? LOAD_MAX : 16;
     struct load load;
     pid_t pids[16];
 
     quotercase.config.timeout_ms = 15000; /* 17 processes, one swtpm */
     quotercase_start();
-    start_load(&load, threads);
+    start_load(&load, LOAD_MAX);
     for (int i = 0; i < 16; i++)
         pids[i] = fork_child(serve_in_threads);
     for (int i = 0; i < 16; i++)
         expect_success(pids[i]);
     stop_load(&load);
+}
+END_TEST
+
+/* --- L4: with the lock held ----------------------------------------------------- */
+
+static struct {
+    struct atls_ticket *ticket; /* knows the lock */
+    atomic_bool is_held;
+    atomic_bool is_over;
+} holder;
+
+static void *hold_lock(void *arg)
+{
+    pthread_mutex_t *lock = &holder.ticket->core->lock;
+
+    pthread_mutex_lock(lock);
+    atomic_store(&holder.is_held, true);
+    while (!atomic_load(&holder.is_over))
+        usleep(1000);
+    pthread_mutex_unlock(lock);
+    return arg;
+}
+
+static int serve_and_drop_in_child(void)
+{
+    if (!quotercase_serve(1, NULL))
+        return 1;
+    atls_ticket_drop(holder.ticket);
+    atls_quoter_free(quotercase.quoter);
+    return 0;
+}
+
+/* The parent's lock is held at the fork, and stays so for ever in the child. */
+START_TEST(test_L4_fork_with_the_lock_held)
+{
+    pid_t pids[4];
+    pthread_t thread;
+
+    quotercase_start();
+    ck_assert(quotercase_serve(1, NULL));
+    quotercase_expect(&why, quotercase_submit(2, &why, &holder.ticket), ATLS_OK,
+                      "");
+    ck_assert_int_eq(pthread_create(&thread, NULL, hold_lock, NULL), 0);
+    while (!atomic_load(&holder.is_held))
+        usleep(1000);
+    for (int i = 0; i < 4; i++)
+        pids[i] = fork_child(serve_and_drop_in_child);
+    for (int i = 0; i < 4; i++)
+        expect_success(pids[i]);
+    atomic_store(&holder.is_over, true);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    atls_ticket_drop(holder.ticket);
+    ck_assert(quotercase_serve(3, NULL));
+}
+END_TEST
+
+#define FORKS 300
+#define FORKS_AT_ONCE 8
+
+/* One thread forks and forks, the others are in and out of the lock; children
+ * shake hands at once. ATTEST_TEST_SCALE=4 makes more than 10^3. */
+static void *fork_in_a_loop(void *arg)
+{
+    pid_t pids[FORKS_AT_ONCE];
+    unsigned *failures = arg;
+
+    for (int i = 0; i < FORKS * quotercase_scale(); i += FORKS_AT_ONCE) {
+        for (int j = 0; j < FORKS_AT_ONCE; j++)
+            pids[j] = fork_child(serve_in_child);
+        for (int j = 0; j < FORKS_AT_ONCE; j++) {
+            int status = 0;
+
+            if (waitpid(pids[j], &status, 0) != pids[j] || status != 0)
+                ++*failures;
+        }
+    }
+    return NULL;
+}
+
+START_TEST(test_L4_thread_that_forks_in_a_loop)
+{
+    unsigned failures = 0;
+    struct load load;
+    pthread_t thread;
+
+    quotercase.config.timeout_ms = 15000;
+    quotercase_start();
+    start_load(&load, 8);
+    ck_assert_int_eq(pthread_create(&thread, NULL, fork_in_a_loop, &failures),
+                     0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    stop_load(&load);
+    ck_assert_uint_eq(failures, 0);
 }
 END_TEST
 
@@ -378,6 +471,8 @@ int main(void)
     if (!IS_SANITIZED) {
         tcase_add_test(tcase, test_L3_forks_under_load);
         tcase_add_test(tcase, test_T11_threads_and_forks);
+        tcase_add_test(tcase, test_L4_fork_with_the_lock_held);
+        tcase_add_test(tcase, test_L4_thread_that_forks_in_a_loop);
         tcase_add_test(tcase, test_L3_sleeping_children_hold_nothing);
     }
     suite_add_tcase(suite, tcase);

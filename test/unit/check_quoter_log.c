@@ -12,6 +12,7 @@
 #include "attester/measure.h"
 #include "attester/quoter.h"
 #include "attester/tpm.h"
+#include "lib/measuring.h"
 #include "lib/quotercase.h"
 #include "log.h"
 
@@ -28,12 +29,12 @@ static bool measure(const char *log, const char *content)
 {
     struct atls_reason why = {.text = ""};
     struct atls_tpm *tpm = NULL;
-    enum atls_measured done;
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
     enum atls_error r;
 
     r = atls_tpm_open(swtpm_tcti(quotercase.swtpm), &why, &tpm);
     if (r == ATLS_OK)
-        r = atls_measure(tpm, log, 15, content, 1000, &why, &done);
+        r = measuring_once(tpm, log, 15, content, 1000, &why, &done);
     atls_tpm_close(tpm);
     if (r != ATLS_OK)
         fprintf(stderr, "cannot measure: %s\n", why.text);
