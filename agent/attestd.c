@@ -1,8 +1,238 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
-int main(void)
+#include "agent/configuration.h"
+#include "agent/listen.h"
+#include "agent/server.h"
+#include "agent/service.h"
+#include "error.h"
+#include "log.h"
+
+/* attestd(8): one process owns the TPM and answers for all programs. */
+
+/* As of the command's (tools/tool.h). */
+enum status { STATUS_OK = 0, STATUS_USAGE = 2, STATUS_UNAVAILABLE = 4 };
+
+/* Descriptors that are no connections: log, TPM, epoll, files being read, a
+ * reserve for libraries. */
+#define DESCRIPTORS_RESERVED 32
+/* A connection costs some hundred octets here and two kilobytes in the kernel. */
+#define CONNECTIONS_MAX 16384
+#define CONNECTIONS_MIN 4
+/* Fits into what a process has by default. */
+#define CONNECTIONS_UNKNOWN 960
+
+struct options {
+    const char *configuration;
+    const char *socket; /* NULL: the configuration's */
+    bool checks_only;
+};
+
+static const char help[] =
+    "usage: attestd [--config FILE] [--socket PATH] [--check]\n"
+    "       attestd --help | --version\n"
+    "\n"
+    "Owns the TPM and makes evidence for the programs of this machine.\n"
+    "\n"
+    "  --config FILE   configuration (default: " AGENT_CONFIGURATION_PATH ")\n"
+    "  --socket PATH   listen there, whatever the configuration says\n"
+    "  --check         read the configuration and what it names, and end\n"
+    "\n"
+    "Exit status: 0 ended as asked, 2 usage or configuration, 4 unavailable.\n"
+    "See attestd(8), attestd.cnf(5).\n";
+
+static struct agent_server *running;
+
+static void on_signal(int signal)
 {
-    fputs("attestd: being built\n", stderr);
-    return 2;
+    if (signal == SIGHUP)
+        agent_server_reload(running);
+    else
+        agent_server_stop(running);
+}
+
+/* While there is a server for them to reach. */
+static void catch_signals(struct agent_server *server)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigfillset(&action.sa_mask);
+    running = server;
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+/* Is stderr systemd's journal? systemd.exec(5), $JOURNAL_STREAM. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uintmax_t device, inode;
+    struct stat st;
+
+    return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2
+           && fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device
+           && st.st_ino == inode;
+}
+
+static enum status complain(const struct atls_reason *why)
+{
+    fprintf(stderr, "%sattestd: %s\n", is_journal() ? SD_ERR : "", why->text);
+    return why->code == ATLS_E_CONFIG || why->code == ATLS_E_IO
+               ? STATUS_USAGE
+               : STATUS_UNAVAILABLE;
+}
+
+/* As many connections as the kernel permits, not only as the shell suggests. */
+static size_t raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return CONNECTIONS_UNKNOWN;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    (void)getrlimit(RLIMIT_NOFILE,
+                    &limit); /* a sandbox may forbid the former */
+    if (limit.rlim_cur > CONNECTIONS_MAX + DESCRIPTORS_RESERVED)
+        return CONNECTIONS_MAX;
+    if (limit.rlim_cur < CONNECTIONS_MIN + DESCRIPTORS_RESERVED)
+        return CONNECTIONS_MIN;
+    return (size_t)limit.rlim_cur - DESCRIPTORS_RESERVED;
+}
+
+static enum status check(const struct options *options)
+{
+    struct agent_service *service = NULL;
+    struct atls_reason why;
+
+    if (agent_service_load(options->configuration, NULL, &why, &service)
+        != ATLS_OK)
+        return complain(&why);
+    agent_service_unref(service);
+    printf("%s: no mistakes found\n", options->configuration);
+    return STATUS_OK;
+}
+
+static enum status serve(const struct options *options,
+                         const struct agent_configuration *configuration,
+                         struct atls_log *log)
+{
+    struct agent_server_config config = {.path = options->configuration,
+                                         .connections_max = raise_limit(),
+                                         .log = log,
+                                         .peer_of = agent_peer_of};
+    struct agent_listener listener;
+    struct agent_server *server = NULL;
+    struct atls_reason why;
+    const char *path =
+        options->socket != NULL ? options->socket : configuration->socket;
+
+    if (agent_listen(path, &why, &listener) != ATLS_OK)
+        return complain(&why);
+    config.listener = listener.fd;
+    if (agent_server_new(&config, &why, &server) != ATLS_OK) {
+        agent_listener_close(&listener);
+        return complain(&why);
+    }
+    catch_signals(server);
+    atls_log_write(log, ATLS_LOG_INFO,
+                   "attestd " ATLS_VERSION ": listening on %s",
+                   listener.is_activated ? "systemd's socket" : path);
+    agent_server_run(server);
+    atls_log_write(log, ATLS_LOG_INFO, "attestd: ending");
+    agent_listener_remove(&listener);
+    agent_server_free(server);
+    return STATUS_OK;
+}
+
+static enum status run(const struct options *options)
+{
+    struct agent_configuration configuration;
+    struct atls_log *log;
+    struct atls_reason why;
+    enum status status;
+
+    if (agent_configuration_load(options->configuration, &why, &configuration)
+        != ATLS_OK)
+        return complain(&why);
+    log = atls_log_open(configuration.log, configuration.log_level);
+    if (is_journal())
+        atls_log_mark_priorities(log);
+    status = serve(options, &configuration, log);
+    atls_log_close(log);
+    agent_configuration_clear(&configuration);
+    return status;
+}
+
+/* ret_status: of a program that is to end at once. */
+static bool parse(int argc, char **argv, struct options *options,
+                  enum status *ret_status)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"socket", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    *ret_status = STATUS_OK;
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->configuration = optarg;
+            break;
+        case 's':
+            options->socket = optarg;
+            break;
+        case 'k':
+            options->checks_only = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return false;
+        case 'v':
+            puts("attestd " ATLS_VERSION);
+            return false;
+        default:
+            *ret_status = STATUS_USAGE;
+            return false;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "attestd: %s: no such argument; see attestd --help\n",
+                argv[optind]);
+        *ret_status = STATUS_USAGE;
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.configuration = AGENT_CONFIGURATION_PATH};
+    enum status status;
+
+    if (!parse(argc, argv, &options, &status))
+        return (int)status;
+    /* Nothing here is to be had by openssl.cnf, which may load attest itself. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+        return STATUS_UNAVAILABLE;
+    (void)umask(077);
+    status = options.checks_only ? check(&options) : run(&options);
+    return (int)status;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/access.h"
 #include "attester/quoter.h"
 #include "error.h"
 #include "log.h"
@@ -32,14 +33,12 @@
  *     [authorities]
  *     internal = /var/lib/caddy/root.crt
  *
- * Unknown keys and sections are errors. Source: attestd.cnf(5).
+ * Unknown keys and sections are errors, and so are users and groups that this
+ * machine does not have. Source: attestd.cnf(5).
  */
 
 #define AGENT_CONFIGURATION_PATH ATLS_SYSCONFDIR "/attest/attestd.cnf"
 #define AGENT_SOCKET_PATH "/run/attest/agent.sock"
-
-/* Who may ask: as written, resolved when a configuration is loaded. */
-struct agent_access;
 
 /* Sections of what `attest measure --all` measures; NULL: not in the file. */
 struct agent_components {
@@ -60,7 +59,8 @@ struct agent_configuration {
 };
 
 /*
- * Read and check a file; opens no TPM.
+ * Read and check a file; opens no TPM and no file that it names: what the keys of
+ * the quoter stand for is read by atls_quoter_new().
  *   why                "FILE:LINE: key: what is wrong, what is expected"
  *   ret_configuration  set only on success; agent_configuration_clear() it
  * Returns ATLS_OK, ATLS_E_CONFIG, ATLS_E_IO, ATLS_E_NOMEM.

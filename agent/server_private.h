@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_AGENT_SERVER_PRIVATE_H
+#define ATTEST_AGENT_SERVER_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/clients.h"
+#include "agent/server.h"
+#include "agent/service.h"
+#include "attester/agent_wire.h"
+#include "attester/quoter.h"
+
+/* What server.c (the loop, connections) and request.c (what is asked on one)
+ * share. */
+
+struct agent_refusals {
+    int64_t logged_ms; /* when one was; 0: never */
+    unsigned unlogged; /* since then */
+};
+
+struct agent_server {
+    struct agent_server_config config;
+    int epoll_fd;
+    int wake_fd; /* eventfd: something was asked from outside of the loop */
+    atomic_bool is_stopping;
+    atomic_bool is_reloading;
+    struct atls_done_list *done; /* owners are connections */
+    struct agent_clients clients;
+    struct agent_service *service; /* in force; a reference */
+    int64_t checked_ms;            /* whether its files have changed */
+    struct atls_reason failure;    /* of the last reload, if that failed */
+    struct agent_refusals refusals[ATLS_E_COUNT]; /* by their code */
+    bool
+        lacks_descriptors; /* close a connection when none is being looked at */
+    int64_t listen_at_ms;  /* 0: listening; else no descriptors until then */
+    int64_t watchdog_ms;   /* 0: none */
+    int64_t watchdog_at_ms;
+    uint8_t request[ATLS_AGENT_REQUEST_MAX];
+    uint8_t answer[ATLS_AGENT_ANSWER_MAX];
+};
+
+/*
+ * Take in a connection, and have epoll tell what it sends.
+ *   fd, peer  taken over in every case
+ * ATLS_OK, ATLS_E_NOMEM, ATLS_E_IO.
+ */
+enum atls_error agent_server_adopt(
+    struct agent_server *server, int fd, struct agent_peer *peer,
+    struct agent_connection **ret_connection) ATLS_MUST_CHECK;
+
+/* Take up files that have changed, if it is time to look. */
+void agent_server_refresh(struct agent_server *server);
+
+/* A connection is readable. It may be gone afterwards. */
+void agent_server_receive(struct agent_server *server,
+                          struct agent_connection *connection);
+
+/* Its evidence is there, or late. It may be gone afterwards. */
+void agent_server_finish(struct agent_server *server,
+                         struct agent_connection *connection);
+
+/* Answer with a refusal. False when that cannot be sent. */
+bool agent_server_refuse(struct agent_server *server,
+                         struct agent_connection *connection,
+                         const struct atls_reason *why);
+
+#endif

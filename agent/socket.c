@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/socket.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What it does needs next to nothing. */
+#define STACK_OCTETS (64u * 1024)
+
+/* Who closes what main cannot. */
+struct undertaker {
+    sem_t is_ready;  /* has descriptors of its own */
+    sem_t is_closed; /* in the other thread */
+};
+
+/* Credentials with each message tell an empty one from the end. */
+bool agent_socket_prepare(int fd)
+{
+    const int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0;
+}
+
+/* There is room for credentials, and for no descriptor.
+ *   ret_is_message  is there one? */
+static ssize_t receive(int fd, uint8_t *octets, size_t size, int flags,
+                       int *ret_flags, bool *ret_is_message)
+{
+    union {
+        struct cmsghdr head; /* for its alignment */
+        char octets[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec vector = {.iov_base = octets, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control.octets,
+                             .msg_controllen = sizeof(control.octets)};
+    ssize_t len = recvmsg(fd, &message, flags | MSG_DONTWAIT);
+
+    *ret_flags = message.msg_flags;
+    *ret_is_message =
+        len >= 0 && (message.msg_controllen > 0 || message.msg_flags != 0);
+    return len;
+}
+
+ssize_t agent_socket_receive(int fd, uint8_t *octets, size_t size,
+                             int *ret_flags)
+{
+    bool is_message;
+    ssize_t len = receive(fd, octets, size, MSG_PEEK, ret_flags, &is_message);
+
+    if (len < 0 || !is_message || (*ret_flags & MSG_CTRUNC) != 0)
+        return len;
+    return receive(fd, octets, size, 0, ret_flags, &is_message);
+}
+
+/* Does a message with descriptors lie in it? Those without are taken out; none
+ * comes in any more. */
+static bool holds_descriptors(int fd)
+{
+    bool is_message = true;
+    uint8_t octet;
+    int flags;
+
+    (void)shutdown(fd, SHUT_RD);
+    for (;;) {
+        ssize_t len =
+            receive(fd, &octet, sizeof(octet), MSG_PEEK, &flags, &is_message);
+
+        if (len < 0 || !is_message)
+            return false;
+        if ((flags & MSG_CTRUNC) != 0)
+            return true;
+        (void)receive(fd, &octet, sizeof(octet), 0, &flags, &is_message);
+    }
+}
+
+static void *bury(void *arg)
+{
+    struct undertaker *undertaker = arg;
+
+    (void)unshare(CLONE_FILES); /* needs no right */
+    sem_post(&undertaker->is_ready);
+    while (sem_wait(&undertaker->is_closed) != 0) {
+    }
+    sem_destroy(&undertaker->is_ready);
+    sem_destroy(&undertaker->is_closed);
+    OPENSSL_free(undertaker);
+    return NULL; /* and its copies are closed */
+}
+
+/* Detached: it may take long with other kinds of descriptors. */
+static bool send_for_undertaker(struct undertaker *undertaker)
+{
+    pthread_attr_t attributes;
+    sigset_t all, old;
+    pthread_t thread;
+    bool is_coming;
+
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    (void)pthread_attr_setstacksize(&attributes, STACK_OCTETS);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    is_coming = pthread_create(&thread, &attributes, bury, undertaker) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return is_coming;
+}
+
+/* Close it while a thread has it open, too, which then ends. Where there is no
+ * thread to be had it is closed all the same. */
+static void close_by_undertaker(int fd)
+{
+    struct undertaker *undertaker = OPENSSL_zalloc(sizeof(*undertaker));
+
+    if (undertaker != NULL) {
+        (void)sem_init(&undertaker->is_ready, 0, 0);
+        (void)sem_init(&undertaker->is_closed, 0, 0);
+        if (!send_for_undertaker(undertaker)) {
+            OPENSSL_free(undertaker);
+            undertaker = NULL;
+        }
+    }
+    if (undertaker == NULL) {
+        close(fd);
+        return;
+    }
+    while (sem_wait(&undertaker->is_ready) != 0) {
+    }
+    close(fd);
+    sem_post(&undertaker->is_closed);
+}
+
+void agent_socket_close(int fd)
+{
+    if (holds_descriptors(fd))
+        close_by_undertaker(fd);
+    else
+        close(fd);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attester/clock.h"
+#include "lib/agentcase.h"
+#include "lib/quotercase.h"
+
+/* What clients can cost the agent, and each other. */
+
+/* Users of no machine; all of them may ask. */
+#define ALICE 3999999992
+#define BOB 3999999993
+#define CAROL 3999999994
+#define ALLOW_THEM "allow = 3999999992 3999999993 3999999994\n"
+
+static unsigned count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Until no more are open than there were. */
+static void await_descriptors(unsigned expected)
+{
+    int64_t end_ms = atls_now_ms() + 5000;
+
+    while (count_descriptors() > expected && atls_now_ms() < end_ms)
+        usleep(5000);
+    ck_assert_uint_le(count_descriptors(), expected);
+}
+
+/* As many requests as fit, each on a connection of its own; how many wait. */
+static unsigned fill(long uid, int *fds, unsigned count)
+{
+    struct pollfd answered = {.events = POLLIN};
+    unsigned waiting = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        fds[i] = agentcase_connect_as(uid);
+        ck_assert(agentcase_ask(fds[i], i));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        answered.fd = fds[i];
+        if (poll(&answered, 1, 300) == 0)
+            waiting++;
+        else
+            agentcase_expect_refusal(fds[i], ATLS_E_QUEUE_FULL,
+                                     "raise max_queue");
+    }
+    return waiting;
+}
+
+START_TEST(test_R1_one_user_leaves_room_for_others)
+{
+    int alice[8], bob[4], carol[2];
+
+    agentcase_make_gate();
+    agentcase_configure(ALLOW_THEM "max_queue = 8\n");
+    agentcase_start();
+    agentcase_close_gate();
+    ck_assert_uint_eq(fill(ALICE, alice, 8), 4);
+    ck_assert_uint_eq(fill(BOB, bob, 4), 2);
+    ck_assert_uint_eq(fill(CAROL, carol, 2), 1);
+    agentcase_open_gate();
+    for (unsigned i = 0; i < 4; i++)
+        agentcase_expect_evidence(alice[i], i);
+    agentcase_expect_evidence(bob[0], 0);
+    agentcase_expect_evidence(bob[1], 1);
+    agentcase_expect_evidence(carol[0], 0);
+    /* Places are free again, and refused connections are still good. */
+    ck_assert(agentcase_ask(alice[7], 9));
+    agentcase_expect_evidence(alice[7], 9);
+}
+END_TEST
+
+START_TEST(test_R1_smallest_queue)
+{
+    int fds[3];
+
+    agentcase_make_gate();
+    agentcase_configure(ALLOW_THEM "max_queue = 1\n");
+    agentcase_start();
+    agentcase_close_gate();
+    ck_assert_uint_eq(fill(ALICE, fds, 3), 1);
+    agentcase_open_gate();
+    agentcase_expect_evidence(fds[0], 0);
+}
+END_TEST
+
+START_TEST(test_R1_clients_vanish_in_mid_quote)
+{
+    unsigned before;
+    int fds[100];
+
+    agentcase_make_gate();
+    agentcase_start();
+    agentcase_expect_served(-1, 1);
+    before = count_descriptors();
+    for (unsigned round = 0; round < 5; round++) {
+        agentcase_close_gate();
+        for (unsigned i = 0; i < 100; i++) {
+            fds[i] = agentcase_connect();
+            ck_assert(agentcase_ask(fds[i], i));
+        }
+        for (unsigned i = 0; i < 100; i += 5)
+            close(fds[i]);
+        agentcase_open_gate();
+        for (unsigned i = 0; i < 100; i++) {
+            if (i % 5 == 0)
+                continue;
+            agentcase_expect_evidence(fds[i], i);
+            close(fds[i]);
+        }
+    }
+    await_descriptors(before);
+}
+END_TEST
+
+/* Half a connection is none. */
+START_TEST(test_R1_half_open_clients)
+{
+    int fd, other;
+
+    agentcase_make_gate();
+    agentcase_start();
+    agentcase_close_gate();
+    fd = agentcase_connect();
+    ck_assert(agentcase_ask(fd, 1));
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    agentcase_expect_end(fd);
+    other = agentcase_connect();
+    agentcase_open_gate();
+    ck_assert(agentcase_ask(other, 2));
+    agentcase_expect_evidence(other, 2);
+    close(fd);
+    close(other);
+}
+END_TEST
+
+/* Answers pile up in the socket, then the connection is closed: nothing waits for
+ * who does not read. */
+START_TEST(test_R1_who_never_reads)
+{
+    const uint8_t request[] = {1, ATLS_AGENT_CONNECTION};
+    unsigned before, sent = 0;
+    int fd;
+
+    agentcase_start();
+    agentcase_expect_served(-1, 1);
+    before = count_descriptors();
+    fd = agentcase_connect();
+    while (send(fd, request, sizeof(request), MSG_NOSIGNAL) > 0)
+        ck_assert_uint_lt(sent++, 100000);
+    agentcase_expect_served(-1, 2);
+    close(fd);
+    await_descriptors(before);
+}
+END_TEST
+
+START_TEST(test_R4_most_greedy_user_loses_idle_connections)
+{
+    int door, fds[16];
+
+    agentcase.connections_max = 8;
+    agentcase_configure(ALLOW_THEM);
+    agentcase_start();
+    door = agentcase_connect_as(BOB);
+    for (unsigned i = 0; i < 16; i++)
+        fds[i] = agentcase_connect_as(ALICE);
+    /* Seven places are left for Alice: those that were idle longest went. */
+    for (unsigned i = 0; i < 9; i++) {
+        agentcase_expect_end(fds[i]);
+        close(fds[i]);
+    }
+    ck_assert(agentcase_ask(door, 1));
+    agentcase_expect_evidence(door, 1);
+    for (unsigned i = 9; i < 16; i++) {
+        ck_assert(agentcase_ask(fds[i], i));
+        agentcase_expect_evidence(fds[i], i);
+        close(fds[i]);
+    }
+    close(door);
+}
+END_TEST
+
+START_TEST(test_R4_busy_connections_outlast_idle_ones)
+{
+    int busy, used, idle, fresh;
+
+    agentcase_make_gate();
+    agentcase.connections_max = 3;
+    agentcase_start();
+    agentcase_close_gate();
+    busy = agentcase_connect();
+    ck_assert(agentcase_ask(busy, 1));
+    used = agentcase_connect();
+    idle = agentcase_connect();
+    ck_assert(agentcase_ask(used, 2));
+    fresh = agentcase_connect();
+    agentcase_expect_end(idle);
+    agentcase_open_gate();
+    agentcase_expect_evidence(busy, 1);
+    agentcase_expect_evidence(used, 2);
+    ck_assert(agentcase_ask(fresh, 3));
+    agentcase_expect_evidence(fresh, 3);
+    close(busy);
+    close(used);
+    close(idle);
+    close(fresh);
+}
+END_TEST
+
+/* What the whole process has used of the CPU. */
+static int64_t cpu_ms(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+START_TEST(test_R4_no_descriptors)
+{
+    struct rlimit limit, few;
+    int64_t before_ms;
+    int fds[8];
+
+    agentcase_start();
+    agentcase_expect_served(-1, 1);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    /* The client's sockets exist before there are none for the server. */
+    for (unsigned i = 0; i < 8; i++)
+        fds[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    few = limit;
+    few.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert(agentcase_connect_socket(fds[i]));
+    before_ms = cpu_ms();
+    usleep(500000);
+    ck_assert_int_lt(cpu_ms() - before_ms, 100);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert(agentcase_ask(fds[i], i));
+        agentcase_expect_evidence(fds[i], i);
+        close(fds[i]);
+    }
+}
+END_TEST
+
+/* Who has a connection open loses it to who comes. */
+START_TEST(test_R4_no_descriptors_but_an_idle_connection)
+{
+    struct rlimit limit, few;
+    int idle, fd;
+
+    agentcase_start();
+    idle = agentcase_connect();
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    few = limit;
+    /* The one descriptor that closing makes free is below the limit. */
+    few.rlim_cur = (rlim_t)idle + 2;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    ck_assert(agentcase_connect_socket(fd));
+    agentcase_expect_end(idle);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert(agentcase_ask(fd, 1));
+    agentcase_expect_evidence(fd, 1);
+    close(idle);
+    close(fd);
+}
+END_TEST
+
+/* Each with connections of its own, and one for all to open. */
+#define THREADS 64
+
+static atomic_uint failures;
+
+static void *be_a_client(void *arg)
+{
+    unsigned number = *(const unsigned *)arg;
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct atls_agent_answer answer;
+        int fd = agentcase_connect_quietly();
+        bool is_asked = fd >= 0 && agentcase_ask(fd, number * 100 + i);
+
+        if (i % 7 == 3) {
+            close(fd); /* and asks no more */
+            continue;
+        }
+        if (!is_asked || agentcase_receive(fd, &answer) != ATLS_OK
+            || !agentcase_is_evidence(&answer, number * 100 + i))
+            atomic_fetch_add(&failures, 1);
+        close(fd);
+    }
+    return NULL;
+}
+
+START_TEST(test_T11_64_threads_of_clients)
+{
+    pthread_t threads[THREADS];
+    unsigned numbers[THREADS];
+    unsigned before;
+
+    agentcase_start();
+    agentcase_expect_served(-1, 1);
+    before = count_descriptors();
+    atomic_store(&failures, 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        ck_assert_int_eq(
+            pthread_create(&threads[i], NULL, be_a_client, &numbers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(atomic_load(&failures), 0);
+    await_descriptors(before);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+    tcase_add_test(tcase, test_R1_one_user_leaves_room_for_others);
+    tcase_add_test(tcase, test_R1_smallest_queue);
+    tcase_add_test(tcase, test_R1_clients_vanish_in_mid_quote);
+    tcase_add_test(tcase, test_R1_half_open_clients);
+    tcase_add_test(tcase, test_R1_who_never_reads);
+    tcase_add_test(tcase, test_R4_most_greedy_user_loses_idle_connections);
+    tcase_add_test(tcase, test_R4_busy_connections_outlast_idle_ones);
+    tcase_add_test(tcase, test_R4_no_descriptors);
+    tcase_add_test(tcase, test_R4_no_descriptors_but_an_idle_connection);
+    tcase_add_test(tcase, test_T11_64_threads_of_clients);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("agent_limits");
+    TCase *tcase = tcase_create("with a swtpm");
+    SRunner *runner;
+    int failed;
+
+    if (!swtpm_is_installed())
+        return 77;
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, agentcase_set_up, agentcase_tear_down);
+    add_tests(tcase);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
