@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "attester/agent_socket.h"
 #include "attester/measure.h"
 #include "evidence/merkle.h"
 #include "evidence/pcr.h"
@@ -115,16 +116,16 @@ static enum atls_error read_quoter_address(const struct reader *reader,
         return atls_fail(
             why, ATLS_E_CONFIG,
             "the attester section has no quoter; for example quoter = "
-            "tcti:device:/dev/tpmrm0");
-    if (strncmp(quoter, "unix:", 5) == 0)
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "quoter = %s: this version has no agent yet; use "
-                         "tcti:device:/dev/tpmrm0 or another TCTI",
-                         quoter);
+            "unix:/run/attest/agent.sock");
+    if (strncmp(quoter, "unix:", 5) == 0) {
+        ret->attester.socket = quoter + 5;
+        return atls_agent_path_check(ret->attester.socket, why);
+    }
     if (strncmp(quoter, "tcti:", 5) != 0 || quoter[5] == '\0')
         return atls_fail(why, ATLS_E_CONFIG,
-                         "quoter = %s: expected tcti: and a TCTI, for example "
-                         "tcti:device:/dev/tpmrm0",
+                         "quoter = %s: expected unix: and attestd's socket, or "
+                         "tcti: and a TCTI; for example "
+                         "unix:/run/attest/agent.sock",
                          quoter);
     ret->attester.quoter.tcti = quoter + 5;
     return ATLS_OK;
@@ -152,6 +153,8 @@ static enum atls_error read_key(const struct reader *reader,
     ret->attester.quoter.ak_auth = find(reader, "attester.ak_auth");
     ret->attester.quoter.ak_chain = find(reader, "attester.ak_chain");
     ret->attester.quoter.pcrs = find(reader, "attester.pcrs");
+    if (ret->attester.socket != NULL)
+        return ATLS_OK; /* the agent has them */
     if (ret->attester.quoter.ak == NULL)
         return atls_fail(why, ATLS_E_CONFIG,
                          "the attester section has no ak, the handle of the "
@@ -203,6 +206,8 @@ static enum atls_error read_attester(const struct reader *reader,
     ret->attester.quoter.event_log = find(reader, "attester.event_log");
     if (ret->attester.quoter.event_log == NULL)
         ret->attester.quoter.event_log = atls_measure_default_log();
+    else if (strcmp(ret->attester.quoter.event_log, "none") == 0)
+        ret->attester.quoter.event_log = NULL;
     return read_number(reader, "attester.measure_pcr", MEASURE_PCR_MIN,
                        MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
                        &ret->attester.quoter.measure_pcr);

@@ -31,6 +31,7 @@ struct atls_engine {
     struct atls_reason broken;
     bool has_attester;
     struct atls_reason attester_broken;
+    bool lacks_attester; /* broken by what may change */
     struct atls_log *log;
     struct atls_descriptor report; /* none: no reports */
     struct atls_attester *attester;
@@ -230,6 +231,8 @@ static bool start(struct atls_engine *engine,
                         "that prove; let its library contexts share one",
                         ATTESTERS_MAX);
     }
+    engine->lacks_attester = configuration->attester_broken.code == ATLS_OK
+                             && engine->attester_broken.code != ATLS_OK;
     if (engine->attester_broken.code != ATLS_OK)
         atls_log_write(engine->log, ATLS_LOG_ERROR,
                        "cannot prove this machine: %s",
@@ -291,6 +294,11 @@ struct atls_log *atls_engine_log(const struct atls_engine *engine)
     return engine->log;
 }
 
+bool atls_engine_lacks(const struct atls_engine *engine)
+{
+    return engine->lacks_attester;
+}
+
 const struct atls_reason *atls_engine_broken(const struct atls_engine *engine)
 {
     return &engine->broken;
@@ -325,6 +333,22 @@ enum atls_error atls_engine_policy(struct atls_engine *engine,
     return take_policy(engine, why, ret_policy);
 }
 
+enum atls_error atls_engine_begin(struct atls_engine *engine,
+                                  enum atls_role role,
+                                  const uint8_t channel[ATLS_CHANNEL_LEN],
+                                  struct atls_span cert_der,
+                                  const struct atls_formats *formats,
+                                  struct atls_reason *why,
+                                  struct atls_pending **ret_pending)
+{
+    if (engine->attester_broken.code != ATLS_OK) {
+        *why = engine->attester_broken;
+        return why->code;
+    }
+    return atls_attester_begin(engine->attester, role, channel, cert_der,
+                               formats, why, ret_pending);
+}
+
 enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      enum atls_role role,
                                      const uint8_t channel[ATLS_CHANNEL_LEN],
@@ -334,14 +358,9 @@ enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      size_t *ret_len)
 {
     struct atls_pending *pending = NULL;
-    enum atls_error r;
+    enum atls_error r = atls_engine_begin(engine, role, channel, cert_der,
+                                          formats, why, &pending);
 
-    if (engine->attester_broken.code != ATLS_OK) {
-        *why = engine->attester_broken;
-        return why->code;
-    }
-    r = atls_attester_begin(engine->attester, role, channel, cert_der, formats,
-                            why, &pending);
     if (r != ATLS_OK)
         return r;
     return atls_pending_wait(pending, why, ret_cmw, ret_len);

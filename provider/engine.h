@@ -46,10 +46,23 @@ enum atls_error atls_engine_policy(
 bool atls_engine_has_attester(const struct atls_engine *engine);
 
 /*
- * Evidence for one handshake; blocks until it is there or the time is up.
- *   formats  as of atls_quoter_submit()
+ * Ask for the evidence of one handshake.
+ *   formats      as of atls_quoter_submit()
+ *   ret_pending  set only on success: atls_pending_wait() or _drop() it, before
+ *                the engine goes
+ * ATLS_E_CONFIG, ATLS_E_IO, ... when the attester section cannot be used, else as
+ * of atls_attester_begin().
+ */
+enum atls_error atls_engine_begin(
+    struct atls_engine *engine, enum atls_role role,
+    const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
+    const struct atls_formats *formats, struct atls_reason *why,
+    struct atls_pending **ret_pending) ATLS_MUST_CHECK;
+
+/*
+ * The same, and wait for it: blocks until it is there or the time is up.
  *   ret_cmw  set only on success; OPENSSL_free() it
- * ATLS_E_CONFIG when the attester section is wrong, else as atls_ticket_wait().
+ * Errors also as of atls_pending_wait().
  */
 enum atls_error atls_engine_evidence(struct atls_engine *engine,
                                      enum atls_role role,

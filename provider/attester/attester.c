@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "attester/agent_client.h"
@@ -15,13 +17,17 @@
 struct atls_attester {
     struct atls_quoter *quoter;
     struct atls_agent_client *client;
+    atomic_bool is_ending; /* the program */
 };
 
 /* The same. */
 struct atls_pending {
+    const struct atls_attester *attester;
     struct atls_ticket *ticket;
     struct atls_agent_call *call;
-    int timer_fd; /* -1: nobody watches */
+    int timer_fd;  /* -1: nobody watches */
+    int epoll_fd;  /* who watches */
+    pid_t watcher; /* and the process that asked for it */
 };
 
 enum atls_error atls_attester_new(const struct atls_attester_config *config,
@@ -56,6 +62,7 @@ enum atls_error atls_attester_new(const struct atls_attester_config *config,
 
 void atls_attester_stop(struct atls_attester *attester)
 {
+    atomic_store(&attester->is_ending, true);
     if (attester->quoter != NULL)
         atls_quoter_stop(attester->quoter);
 }
@@ -82,6 +89,7 @@ enum atls_error atls_attester_begin(struct atls_attester *attester,
 
     if (pending == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
+    pending->attester = attester;
     pending->timer_fd = -1;
     if (attester->client != NULL)
         r = atls_agent_call_begin(attester->client, role, channel, cert_der,
@@ -128,6 +136,8 @@ enum atls_error atls_pending_watch(struct atls_pending *pending, int epoll_fd,
 {
     enum atls_error r;
 
+    pending->epoll_fd = epoll_fd;
+    pending->watcher = getpid();
     pending->timer_fd =
         timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (pending->timer_fd < 0)
@@ -150,6 +160,19 @@ bool atls_pending_is_ready(struct atls_pending *pending)
     return atls_ticket_is_ready(pending->ticket);
 }
 
+/* A descriptor that a forked child has as well stays in an epoll instance when it
+ * is closed, and keeps it readable. The child itself leaves the instance alone:
+ * it is the parent's too. */
+static void unwatch(const struct atls_pending *pending)
+{
+    if (pending->timer_fd < 0 || pending->watcher != getpid())
+        return;
+    (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL, pending->timer_fd, NULL);
+    if (pending->call != NULL)
+        (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL,
+                        atls_agent_call_fd(pending->call), NULL);
+}
+
 /* The timer is closed after the ticket, which may set it until then. */
 static void end(struct atls_pending *pending)
 {
@@ -158,16 +181,33 @@ static void end(struct atls_pending *pending)
     OPENSSL_free(pending);
 }
 
+/* Longer than a program takes to end once it has begun to. */
+#define STAY_SECONDS 2
+
+/* Another thread is ending the program, and may have stopped what this one waited
+ * for. To go on would be to go on in a libcrypto that OPENSSL_cleanup is taking
+ * away, so it stays where it would be if its peer were slow. */
+static void stay(void)
+{
+    struct timespec rest = {.tv_sec = STAY_SECONDS};
+
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+        continue;
+}
+
 enum atls_error atls_pending_wait(struct atls_pending *pending,
                                   struct atls_reason *why, uint8_t **ret_cmw,
                                   size_t *ret_len)
 {
     enum atls_error r;
 
+    unwatch(pending);
     if (pending->call != NULL)
         r = atls_agent_call_wait(pending->call, why, ret_cmw, ret_len);
     else
         r = atls_ticket_wait(pending->ticket, why, ret_cmw, ret_len);
+    if (atomic_load(&pending->attester->is_ending))
+        stay();
     end(pending);
     return r;
 }
@@ -176,6 +216,7 @@ void atls_pending_drop(struct atls_pending *pending)
 {
     if (pending == NULL)
         return;
+    unwatch(pending);
     atls_agent_call_drop(pending->call);
     atls_ticket_drop(pending->ticket);
     end(pending);

@@ -24,7 +24,10 @@ struct atls_attester_config {
     struct atls_quoter_config quoter; /* with socket, timeout_ms alone counts */
 };
 
-/* As of atls_quoter_new() and atls_agent_client_new(). */
+/*
+ * As of atls_quoter_new() and atls_agent_client_new(). Stopping is for the end of
+ * the program: who waits then stays for 2 s more.
+ */
 enum atls_error atls_attester_new(
     const struct atls_attester_config *config, atls_quoter_log *log,
     void *log_arg, struct atls_reason *why,

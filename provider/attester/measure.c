@@ -30,8 +30,7 @@
 /* Hex digits of a PCR in a message: enough to compare by eye. */
 #define SHOWN_OCTETS 8u
 
-/* One call of atls_measure(). */
-struct measuring {
+struct atls_measuring {
     struct atls_tpm *tpm;
     const char *path;
     unsigned pcr;
@@ -47,7 +46,7 @@ const char *atls_measure_default_log(void)
 }
 
 /* One PCR in every active bank. */
-static enum atls_error read_pcr(const struct measuring *m, unsigned pcr,
+static enum atls_error read_pcr(const struct atls_measuring *m, unsigned pcr,
                                 struct atls_pcr_values *ret_values)
 {
     struct atls_pcr_selection banks;
@@ -59,7 +58,7 @@ static enum atls_error read_pcr(const struct measuring *m, unsigned pcr,
     return atls_tpm_read_pcrs(m->tpm, &banks, m->why, ret_values);
 }
 
-static enum atls_error extend(const struct measuring *m,
+static enum atls_error extend(const struct atls_measuring *m,
                               const struct atls_wal *wal)
 {
     const struct atls_span content = {(const uint8_t *)wal->content,
@@ -69,7 +68,7 @@ static enum atls_error extend(const struct measuring *m,
 }
 
 /* The record of a write-ahead record's event: the same octets at every try. */
-static enum atls_error encode_record(const struct measuring *m,
+static enum atls_error encode_record(const struct atls_measuring *m,
                                      const struct atls_wal *wal,
                                      char **ret_record, size_t *ret_len)
 {
@@ -81,7 +80,7 @@ static enum atls_error encode_record(const struct measuring *m,
                                 ret_record, ret_len);
 }
 
-static enum atls_error append(const struct measuring *m,
+static enum atls_error append(const struct atls_measuring *m,
                               const struct atls_wal *wal)
 {
     char *record = NULL;
@@ -98,7 +97,7 @@ static enum atls_error append(const struct measuring *m,
 }
 
 /* Steps 5 and 6: the event is in both, or in neither. */
-static enum atls_error conclude(const struct measuring *m)
+static enum atls_error conclude(const struct atls_measuring *m)
 {
     enum atls_error r = atls_log_mark(&m->lock, m->path, false, m->why);
 
@@ -108,7 +107,7 @@ static enum atls_error conclude(const struct measuring *m)
 }
 
 /* Steps 2 to 6, with or without the extend. */
-static enum atls_error carry_out(const struct measuring *m,
+static enum atls_error carry_out(const struct atls_measuring *m,
                                  const struct atls_wal *wal, bool is_extended)
 {
     enum atls_error r;
@@ -127,7 +126,7 @@ static enum atls_error carry_out(const struct measuring *m,
  * A failed extend that left the PCR as it was needs no repair: the TPM refused,
  * and would refuse at every repair, too. The first reason stays.
  */
-static void forget_if_not_extended(struct measuring *m,
+static void forget_if_not_extended(struct atls_measuring *m,
                                    const struct atls_wal *wal,
                                    enum atls_error failure)
 {
@@ -152,7 +151,7 @@ static void forget_if_not_extended(struct measuring *m,
  * to do but step 6; systemd may have gone on behind it), or a part of it or
  * nothing (the PCR decides). Anything else was not written under the lock.
  */
-static enum atls_error check_tail(const struct measuring *m,
+static enum atls_error check_tail(const struct atls_measuring *m,
                                   const struct atls_wal *wal, bool *ret_logged)
 {
     uint8_t *text = NULL;
@@ -184,7 +183,8 @@ static enum atls_error check_tail(const struct measuring *m,
 }
 
 /* Complete what an interrupted run left. */
-static enum atls_error repair(struct measuring *m, const struct atls_wal *wal)
+static enum atls_error repair(struct atls_measuring *m,
+                              const struct atls_wal *wal)
 {
     struct atls_pcr_values now;
     bool is_extended;
@@ -209,7 +209,7 @@ static enum atls_error repair(struct measuring *m, const struct atls_wal *wal)
     return carry_out(m, wal, is_extended);
 }
 
-static enum atls_error recover(struct measuring *m, bool *ret_repaired)
+static enum atls_error recover(struct atls_measuring *m, bool *ret_repaired)
 {
     struct atls_wal *wal = NULL;
     enum atls_error r;
@@ -238,7 +238,7 @@ static bool is_zero(const uint8_t *value, size_t len)
     return true;
 }
 
-static enum atls_error fail_mismatch(const struct measuring *m,
+static enum atls_error fail_mismatch(const struct atls_measuring *m,
                                      const struct atls_hash *hash, size_t count,
                                      const uint8_t *logged,
                                      const uint8_t *found)
@@ -267,7 +267,7 @@ static enum atls_error fail_mismatch(const struct measuring *m,
 }
 
 /* Does the log replay to the PCR in every bank? */
-static enum atls_error check_replay(const struct measuring *m,
+static enum atls_error check_replay(const struct atls_measuring *m,
                                     const struct atls_measured_log *log,
                                     const struct atls_pcr_values *values)
 {
@@ -303,7 +303,7 @@ static bool has_content(const struct atls_measured_log *log,
  *   ret_size    octets of the log
  *   ret_values  of the PCR
  */
-static enum atls_error read_state(const struct measuring *m,
+static enum atls_error read_state(const struct atls_measuring *m,
                                   struct atls_measured_log *ret_log,
                                   uint64_t *ret_size,
                                   struct atls_pcr_values *ret_values)
@@ -329,7 +329,7 @@ static enum atls_error read_state(const struct measuring *m,
 }
 
 /* Steps 1 to 6. */
-static enum atls_error commit(struct measuring *m, const char *content,
+static enum atls_error commit(struct atls_measuring *m, const char *content,
                               uint64_t log_size,
                               const struct atls_pcr_values *values)
 {
@@ -348,12 +348,47 @@ static enum atls_error commit(struct measuring *m, const char *content,
     return r;
 }
 
-static enum atls_error measure_locked(struct measuring *m, const char *content,
-                                      enum atls_measured *ret_done)
+/* Is the component of this content in the log with another digest? */
+static bool has_other_digest(const struct atls_measured_log *log,
+                             const char *content)
+{
+    struct atls_event ours;
+    struct atls_event event;
+
+    atls_event_parse(
+        (struct atls_span){(const uint8_t *)content, strlen(content)}, &ours);
+    if (ours.kind != ATLS_EVENT_COMPONENT)
+        return false;
+    for (size_t i = 0; i < log->count; i++) {
+        atls_event_parse(log->contents[i], &event);
+        if (event.kind == ATLS_EVENT_COMPONENT
+            && strcmp(event.name, ours.name) == 0
+            && memcmp(event.digest, ours.digest, sizeof(ours.digest)) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the log lacks. */
+static enum atls_error add(struct atls_measuring *m, const char *content,
+                           const struct atls_measured_log *log,
+                           uint64_t log_size,
+                           const struct atls_pcr_values *values)
+{
+    if (log->count == ATLS_LOG_EVENTS_MAX)
+        return atls_fail(m->why, ATLS_E_LIMIT,
+                         "%s has %u events of PCR %u, evidence holds no more: "
+                         "reboot",
+                         m->path, ATLS_LOG_EVENTS_MAX, m->pcr);
+    return commit(m, content, log_size, values);
+}
+
+static enum atls_error measure(struct atls_measuring *m, const char *content,
+                               struct atls_measurement *ret)
 {
     struct atls_measured_log log = {0};
+    struct atls_measurement result = {.done = ATLS_MEASURED_ALREADY};
     struct atls_pcr_values values;
-    enum atls_measured done;
     bool repaired = false;
     uint64_t size = 0;
     enum atls_error r;
@@ -364,41 +399,60 @@ static enum atls_error measure_locked(struct measuring *m, const char *content,
     r = read_state(m, &log, &size, &values);
     if (r != ATLS_OK)
         goto out;
-    done = ATLS_MEASURED_ALREADY;
+    result.is_changed = has_other_digest(&log, content);
     if (!has_content(&log, content)) {
-        done = ATLS_MEASURED_NEW;
-        if (log.count == ATLS_LOG_EVENTS_MAX)
-            r = atls_fail(m->why, ATLS_E_LIMIT,
-                          "%s has %u events of PCR %u, evidence holds no more: "
-                          "reboot",
-                          m->path, ATLS_LOG_EVENTS_MAX, m->pcr);
-        else
-            r = commit(m, content, size, &values);
+        result.done = ATLS_MEASURED_NEW;
+        r = add(m, content, &log, size, &values);
     }
+    if (repaired)
+        result.done = ATLS_MEASURED_REPAIRED;
     if (r == ATLS_OK)
-        *ret_done = repaired ? ATLS_MEASURED_REPAIRED : done;
+        *ret = result;
 out:
     atls_measured_log_clear(&log);
     return r;
 }
 
-enum atls_error atls_measure(struct atls_tpm *tpm, const char *path,
-                             unsigned pcr, const char *content,
-                             unsigned wait_ms, struct atls_reason *why,
-                             enum atls_measured *ret_done)
+enum atls_error atls_measuring_begin(struct atls_tpm *tpm, const char *path,
+                                     unsigned pcr, unsigned wait_ms,
+                                     struct atls_reason *why,
+                                     struct atls_measuring **ret_measuring)
 {
-    struct measuring m = {.tpm = tpm, .path = path, .pcr = pcr, .why = why};
+    struct atls_measuring *m = OPENSSL_zalloc(sizeof(*m));
     enum atls_error r;
 
+    if (m == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    m->tpm = tpm;
+    m->path = path;
+    m->pcr = pcr;
+    r = atls_log_lock(path, wait_ms, why, &m->lock);
+    if (r != ATLS_OK) {
+        OPENSSL_free(m);
+        return r;
+    }
+    *ret_measuring = m;
+    return ATLS_OK;
+}
+
+enum atls_error atls_measuring_next(struct atls_measuring *measuring,
+                                    const char *content,
+                                    struct atls_reason *why,
+                                    struct atls_measurement *ret)
+{
     if (!atls_measured_content_is_legal(content))
         return atls_fail(why, ATLS_E_USAGE,
                          "what is measured must be one line of 1 to %u "
                          "printable ASCII characters",
                          ATLS_LOG_CONTENT_MAX);
-    r = atls_log_lock(path, wait_ms, why, &m.lock);
-    if (r != ATLS_OK)
-        return r;
-    r = measure_locked(&m, content, ret_done);
-    atls_log_unlock(&m.lock);
-    return r;
+    measuring->why = why;
+    return measure(measuring, content, ret);
+}
+
+void atls_measuring_end(struct atls_measuring *measuring)
+{
+    if (measuring == NULL)
+        return;
+    atls_log_unlock(&measuring->lock);
+    OPENSSL_free(measuring);
 }

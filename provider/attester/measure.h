@@ -57,29 +57,51 @@ enum atls_measured {
     ATLS_MEASURED_REPAIRED
 };
 
+struct atls_measurement {
+    enum atls_measured done;
+    /* The log has this component with another digest, too: a policy must list
+     * both (verifier/components.h), or the machine start with a clean log. */
+    bool is_changed;
+};
+
+/* Log and PCR of one machine while the log's lock is held. */
+struct atls_measuring;
+
 /*
- * Measure one content line: extend, append, under the lock; nothing when the
- * log, which replays to the PCR, already has that line.
- *   tpm       open connection
+ * Take the lock.
+ *   tpm       open connection, of which atls_measuring_next() makes use
  *   path      of the log; its folder must exist. By the name of its file it is
  *             systemd's, with systemd's lock and sticky bit, or ours
- *             (log_lock.h)
- *   content   one line of printable ASCII, else ATLS_E_USAGE
+ *             (log_lock.h). Borrowed, as tpm is, until the end
  *   wait_ms   how long to wait for the lock: ATLS_E_LOG_BUSY after that, with
  *             the holder's pid where it can be found
- *   ret_done  what was done
+ *   ret_measuring  set only on success; atls_measuring_end() it
+ * Returns ATLS_OK, ATLS_E_LOG_BUSY, ATLS_E_IO, ATLS_E_NOMEM.
+ */
+enum atls_error atls_measuring_begin(
+    struct atls_tpm *tpm, const char *path, unsigned pcr, unsigned wait_ms,
+    struct atls_reason *why,
+    struct atls_measuring **ret_measuring) ATLS_MUST_CHECK;
+
+/*
+ * Measure one content line: extend, append; nothing when the log, which replays
+ * to the PCR, already has that line.
+ *   content  one line of printable ASCII, else ATLS_E_USAGE
+ *   ret      set only on success
  * A crash between extend and append is repaired from the write-ahead record
  * (PATH.wal): PCR still the old value: extend and append; PCR already the new
  * value: append; any other value: ATLS_E_LOG_MISMATCH, reported and not mended.
  * The log must replay to the PCR before, else ATLS_E_LOG_MISMATCH.
- * Returns ATLS_OK, ATLS_E_LOG_BUSY, ATLS_E_LOG_MISMATCH, ATLS_E_LIMIT (the PCR
- * has ATLS_LOG_EVENTS_MAX events), ATLS_E_MALFORMED, ATLS_E_USAGE, ATLS_E_IO,
+ * Returns ATLS_OK, ATLS_E_LOG_MISMATCH, ATLS_E_LIMIT (the PCR has
+ * ATLS_LOG_EVENTS_MAX events), ATLS_E_MALFORMED, ATLS_E_USAGE, ATLS_E_IO,
  * ATLS_E_CRYPTO, ATLS_E_NOMEM, or the TPM's errors.
  */
-enum atls_error atls_measure(struct atls_tpm *tpm, const char *path,
-                             unsigned pcr, const char *content,
-                             unsigned wait_ms, struct atls_reason *why,
-                             enum atls_measured *ret_done) ATLS_MUST_CHECK;
+enum atls_error atls_measuring_next(
+    struct atls_measuring *measuring, const char *content,
+    struct atls_reason *why, struct atls_measurement *ret) ATLS_MUST_CHECK;
+
+/* Give the lock back. NULL is fine. */
+void atls_measuring_end(struct atls_measuring *measuring);
 
 /*
  * SHA-256 of a component: of a regular file its octets; of a folder the tree

@@ -17,6 +17,10 @@ struct row {
     const char *text; /* that must stand in the reason */
 };
 
+/* 107 octets, as many as sockaddr_un holds. */
+#define TEN "/345678901"
+#define LONG_PATH TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "/agent."
+
 static const struct row rows[] = {
     {{VERIFIER}, FINE, NULL},
     {{ROLE, KEY, CHAIN}, FINE, NULL},
@@ -35,15 +39,28 @@ static const struct row rows[] = {
     {{"log_level", "debug", "log", "syslog", VERIFIER}, FINE, NULL},
     /* an attester that cannot work leaves other handshakes alone */
     {{KEY, CHAIN}, ATTESTER_BROKEN, "has no quoter"},
-    {{"attester.quoter", "unix:/run/a", KEY, CHAIN},
+    {{"attester.quoter", "unix:/run/a"}, FINE, NULL},
+    /* what is the agent's is left to it */
+    {{"attester.quoter", "unix:/run/a", KEY, CHAIN}, FINE, NULL},
+    {{"attester.quoter", "unix:run/a"},
      ATTESTER_BROKEN,
-     "no agent yet"},
+     "quoter = unix:run/a: expected an absolute path"},
+    {{"attester.quoter", "unix:"},
+     ATTESTER_BROKEN,
+     "quoter = unix:: expected an absolute path"},
+    {{"attester.quoter", "unix:" LONG_PATH}, FINE, NULL},
+    {{"attester.quoter", "unix:" LONG_PATH "x"},
+     ATTESTER_BROKEN,
+     "has 108 octets, a Unix socket takes 107"},
+    {{"attester.quoter", "unix:/run/a", "attester.timeout", "0"},
+     ATTESTER_BROKEN,
+     "attester.timeout = 0 is not from 1 to 600000"},
     {{"attester.quoter", "tcti:", KEY, CHAIN},
      ATTESTER_BROKEN,
-     "expected tcti: and a TCTI"},
+     "expected unix: and attestd's socket, or tcti: and a TCTI"},
     {{"attester.quoter", "/dev/tpmrm0", KEY, CHAIN},
      ATTESTER_BROKEN,
-     "expected tcti: and a TCTI"},
+     "expected unix: and attestd's socket, or tcti: and a TCTI"},
     {{ROLE, CHAIN}, ATTESTER_BROKEN, "has no ak"},
     {{ROLE, KEY}, ATTESTER_BROKEN, "has no ak_chain"},
     {{ROLE, KEY, CHAIN, "attester.timeout", "0"},
@@ -121,22 +138,42 @@ START_TEST(test_values_and_defaults)
     ck_assert(got.has_attester);
     ck_assert(got.has_verifier);
     ck_assert_str_eq(got.policy, "/p.cnf");
-    ck_assert_str_eq(got.quoter.tcti, "swtpm:port=1");
-    ck_assert_str_eq(got.quoter.ak, "0x81010002");
-    ck_assert_str_eq(got.quoter.ak_chain, "/c.pem");
-    ck_assert_ptr_null(got.quoter.ak_auth);
-    ck_assert_ptr_null(got.quoter.pcrs);
-    ck_assert_ptr_nonnull(got.quoter.event_log);
-    ck_assert_str_eq(got.quoter.boot_log,
+    ck_assert_ptr_null(got.attester.socket);
+    ck_assert_str_eq(got.attester.quoter.tcti, "swtpm:port=1");
+    ck_assert_str_eq(got.attester.quoter.ak, "0x81010002");
+    ck_assert_str_eq(got.attester.quoter.ak_chain, "/c.pem");
+    ck_assert_ptr_null(got.attester.quoter.ak_auth);
+    ck_assert_ptr_null(got.attester.quoter.pcrs);
+    ck_assert_ptr_nonnull(got.attester.quoter.event_log);
+    ck_assert_str_eq(got.attester.quoter.boot_log,
                      "/sys/kernel/security/tpm0/binary_bios_measurements");
-    ck_assert(got.quoter.is_boot_log_optional);
-    ck_assert_uint_eq(got.quoter.measure_pcr, 15);
-    ck_assert_uint_eq(got.quoter.timeout_ms, 5000);
-    ck_assert_uint_eq(got.quoter.max_queue, 4096);
+    ck_assert(got.attester.quoter.is_boot_log_optional);
+    ck_assert_uint_eq(got.attester.quoter.measure_pcr, 15);
+    ck_assert_uint_eq(got.attester.quoter.timeout_ms, 5000);
+    ck_assert_uint_eq(got.attester.quoter.max_queue, 4096);
 }
 END_TEST
 
 /* A log that is named is missed where it is not. */
+/* The agent's socket, and how long to wait for it: nothing else is ours. */
+START_TEST(test_socket_of_the_agent)
+{
+    const struct atls_setting settings[] = {
+        {"attester.quoter", "unix:/run/attest/agent.sock"},
+        {"attester.timeout", "700"},
+    };
+    struct atls_configuration got;
+
+    atls_configuration_read(settings, 1, &got);
+    ck_assert_int_eq(got.attester_broken.code, ATLS_OK);
+    ck_assert_str_eq(got.attester.socket, "/run/attest/agent.sock");
+    ck_assert_uint_eq(got.attester.quoter.timeout_ms, 5000);
+    ck_assert_ptr_null(got.attester.quoter.tcti);
+    atls_configuration_read(settings, 2, &got);
+    ck_assert_uint_eq(got.attester.quoter.timeout_ms, 700);
+}
+END_TEST
+
 START_TEST(test_boot_log)
 {
     static const struct atls_setting settings[] = {
@@ -147,11 +184,11 @@ START_TEST(test_boot_log)
 
     atls_configuration_read(settings, 4, &got);
     ck_assert_int_eq(got.attester_broken.code, ATLS_OK);
-    ck_assert_str_eq(got.quoter.boot_log, "/b.bin");
-    ck_assert(!got.quoter.is_boot_log_optional);
+    ck_assert_str_eq(got.attester.quoter.boot_log, "/b.bin");
+    ck_assert(!got.attester.quoter.is_boot_log_optional);
     atls_configuration_read(none, 4, &got);
     ck_assert_int_eq(got.attester_broken.code, ATLS_OK);
-    ck_assert_ptr_null(got.quoter.boot_log);
+    ck_assert_ptr_null(got.attester.quoter.boot_log);
 }
 END_TEST
 
@@ -165,6 +202,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_C10_P4_settings, 0,
                         (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(tcase, test_values_and_defaults);
+    tcase_add_test(tcase, test_socket_of_the_agent);
     tcase_add_test(tcase, test_boot_log);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");

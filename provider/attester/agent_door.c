@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "attester/agent_door.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attester/agent_socket.h"
+#include "attester/agent_wire.h"
+#include "attester/clock.h"
+
+#define PATIENCE_MS 1000
+#define PATIENCE_SLOW_MS 5
+
+/* Descriptor + 1 in the upper half, the inode's lower bits in the other: all
+ * sockets have the same device, and the kernel numbers them with 32 bits. */
+static uint64_t identify(int fd)
+{
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return 0;
+    return (uint64_t)(fd + 1) << 32 | (uint32_t)st.st_ino;
+}
+
+static int descriptor_of(uint64_t socket)
+{
+    return (int)(socket >> 32) - 1;
+}
+
+static bool is_ours(uint64_t socket)
+{
+    return socket != 0 && identify(descriptor_of(socket)) == socket;
+}
+
+bool atls_agent_door_is_open(const struct atls_agent_door *door)
+{
+    uint64_t socket = atomic_load(&door->socket);
+
+    return is_ours(socket) && !atls_agent_is_dead(descriptor_of(socket));
+}
+
+static void replace(struct atls_agent_door *door, uint64_t socket)
+{
+    uint64_t old = atomic_exchange(&door->socket, socket);
+
+    if (is_ours(old))
+        close(descriptor_of(old));
+}
+
+void atls_agent_door_set(struct atls_agent_door *door, int fd)
+{
+    replace(door, identify(fd));
+    atomic_store(&door->is_slow, false);
+}
+
+void atls_agent_door_close(struct atls_agent_door *door)
+{
+    replace(door, 0);
+}
+
+/* A descriptor of our own for the door, which another thread may replace and
+ * close meanwhile. Looked at before, so that nobody else's file is duplicated and
+ * loses its locks when that is closed, and after, for who was faster than that. */
+static enum atls_error duplicate(const struct atls_agent_door *door,
+                                 struct atls_reason *why, int *ret_fd)
+{
+    uint64_t socket = atomic_load(&door->socket);
+    int fd;
+
+    if (!is_ours(socket))
+        return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
+                         "no door to the agent is open");
+    fd = fcntl(descriptor_of(socket), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return atls_fail(why, ATLS_E_IO,
+                         "cannot use the door to the agent: %s; raise the "
+                         "limit of descriptors (LimitNOFILE=)",
+                         strerror(errno));
+    if ((uint32_t)identify(fd) != (uint32_t)socket) {
+        close(fd);
+        return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
+                         "the door to the agent was just closed");
+    }
+    *ret_fd = fd;
+    return ATLS_OK;
+}
+
+static bool is_seqpacket(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t len = sizeof(int);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0
+           && domain == AF_UNIX
+           && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0
+           && type == SOCK_SEQPACKET;
+}
+
+/* One answer: a connection, or why not. fd is the caller's on success only. */
+static enum atls_error check_answer(const uint8_t *octets, size_t len, int fd,
+                                    struct atls_reason *why)
+{
+    struct atls_agent_answer answer;
+    enum atls_error r = atls_agent_answer_read(octets, len, why, &answer);
+
+    if (r != ATLS_OK)
+        return r;
+    if (answer.type == ATLS_AGENT_REFUSAL) {
+        *why = answer.reason;
+        return why->code;
+    }
+    if (answer.type != ATLS_AGENT_CONNECTION)
+        return atls_fail(why, ATLS_E_AGENT_PROTOCOL,
+                         "the agent answered with evidence where a connection "
+                         "was asked for");
+    /* The kernel drops what finds no room in the table of descriptors. */
+    if (fd < 0)
+        return atls_fail(why, ATLS_E_IO,
+                         "the agent's connection did not arrive: raise the "
+                         "limit of descriptors (LimitNOFILE=)");
+    if (!is_seqpacket(fd))
+        return atls_fail(why, ATLS_E_AGENT_PROTOCOL,
+                         "the agent handed over something else than a "
+                         "connection to it");
+    return ATLS_OK;
+}
+
+/* The next answer that is there. ATLS_OK and *ret_fd -1: none, since another was
+ * faster, or a dead connection, which somebody asked for and never fetched. */
+static enum atls_error take_answer(int door_fd, struct atls_reason *why,
+                                   int *ret_fd)
+{
+    uint8_t octets[2 + 1 + UINT8_MAX + 1 + UINT8_MAX]; /* a refusal */
+    int fd = -1;
+    ssize_t n = atls_agent_receive(door_fd, octets, sizeof(octets), &fd);
+    enum atls_error r = ATLS_OK;
+
+    *ret_fd = -1;
+    if (n < 0)
+        return ATLS_OK;
+    if (n == 0)
+        r = atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
+                      "the agent closed its door");
+    else if ((size_t)n > sizeof(octets))
+        r = atls_fail(why, ATLS_E_AGENT_PROTOCOL,
+                      "the agent's door answered with %zd octets", n);
+    else
+        r = check_answer(octets, (size_t)n, fd, why);
+    if (fd >= 0 && (r != ATLS_OK || atls_agent_is_dead(fd))) {
+        close(fd);
+        fd = -1;
+    }
+    *ret_fd = fd;
+    return r;
+}
+
+/* There are as many answers as requests, so after a dead one ours is to come. */
+static enum atls_error wait_for_answer(int door_fd, int64_t deadline_ms,
+                                       struct atls_reason *why, int *ret_fd)
+{
+    while (atls_agent_poll(door_fd, POLLIN, deadline_ms)) {
+        enum atls_error r = take_answer(door_fd, why, ret_fd);
+
+        if (r != ATLS_OK || *ret_fd >= 0)
+            return r;
+    }
+    return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
+                     "the agent's door is silent");
+}
+
+enum atls_error atls_agent_door_ask(struct atls_agent_door *door,
+                                    int64_t deadline_ms,
+                                    struct atls_reason *why, int *ret_fd)
+{
+    static const uint8_t request[] = {ATLS_AGENT_VERSION,
+                                      ATLS_AGENT_CONNECTION};
+    int64_t until_ms =
+        atls_now_ms()
+        + (atomic_load(&door->is_slow) ? PATIENCE_SLOW_MS : PATIENCE_MS);
+    int fd = -1;
+    enum atls_error r = duplicate(door, why, &fd);
+
+    if (r != ATLS_OK)
+        return r;
+    if (until_ms > deadline_ms)
+        until_ms = deadline_ms;
+    r = atls_agent_send(fd, request, sizeof(request), why);
+    if (r == ATLS_OK) {
+        r = wait_for_answer(fd, until_ms, why, ret_fd);
+        atomic_store(&door->is_slow, r == ATLS_E_AGENT_UNAVAILABLE);
+    }
+    close(fd);
+    return r;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TEST_FAKEAGENT_H
+#define TEST_FAKEAGENT_H
+
+#include <stddef.h>
+
+#include "evidence/binding.h"
+
+/*
+ * In place of attestd: a thread of the test program that answers as told, right
+ * or wrong. It makes no evidence: what it hands out are FAKEAGENT_CMW_LEN octets,
+ * "fake", the role and the channel of the request, so that whoever gets them sees
+ * whose they are.
+ */
+struct fakeagent;
+
+#define FAKEAGENT_CMW_LEN (4u + 1u + ATLS_CHANNEL_LEN)
+
+/* What it does with requests for evidence. */
+enum fakeagent_mood {
+    FAKEAGENT_GOOD,
+    FAKEAGENT_SILENT,
+    FAKEAGENT_REFUSES,       /* ATLS_E_NOT_ALLOWED, FAKEAGENT_REFUSAL */
+    FAKEAGENT_REFUSES_FIRST, /* the same, before it was asked; and closes */
+    FAKEAGENT_CLOSES,        /* when it has read the request */
+    FAKEAGENT_CLOSES_UNREAD, /* when it was accepted */
+    FAKEAGENT_GARBAGE,
+    FAKEAGENT_TOO_LONG,   /* one octet more than any answer has */
+    FAKEAGENT_HANDS_OVER, /* a connection, which nobody asked for */
+    FAKEAGENT_ADDS        /* descriptors to what is right */
+};
+
+/* What it does with requests for a connection. */
+enum fakeagent_door {
+    FAKEAGENT_DOOR_GOOD,
+    FAKEAGENT_DOOR_SILENT,
+    FAKEAGENT_DOOR_LATE, /* answers when its mood changes */
+    FAKEAGENT_DOOR_REFUSES,
+    FAKEAGENT_DOOR_CLOSES,
+    FAKEAGENT_DOOR_GARBAGE,
+    FAKEAGENT_DOOR_TOO_LONG,
+    FAKEAGENT_DOOR_EVIDENCE, /* evidence, which nobody asked for */
+    FAKEAGENT_DOOR_EMPTY,    /* no descriptor */
+    FAKEAGENT_DOOR_FULL,     /* more descriptors than one */
+    FAKEAGENT_DOOR_PIPE,     /* no socket */
+    FAKEAGENT_DOOR_DATAGRAM, /* a socket of another type */
+    FAKEAGENT_DOOR_DEAD,     /* a dead connection, then the right one */
+    FAKEAGENT_DOOR_SMALL     /* a connection with hardly any room to send */
+};
+
+#define FAKEAGENT_REFUSAL "user 33 is not in allow"
+
+/* Listen at a path, which must not exist; ends the program when it cannot. */
+struct fakeagent *fakeagent_start(const char *path);
+
+/* Close everything; the socket's file stays. NULL is fine. */
+void fakeagent_stop(struct fakeagent *agent);
+
+void fakeagent_set(struct fakeagent *agent, enum fakeagent_mood mood,
+                   enum fakeagent_door door);
+
+/* Answers come that much later than requests. */
+void fakeagent_delay(struct fakeagent *agent, unsigned delay_ms);
+
+/* Requests for evidence, and for connections, seen so far. */
+unsigned fakeagent_asked(const struct fakeagent *agent);
+unsigned fakeagent_door_asked(const struct fakeagent *agent);
+
+#endif

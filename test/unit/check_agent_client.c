@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* attester/agent_client.h against an agent that is a puppet: by its path. What
+ * concerns the door is in check_agent_door.c. */
+#include <check.h>
+#include <openssl/async.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "attester/clock.h"
+#include "lib/agentcalls.h"
+#include "lib/allocation.h"
+#include "lib/fakeagent.h"
+#include "lib/scratch.h"
+
+static struct agentcalls calls;
+
+static void setup(void)
+{
+    agentcalls_open(&calls, 2000);
+}
+
+static void teardown(void)
+{
+    agentcalls_close(&calls);
+}
+
+/* --- answers ------------------------------------------------------------------- */
+
+START_TEST(test_evidence_of_each_request_is_its_own)
+{
+    struct atls_agent_call *call[8];
+    struct atls_reason why;
+
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_int_eq(agentcalls_begin(&calls, i, &why, &call[i]), ATLS_OK);
+    for (unsigned i = 8; i-- > 0;)
+        agentcalls_ck_own(call[i], i);
+}
+END_TEST
+
+static const struct {
+    enum fakeagent_mood mood;
+    enum atls_error expected;
+    const char *text;
+} answers[] = {
+    {FAKEAGENT_REFUSES, ATLS_E_NOT_ALLOWED, FAKEAGENT_REFUSAL},
+    {FAKEAGENT_REFUSES_FIRST, ATLS_E_NOT_ALLOWED, FAKEAGENT_REFUSAL},
+    {FAKEAGENT_CLOSES, ATLS_E_AGENT_UNAVAILABLE,
+     "the agent ended the connection without an answer: see journalctl -u "
+     "attestd"},
+    {FAKEAGENT_CLOSES_UNREAD, ATLS_E_AGENT_UNAVAILABLE,
+     "the agent ended the connection without an answer: see journalctl -u "
+     "attestd"},
+    {FAKEAGENT_GARBAGE, ATLS_E_AGENT_PROTOCOL,
+     "an answer of the agent has version 103, expected 1; are attest and "
+     "attestd of one release?"},
+    {FAKEAGENT_TOO_LONG, ATLS_E_AGENT_PROTOCOL,
+     "the agent answered with 49157 octets, 49156 are allowed"},
+    {FAKEAGENT_HANDS_OVER, ATLS_E_AGENT_PROTOCOL,
+     "the agent answered with a connection where evidence was asked for"},
+};
+#define ANSWERS (int)(sizeof(answers) / sizeof(answers[0]))
+
+/* T5 */
+START_TEST(test_T5_what_is_no_evidence_is_refused)
+{
+    fakeagent_set(calls.agent, answers[_i].mood, FAKEAGENT_DOOR_GOOD);
+    agentcalls_ck_refused(&calls, answers[_i].expected, answers[_i].text);
+    /* Nothing of it lasts. */
+    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_DOOR_GOOD);
+    agentcalls_ck_served(&calls, 1);
+}
+END_TEST
+
+START_TEST(test_descriptors_beside_evidence_are_let_go)
+{
+    fakeagent_set(calls.agent, FAKEAGENT_ADDS, FAKEAGENT_DOOR_GOOD);
+    for (unsigned i = 0; i < 20; i++)
+        agentcalls_ck_served(&calls, i);
+}
+END_TEST
+
+START_TEST(test_a_large_certificate_travels)
+{
+    static const uint8_t cert[65535] = {0x30};
+    struct atls_reason why;
+    struct atls_agent_call *call = NULL;
+
+    calls.cert = (struct atls_span){cert, sizeof(cert)};
+    ck_assert_int_eq(agentcalls_begin(&calls, 3, &why, &call), ATLS_OK);
+    agentcalls_ck_own(call, 3);
+}
+END_TEST
+
+START_TEST(test_a_certificate_too_large_is_refused)
+{
+    static const uint8_t cert[65536] = {0x30};
+
+    calls.cert = (struct atls_span){cert, sizeof(cert)};
+    agentcalls_ck_refused(
+        &calls, ATLS_E_TOO_LARGE,
+        "the certificate has 65536 octets, the agent takes 65535");
+}
+END_TEST
+
+/* --- time ------------------------------------------------------------------------ */
+
+/* Hung, not down. */
+START_TEST(test_an_agent_that_says_nothing_is_given_up_at_the_deadline)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+    int64_t start;
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+
+    agentcalls_reopen(&calls, 300);
+    start = atls_now_ms();
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
+    ck_assert(!atls_agent_call_is_ready(call));
+    ck_assert_int_ge(atls_agent_call_deadline_ms(call), start + 300);
+    ck_assert_int_eq(atls_agent_call_wait(call, &why, &cmw, &len),
+                     ATLS_E_TIMEOUT);
+    ck_assert_str_eq(
+        why.text,
+        "the agent gave no evidence within 300 ms: see journalctl -u attestd");
+    ck_assert_ptr_null(cmw);
+    ck_assert_int_ge(atls_now_ms() - start, 300);
+    ck_assert_int_lt(atls_now_ms() - start, 1500);
+}
+END_TEST
+
+START_TEST(test_is_ready_once_there_is_an_answer_or_the_time_is_over)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    agentcalls_reopen(&calls, 100);
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
+    ck_assert(!atls_agent_call_is_ready(call));
+    usleep(120000);
+    ck_assert(atls_agent_call_is_ready(call));
+    atls_agent_call_drop(call);
+
+    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_DOOR_GOOD);
+    ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
+    ck_assert(agentcalls_becomes_readable(call, 90));
+    ck_assert(atls_agent_call_is_ready(call));
+    agentcalls_ck_own(call, 1);
+}
+END_TEST
+
+static void ignore_alarm(int number)
+{
+    (void)number;
+}
+
+/* Signals without SA_RESTART, each millisecond: they end no wait and move no
+ * deadline. */
+START_TEST(test_signals_end_no_wait)
+{
+    const struct sigaction action = {.sa_handler = ignore_alarm};
+    const struct itimerval often = {{0, 1000}, {0, 1000}};
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    struct atls_agent_call *call = NULL;
+    struct sigaction before;
+    struct atls_reason why;
+    enum atls_error r;
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+    int64_t start;
+
+    agentcalls_reopen(&calls, 400);
+    sigaction(SIGALRM, &action, &before);
+    setitimer(ITIMER_REAL, &often, NULL);
+    fakeagent_delay(calls.agent, 100);
+    for (unsigned i = 0; i < 3; i++)
+        agentcalls_ck_served(&calls, i);
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    start = atls_now_ms();
+    r = agentcalls_begin(&calls, 1, &why, &call);
+    if (r == ATLS_OK)
+        r = atls_agent_call_wait(call, &why, &cmw, &len);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    ck_assert_int_eq(r, ATLS_E_TIMEOUT);
+    ck_assert_int_ge(atls_now_ms() - start, 400);
+    ck_assert_int_lt(atls_now_ms() - start, 1500);
+}
+END_TEST
+
+START_TEST(test_dropped_calls_leave_nothing)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    for (unsigned i = 0; i < 50; i++) {
+        ck_assert_int_eq(agentcalls_begin(&calls, i, &why, &call), ATLS_OK);
+        if (i % 2 == 0)
+            ck_assert(agentcalls_becomes_readable(call, 1000));
+        atls_agent_call_drop(call);
+    }
+    atls_agent_call_drop(NULL);
+    agentcalls_ck_served(&calls, 7);
+}
+END_TEST
+
+/* --- forks ------------------------------------------------------------------------ */
+
+/* The child has a copy of the handshake; the answer is its parent's. */
+START_TEST(test_a_call_that_crossed_a_fork_is_the_parents)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+    int status;
+    pid_t pid;
+
+    ck_assert_int_eq(agentcalls_begin(&calls, 4, &why, &call), ATLS_OK);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        bool is_ready = atls_agent_call_is_ready(call);
+        enum atls_error r = atls_agent_call_wait(call, &why, &cmw, &len);
+
+        if (!is_ready || r != ATLS_E_INTERNAL)
+            _exit(1);
+        if (strcmp(why.text, "this handshake was started by another process")
+            != 0)
+            _exit(2);
+        /* One of its own is served. */
+        _exit(agentcalls_is_served(&calls, 5) ? 0 : 3);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    agentcalls_ck_own(call, 4);
+}
+END_TEST
+
+/* A daemon that closes what it does not know, and then opens files of its own. */
+START_TEST(test_a_descriptor_that_was_closed_is_not_used)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+    char text[128];
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+    int fd, pair[2];
+
+    ck_assert_int_eq(agentcalls_begin(&calls, 4, &why, &call), ATLS_OK);
+    fd = atls_agent_call_fd(call);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    ck_assert_int_eq(dup2(pair[0], fd), fd);
+    ck_assert_int_eq(write(pair[1], "for the program", 15), 15);
+    ck_assert(atls_agent_call_is_ready(call));
+    ck_assert_int_eq(atls_agent_call_wait(call, &why, &cmw, &len),
+                     ATLS_E_INTERNAL);
+    snprintf(text, sizeof(text),
+             "the program closed descriptor %d, this handshake's connection to "
+             "the agent",
+             fd);
+    ck_assert_str_eq(why.text, text);
+    ck_assert_int_eq(recv(fd, text, sizeof(text), MSG_DONTWAIT), 15);
+    close(fd);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
+/* --- nobody there ------------------------------------------------------------------ */
+
+START_TEST(test_path_must_be_absolute_and_fit)
+{
+    char path[110];
+    struct atls_agent_client_config config = {.socket = "agent.sock",
+                                              .timeout_ms = 100};
+    struct atls_agent_client *client = NULL;
+    struct atls_reason why;
+
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_E_CONFIG);
+    ck_assert_str_eq(why.text,
+                     "quoter = unix:agent.sock: expected an absolute path, for "
+                     "example unix:/run/attest/agent.sock");
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[108] = '\0';
+    config.socket = path;
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_E_CONFIG);
+    ck_assert_str_eq(why.text, "the path of the agent's socket has 108 octets, "
+                               "a Unix socket takes 107");
+    path[107] = '\0';
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_OK);
+    atls_agent_client_free(client);
+}
+END_TEST
+
+static int logged_level;
+static char logged[ATLS_REASON_MAX];
+
+static void note_log(void *arg, int level, const char *text)
+{
+    (void)arg;
+    logged_level = level;
+    snprintf(logged, sizeof(logged), "%s", text);
+}
+
+/* Each curl of a machine has a client: that the agent is down when it starts is
+ * not worth a line of the log, that evidence is missing is. */
+START_TEST(test_an_absent_agent_is_no_error_at_start)
+{
+    const struct atls_agent_client_config config = {
+        .socket = "/nowhere/agent.sock", .timeout_ms = 100};
+    struct atls_agent_client *client = NULL;
+    struct atls_reason why;
+
+    ck_assert_int_eq(
+        atls_agent_client_new(&config, note_log, NULL, &why, &client), ATLS_OK);
+    ck_assert_int_eq(logged_level, 3); /* debug */
+    ck_assert_str_eq(logged,
+                     "no agent at /nowhere/agent.sock (No such file or "
+                     "directory): see systemctl status attestd; in a chroot "
+                     "bind /nowhere (BindReadOnlyPaths=), or restart this "
+                     "program");
+    atls_agent_client_free(client);
+    atls_agent_client_free(NULL);
+}
+END_TEST
+
+static void ck_unreachable(const char *path, const char *text)
+{
+    const struct atls_agent_client_config config = {.socket = path,
+                                                    .timeout_ms = 100};
+    struct atls_agent_client *client = NULL;
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_OK);
+    ck_assert_int_eq(agentcalls_begin_with(client, &calls, 1, &why, &call),
+                     ATLS_E_AGENT_UNAVAILABLE);
+    ck_assert_str_eq(why.text, text);
+    atls_agent_client_free(client);
+}
+
+START_TEST(test_no_agent_at_the_path)
+{
+    ck_unreachable("/nowhere/a",
+                   "no door to the agent is open; no agent at /nowhere/a (No "
+                   "such file or directory): see systemctl status attestd; in "
+                   "a chroot bind /nowhere (BindReadOnlyPaths=), or restart "
+                   "this program");
+    ck_unreachable("/nowhere",
+                   "no door to the agent is open; no agent at /nowhere (No "
+                   "such file or directory): see systemctl status attestd; in "
+                   "a chroot bind / (BindReadOnlyPaths=), or restart this "
+                   "program");
+    ck_unreachable("/dev/null/a",
+                   "no door to the agent is open; no agent at /dev/null/a "
+                   "(Not a directory): see systemctl status attestd; in a "
+                   "chroot bind /dev/null (BindReadOnlyPaths=), or restart "
+                   "this program");
+}
+END_TEST
+
+START_TEST(test_nobody_listens_at_the_path)
+{
+    char text[ATLS_REASON_MAX];
+
+    fakeagent_stop(calls.agent);
+    calls.agent = NULL;
+    snprintf(text, sizeof(text),
+             "no door to the agent is open; no agent listens at %s (Connection "
+             "refused): see systemctl status attestd",
+             calls.path);
+    ck_unreachable(calls.path, text);
+}
+END_TEST
+
+static void bind_at(int type, const char *path, int *ret_fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    *ret_fd = socket(AF_UNIX, type, 0);
+    ck_assert_int_ge(*ret_fd, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    ck_assert_int_eq(
+        bind(*ret_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+START_TEST(test_a_socket_of_another_type)
+{
+    const char *path = scratch_path("stream.sock");
+    char text[ATLS_REASON_MAX];
+    int fd;
+
+    bind_at(SOCK_STREAM, path, &fd);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    snprintf(text, sizeof(text),
+             "no door to the agent is open; %s is no socket of attestd, but of "
+             "another program (Protocol wrong type for socket)",
+             path);
+    ck_unreachable(path, text);
+    close(fd);
+}
+END_TEST
+
+/* The rights and the user of a socket need root to be tried. */
+START_TEST(test_a_socket_that_this_user_may_not_write)
+{
+    char text[2 * ATLS_REASON_MAX];
+
+    ck_assert_int_eq(chmod(calls.path, 0600), 0);
+    ck_assert_int_eq(seteuid(65534), 0);
+    snprintf(text, sizeof(text),
+             "no door to the agent is open; user 65534 may not connect to the "
+             "agent at %s (Permission denied): it needs to search its folders "
+             "and to write the socket",
+             calls.path);
+    ck_unreachable(calls.path, text);
+    ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+/* In a folder where all may write, somebody else can be faster than attestd. */
+START_TEST(test_a_socket_of_somebody_else_is_not_believed)
+{
+    const char *path = scratch_path("theirs.sock");
+    char folder[ATLS_REASON_MAX], text[2 * ATLS_REASON_MAX];
+    int fd;
+
+    bind_at(SOCK_SEQPACKET, path, &fd);
+    ck_assert_int_eq(seteuid(65534), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(seteuid(0), 0);
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path),
+             path);
+    snprintf(text, sizeof(text),
+             "no door to the agent is open; user 65534 answers at %s, who is "
+             "neither root nor the owner of %s: is it really attestd?",
+             path, folder);
+    ck_unreachable(path, text);
+
+    /* But whom the folder belongs to may. */
+    ck_assert_int_eq(chown(folder, 65534, (gid_t)-1), 0);
+    {
+        const struct atls_agent_client_config config = {.socket = path,
+                                                        .timeout_ms = 100};
+        struct atls_agent_client *client = NULL;
+        struct atls_agent_call *call = NULL;
+        struct atls_reason why;
+
+        ck_assert_int_eq(
+            atls_agent_client_new(&config, NULL, NULL, &why, &client), ATLS_OK);
+        ck_assert_int_eq(agentcalls_begin_with(client, &calls, 1, &why, &call),
+                         ATLS_OK);
+        atls_agent_call_drop(call);
+        atls_agent_client_free(client);
+    }
+    close(fd);
+}
+END_TEST
+
+/* --- too many, too little ------------------------------------------------------------ */
+
+/* A backlog of one, and nobody who accepts. */
+static struct atls_agent_client *make_full(int *ret_listener,
+                                           unsigned timeout_ms)
+{
+    const char *path = scratch_path("full.sock");
+    const struct atls_agent_client_config config = {.socket = path,
+                                                    .timeout_ms = timeout_ms};
+    struct atls_agent_client *client = NULL;
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    bind_at(SOCK_SEQPACKET, path, ret_listener);
+    ck_assert_int_eq(listen(*ret_listener, 0), 0);
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_OK); /* its door fills it */
+    ck_assert_int_eq(agentcalls_begin_with(client, &calls, 1, &why, &call),
+                     ATLS_E_QUEUE_FULL);
+    return client;
+}
+
+START_TEST(test_a_full_backlog_is_waited_for)
+{
+    struct atls_agent_call *call = NULL;
+    char text[ATLS_REASON_MAX];
+    struct atls_reason why;
+    int64_t start;
+    int listener;
+    struct atls_agent_client *client = make_full(&listener, 200);
+
+    start = atls_now_ms();
+    ck_assert_int_eq(agentcalls_begin_with(client, &calls, 1, &why, &call),
+                     ATLS_E_QUEUE_FULL);
+    snprintf(text, sizeof(text),
+             "the agent at %s is overloaded: it takes no more connections; see "
+             "systemctl status attestd",
+             scratch_path("full.sock"));
+    ck_assert_str_eq(why.text, text);
+    ck_assert_int_ge(atls_now_ms() - start, 190);
+    ck_assert_int_lt(atls_now_ms() - start, 1500);
+    atls_agent_client_free(client);
+    close(listener);
+}
+END_TEST
+
+struct job {
+    struct atls_agent_client *client;
+    enum atls_error r;
+};
+
+static int begin_in_job(void *arg)
+{
+    struct job *job = *(struct job **)arg;
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    job->r = agentcalls_begin_with(job->client, &calls, 1, &why, &call);
+    return 1;
+}
+
+/* Others of the same thread would wait, too. */
+START_TEST(test_a_full_backlog_keeps_no_job)
+{
+    ASYNC_WAIT_CTX *ctx = ASYNC_WAIT_CTX_new();
+    ASYNC_JOB *async_job = NULL;
+    struct job job = {NULL, ATLS_OK};
+    struct job *arg = &job;
+    int listener, result = 0;
+    int64_t start;
+
+    job.client = make_full(&listener, 2000);
+    start = atls_now_ms();
+    ck_assert_int_eq(ASYNC_start_job(&async_job, ctx, &result, begin_in_job,
+                                     &arg, sizeof(arg)),
+                     ASYNC_FINISH);
+    ck_assert_int_eq(job.r, ATLS_E_QUEUE_FULL);
+    ck_assert_int_lt(atls_now_ms() - start, 500);
+    ASYNC_WAIT_CTX_free(ctx);
+    ASYNC_cleanup_thread();
+    atls_agent_client_free(job.client);
+    close(listener);
+}
+END_TEST
+
+START_TEST(test_R4_no_descriptors_left)
+{
+    struct rlimit limit, none;
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+    enum atls_error r;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    r = agentcalls_begin(&calls, 1, &why, &call);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(r, ATLS_E_IO);
+    ck_assert_str_eq(why.text,
+                     "cannot make a socket for the agent: Too many open files; "
+                     "raise the limit of descriptors (LimitNOFILE=)");
+    agentcalls_ck_served(&calls, 1);
+}
+END_TEST
+
+/* Each allocation in turn: refused for that reason, nothing kept. */
+START_TEST(test_allocation_failures)
+{
+    const struct atls_agent_client_config config = {.socket = calls.path,
+                                                    .timeout_ms = 1000};
+    enum atls_error r = ATLS_E_NOMEM;
+    size_t n;
+
+    for (n = 1; r != ATLS_OK; n++) {
+        struct atls_agent_client *client = NULL;
+        struct atls_agent_call *call = NULL;
+        struct atls_reason why = {ATLS_OK, ""};
+        uint8_t *cmw = NULL;
+        size_t len = 0;
+
+        allocation_fail_at(n);
+        r = atls_agent_client_new(&config, NULL, NULL, &why, &client);
+        if (r == ATLS_OK)
+            r = agentcalls_begin_with(client, &calls, 1, &why, &call);
+        if (r == ATLS_OK)
+            r = atls_agent_call_wait(call, &why, &cmw, &len);
+        allocation_fail_at(0);
+        OPENSSL_free(cmw);
+        atls_agent_client_free(client);
+        ck_assert_int_lt((int)n, 20);
+        if (r == ATLS_OK)
+            break;
+        ck_assert_int_eq(r, ATLS_E_NOMEM);
+        ck_assert_str_eq(why.text, "out of memory");
+        ck_assert_ptr_null(cmw);
+    }
+    ck_assert_int_ge((int)n, 6);
+}
+END_TEST
+
+static Suite *agent_client_suite(void)
+{
+    Suite *suite = suite_create("agent client");
+    TCase *served = tcase_create("answers");
+    TCase *lost = tcase_create("nobody there");
+
+    tcase_add_checked_fixture(served, setup, teardown);
+    tcase_add_test(served, test_evidence_of_each_request_is_its_own);
+    tcase_add_loop_test(served, test_T5_what_is_no_evidence_is_refused, 0,
+                        ANSWERS);
+    tcase_add_test(served, test_descriptors_beside_evidence_are_let_go);
+    tcase_add_test(served, test_a_large_certificate_travels);
+    tcase_add_test(served, test_a_certificate_too_large_is_refused);
+    tcase_add_test(served,
+                   test_an_agent_that_says_nothing_is_given_up_at_the_deadline);
+    tcase_add_test(served,
+                   test_is_ready_once_there_is_an_answer_or_the_time_is_over);
+    tcase_add_test(served, test_signals_end_no_wait);
+    tcase_add_test(served, test_dropped_calls_leave_nothing);
+    tcase_add_test(served, test_a_call_that_crossed_a_fork_is_the_parents);
+    tcase_add_test(served, test_a_descriptor_that_was_closed_is_not_used);
+    suite_add_tcase(suite, served);
+    tcase_add_checked_fixture(lost, setup, teardown);
+    tcase_add_test(lost, test_path_must_be_absolute_and_fit);
+    tcase_add_test(lost, test_an_absent_agent_is_no_error_at_start);
+    tcase_add_test(lost, test_no_agent_at_the_path);
+    tcase_add_test(lost, test_nobody_listens_at_the_path);
+    tcase_add_test(lost, test_a_socket_of_another_type);
+    if (geteuid() == 0) {
+        tcase_add_test(lost, test_a_socket_that_this_user_may_not_write);
+        tcase_add_test(lost, test_a_socket_of_somebody_else_is_not_believed);
+    }
+    tcase_add_test(lost, test_a_full_backlog_is_waited_for);
+    tcase_add_test(lost, test_a_full_backlog_keeps_no_job);
+    tcase_add_test(lost, test_R4_no_descriptors_left);
+    tcase_add_test(lost, test_allocation_failures);
+    suite_add_tcase(suite, lost);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner;
+    int failed;
+
+    allocation_install();
+    runner = srunner_create(agent_client_suite());
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed > 0;
+}
