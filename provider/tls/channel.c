@@ -126,21 +126,9 @@ size_t atls_request_write(const struct atls_formats *formats,
 
     *p++ = ATLS_REQUEST_VERSION;
     *p++ = (uint8_t)(2 * formats->count); /* formats<2..2^8-2> */
-    for (size_t i = 0; i < formats->count; i++) {
-        *p++ = (uint8_t)(formats->list[i] >> 8);
-        *p++ = (uint8_t)formats->list[i];
-    }
+    p += atls_formats_write(formats, p);
     memset(p, 0, 4); /* max_age: live only */
     return (size_t)(p + 4 - ret);
-}
-
-/* Others are passed over, and what is named twice counts once. */
-static void take_format(struct atls_formats *formats, unsigned format)
-{
-    if (format != ATLS_FORMAT_TPM && format != ATLS_FORMAT_TPM_BOOT)
-        return;
-    if (!atls_formats_include(formats, format))
-        formats->list[formats->count++] = format;
 }
 
 enum atls_error atls_request_parse(const uint8_t *data, size_t len,
@@ -165,7 +153,6 @@ enum atls_error atls_request_parse(const uint8_t *data, size_t len,
             why, ATLS_E_REQUEST,
             "the attestation request has %zu octets and %zu of formats", len,
             formats_len);
-    for (size_t i = 2; i < 2 + formats_len; i += 2)
-        take_format(ret_formats, (unsigned)data[i] << 8 | data[i + 1]);
+    *ret_formats = atls_formats_read((struct atls_span){data + 2, formats_len});
     return ATLS_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "tls/async.h"
 #include "tls/channel.h"
 
 static atomic_int ssl_index = -1;
@@ -14,14 +15,23 @@ SSL *atls_connection_ssl(const SSL *s)
     return (SSL *)(uintptr_t)s;
 }
 
+/* Nothing is made yet (design, fact 3). */
+static void connection_new(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
+                           long argl, void *argp)
+{
+    (void)ptr, (void)ad, (void)idx, (void)argl, (void)argp;
+    atls_async_prepare(parent);
+}
+
 static void connection_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
                             int idx, long argl, void *argp)
 {
     struct atls_connection *connection = ptr;
 
-    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    (void)ad, (void)idx, (void)argl, (void)argp;
     if (connection == NULL)
         return;
+    atls_async_release(connection, parent);
     atls_connection_reset(connection);
     atls_context_unref(connection->context);
     OPENSSL_free(connection);
@@ -43,8 +53,9 @@ int atls_connection_init(void)
 
     if (atomic_load(&ssl_index) >= 0)
         return 1;
-    index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL,
-                                    connection_dup, connection_free);
+    index =
+        CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, connection_new,
+                                connection_dup, connection_free);
     /* Several threads may make their first context at once: the first index
      * counts, another is left unused. */
     if (index >= 0)

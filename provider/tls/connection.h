@@ -44,6 +44,8 @@ struct atls_connection {
     uint8_t server_channel[ATLS_CHANNEL_LEN];
     uint8_t *evidence; /* CMW record as received; NULL: none */
     size_t evidence_len;
+    uint64_t parked_by; /* thread whose ASYNC job waits for evidence; 0: none */
+    bool is_being_freed; /* that job ends, because SSL_free() was called */
 };
 
 /*

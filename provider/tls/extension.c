@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "evidence/codec.h"
 #include "raise.h"
+#include "tls/async.h"
 #include "tls/channel.h"
 #include "tls/connection.h"
 #include "tls/context.h"
@@ -29,6 +30,8 @@ static int finish(struct atls_connection *connection, const SSL *s,
     if (r == ATLS_OK)
         return success;
     *al = atls_error_alert(r);
+    if (connection != NULL && connection->is_being_freed)
+        return -1; /* nobody is there to be told */
     if (connection == NULL) {
         atls_raise(why);
     } else if (SSL_is_server(s)) {
@@ -79,14 +82,13 @@ static enum atls_error wrap(const uint8_t *cmw, size_t cmw_len,
 }
 
 /* Certificate: the evidence, in the first entry of a server that was asked. */
-static enum atls_error add_evidence(struct atls_connection *connection,
-                                    X509 *leaf, struct atls_reason *why,
-                                    const uint8_t **ret, size_t *ret_len)
+static enum atls_error begin_evidence(const struct atls_connection *connection,
+                                      X509 *leaf, struct atls_reason *why,
+                                      struct atls_pending **ret_pending)
 {
     struct atls_engine *engine = atls_context_engine(connection->context);
-    uint8_t *der = NULL, *cmw = NULL;
+    uint8_t *der = NULL;
     int der_len;
-    size_t cmw_len = 0;
     enum atls_error r;
 
     if (!connection->has_channel)
@@ -97,14 +99,34 @@ static enum atls_error add_evidence(struct atls_connection *connection,
     der_len = i2d_X509(leaf, &der);
     if (der_len <= 0)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    r = atls_engine_evidence(engine, ATLS_ROLE_SERVER,
-                             connection->server_channel,
-                             (struct atls_span){der, (size_t)der_len},
-                             &connection->formats, why, &cmw, &cmw_len);
-    if (r == ATLS_OK)
-        r = wrap(cmw, cmw_len, why, ret, ret_len);
-    OPENSSL_free(cmw);
+    r = atls_engine_begin(engine, ATLS_ROLE_SERVER, connection->server_channel,
+                          (struct atls_span){der, (size_t)der_len},
+                          &connection->formats, why, ret_pending);
     OPENSSL_free(der);
+    return r;
+}
+
+/* Nothing but the pending evidence is held while the handshake is parked: it may
+ * never come back. */
+static enum atls_error add_evidence(struct atls_connection *connection,
+                                    const SSL *s, X509 *leaf, int *found_errno,
+                                    struct atls_reason *why,
+                                    const uint8_t **ret, size_t *ret_len)
+{
+    struct atls_pending *pending = NULL;
+    uint8_t *cmw = NULL;
+    size_t cmw_len = 0;
+    enum atls_error r;
+
+    r = begin_evidence(connection, leaf, why, &pending);
+    if (r != ATLS_OK)
+        return r;
+    r = atls_async_wait(connection, s, pending, found_errno, why, &cmw,
+                        &cmw_len);
+    if (r != ATLS_OK)
+        return r;
+    r = wrap(cmw, cmw_len, why, ret, ret_len);
+    OPENSSL_free(cmw);
     return r;
 }
 
@@ -129,7 +151,7 @@ static int add(SSL *s, unsigned int type, unsigned int context,
         r = add_request(connection, s, &why, out, out_len);
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && chain_index == 0
              && SSL_is_server(s) && connection->is_requested && x != NULL)
-        r = add_evidence(connection, x, &why, out, out_len);
+        r = add_evidence(connection, s, x, &saved_errno, &why, out, out_len);
     sent = finish(connection, s, r, &why, saved_errno, al, *out != NULL);
     /* What our TPM, queue or configuration lacks tells nothing of the peer. */
     if (sent < 0)

@@ -24,6 +24,7 @@ __attribute__((visibility("default"))) const struct atls_inner atls_inner = {
     .version = ATLS_VERSION,
     .engine_new = engine_new,
     .engine_unref = atls_engine_unref,
+    .engine_lacks = atls_engine_lacks,
     .attach = atls_hook_attach,
     .detach = atls_hook_detach,
     .deny = atls_context_deny,
