@@ -3,30 +3,20 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "attester/clock.h"
 #include "attester/measure.h"
-#include "attester/quoter.h"
 #include "attester/tpm.h"
 #include "checks.h"
 #include "evidence/codec.h"
 #include "evidence/eventlog.h"
-#include "tls/channel.h"
+#include "here.h"
 #include "verifier/certificate.h"
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static const char *text_of(const struct atls_reason *why)
 {
@@ -35,14 +25,25 @@ static const char *text_of(const struct atls_reason *why)
 
 /* A refusal of provider/ as a finding; what is no matter of configuration is
  * one of the TPM. */
-static void fail_with(struct check *check, const char *what, const char *next,
-                      const struct atls_reason *why)
+void check_fail(struct check *check, const char *what, const char *next,
+                const struct atls_reason *why)
 {
     int status = tool_exit_status(why->code) == TOOL_UNAVAILABLE
                      ? TOOL_UNAVAILABLE
                      : TOOL_USAGE;
 
     finding_fail(check->findings, status, what, next, "%s", text_of(why));
+}
+
+const char *check_quoter_hint(enum atls_error code)
+{
+    switch (code) {
+    case ATLS_E_AGENT_UNAVAILABLE:
+    case ATLS_E_NOT_ALLOWED:
+        return NULL; /* the reason itself tells */
+    default:
+        return "Attested handshakes fail like this";
+    }
 }
 
 /* ---- AK chain ---- */
@@ -69,9 +70,9 @@ static STACK_OF(X509) * read_chain(const char *path)
     return NULL;
 }
 
-static void check_chain(struct check *check, STACK_OF(X509) * chain)
+void check_ak_chain(struct check *check, STACK_OF(X509) * chain,
+                    const char *path)
 {
-    const char *path = check->configuration.attester.quoter.ak_chain;
     int count = sk_X509_num(chain);
 
     for (int i = 0; i < count; i++) {
@@ -116,7 +117,7 @@ static void check_ak_public(struct check *check, struct atls_tpm *tpm,
     int cert_len;
 
     if (atls_tpm_ak_public(tpm, &why, &in_tpm, &tpm_len) != ATLS_OK) {
-        fail_with(check, "AK", "See the TPM's manual for the handle", &why);
+        check_fail(check, "AK", "See the TPM's manual for the handle", &why);
         return;
     }
     cert_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &in_cert);
@@ -145,7 +146,8 @@ static const char *missing_log_hint(size_t events)
 /* Does the log replay to its PCR in every bank that the TPM has? */
 static void check_log(struct check *check, struct atls_tpm *tpm)
 {
-    const struct atls_quoter_config *config = &check->configuration.attester.quoter;
+    const struct atls_quoter_config *config =
+        &check->configuration.attester.quoter;
     struct atls_measured_log log = {0};
     struct atls_pcr_selection banks;
     struct atls_pcr_values values;
@@ -156,8 +158,8 @@ static void check_log(struct check *check, struct atls_tpm *tpm)
             != ATLS_OK
         || atls_tpm_banks(tpm, config->measure_pcr, &why, &banks) != ATLS_OK
         || atls_tpm_read_pcrs(tpm, &banks, &why, &values) != ATLS_OK) {
-        fail_with(check, "event log", "Peers that check components refuse",
-                  &why);
+        check_fail(check, "event log", "Peers that check components refuse",
+                   &why);
         atls_measured_log_clear(&log);
         return;
     }
@@ -189,18 +191,18 @@ static void check_log(struct check *check, struct atls_tpm *tpm)
 
 static void check_tpm(struct check *check, const X509 *cert)
 {
-    const struct atls_quoter_config *config = &check->configuration.attester.quoter;
+    const struct atls_quoter_config *config =
+        &check->configuration.attester.quoter;
     struct atls_reason why = {0};
     struct atls_tpm *tpm = NULL;
 
     if (atls_tpm_open(config->tcti, &why, &tpm) != ATLS_OK) {
-        fail_with(check, "TPM", NULL, &why);
+        check_fail(check, "TPM", NULL, &why);
         return;
     }
-    atls_tpm_set_deadline(tpm, monotonic_ms() + (int64_t)config->timeout_ms,
-                          -1);
+    atls_tpm_set_deadline(tpm, atls_now_ms() + (int64_t)config->timeout_ms, -1);
     if (atls_tpm_load_ak(tpm, config->ak, NULL, 0, &why) != ATLS_OK) {
-        fail_with(check, "AK", NULL, &why);
+        check_fail(check, "AK", NULL, &why);
     } else {
         check_ak_public(check, tpm, cert);
         if (!atls_tpm_ak_has_no_da(tpm))
@@ -218,31 +220,22 @@ static void check_tpm(struct check *check, const X509 *cert)
 
 /* What the machine would send, made by the same code and with the same rights:
  * finds a wrong ak_auth, a PCR bank that is not there, evidence too large. */
-static void check_evidence(struct check *check, struct atls_quoter *quoter)
+bool check_evidence(struct check *check, struct atls_attester *attester,
+                    struct peer_evidence *ret_evidence)
 {
-    static const char stand_in[] = "attest check: in place of a certificate";
-    const struct atls_span cert = {(const uint8_t *)stand_in, sizeof(stand_in)};
-    uint8_t channel[ATLS_CHANNEL_LEN];
+    const struct atls_span stand_in = {NULL, 0};
     struct atls_reason why = {0};
-    const struct atls_formats formats = atls_request_formats(true);
-    struct atls_ticket *ticket = NULL;
-    int64_t begin = monotonic_ms();
-    uint8_t *cmw = NULL;
-    size_t len = 0;
+    int64_t begin = atls_now_ms();
 
-    if (RAND_bytes_ex(atls_libctx(), channel, sizeof(channel), 0) != 1)
-        (void)atls_fail(&why, ATLS_E_CRYPTO, NULL);
-    else if (atls_quoter_submit(quoter, ATLS_ROLE_SERVER, channel, cert,
-                                &formats, &why, &ticket)
-                 == ATLS_OK
-             && atls_ticket_wait(ticket, &why, &cmw, &len) == ATLS_OK)
-        finding_ok(check->findings, "evidence",
-                   "%zu of at most %u octets, made in %lld ms", len,
-                   ATLS_CMW_MAX, (long long)(monotonic_ms() - begin));
-    if (cmw == NULL)
-        fail_with(check, "evidence", "Attested handshakes fail like this",
-                  &why);
-    OPENSSL_free(cmw);
+    if (here_evidence(attester, stand_in, &why, ret_evidence) != ATLS_OK) {
+        check_fail(check, "evidence", check_quoter_hint(why.code), &why);
+        return false;
+    }
+    finding_ok(check->findings, "evidence",
+               "%zu of at most %u octets, made in %lld ms",
+               ret_evidence->cmw_len, ATLS_CMW_MAX,
+               (long long)(atls_now_ms() - begin));
+    return true;
 }
 
 /* Whoever knows the authorization value can quote what he likes. */
@@ -260,34 +253,63 @@ static void check_auth_file(struct check *check)
                      "%s can be read by everybody", path + 1);
 }
 
+/* quoter = tcti:... */
+static void check_quoter(struct check *check, struct atls_attester *attester)
+{
+    const char *path = check->configuration.attester.quoter.ak_chain;
+    struct peer_evidence evidence = {0};
+    STACK_OF(X509) *chain = read_chain(path);
+
+    check_auth_file(check);
+    if (chain == NULL) {
+        finding_fail(check->findings, TOOL_USAGE, "AK chain",
+                     "Put the AK certificate first, then each issuer",
+                     "%s: no readable PEM certificate", path);
+        return;
+    }
+    check_permissions(check, "AK chain", path);
+    check_ak_chain(check, chain, path);
+    check_tpm(check, sk_X509_value(chain, 0));
+    (void)check_evidence(check, attester, &evidence);
+    peer_evidence_clear(&evidence);
+    sk_X509_pop_free(chain, X509_free);
+}
+
+/* device: and swtpm: are in the library itself (attester/tpm_link.c). */
+bool check_would_run_foreign_code(const struct check *check)
+{
+    const struct atls_attester_config *config = &check->configuration.attester;
+    const char *tcti = config->socket == NULL ? config->quoter.tcti : NULL;
+
+    return check->runs_nothing && tcti != NULL
+           && strncmp(tcti, "device:", 7) != 0
+           && strncmp(tcti, "swtpm:", 6) != 0;
+}
+
 void check_attester(struct check *check)
 {
     const struct atls_configuration *configuration = &check->configuration;
-    struct atls_quoter *quoter = NULL;
-    STACK_OF(X509) *chain = NULL;
+    struct atls_attester *attester = NULL;
     struct atls_reason why = {0};
 
     if (!configuration->has_attester
         || configuration->attester_broken.code != ATLS_OK)
         return;
-    if (atls_quoter_new(&configuration->attester.quoter, NULL, NULL, &why, &quoter)
-        != ATLS_OK) {
-        fail_with(check, "attester", NULL, &why);
+    if (check_would_run_foreign_code(check)) {
+        finding_note(check->findings, "TPM",
+                     "tcti:%s is a library of another root, which is not run "
+                     "here: whether it works shows at the ports",
+                     configuration->attester.quoter.tcti);
         return;
     }
-    check_auth_file(check);
-    chain = read_chain(configuration->attester.quoter.ak_chain);
-    if (chain == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "AK chain",
-                     "Put the AK certificate first, then each issuer",
-                     "%s: no readable PEM certificate",
-                     configuration->attester.quoter.ak_chain);
-    } else {
-        check_permissions(check, "AK chain", configuration->attester.quoter.ak_chain);
-        check_chain(check, chain);
-        check_tpm(check, sk_X509_value(chain, 0));
-        check_evidence(check, quoter);
+    if (atls_attester_new(&configuration->attester, NULL, NULL, &why, &attester)
+        != ATLS_OK) {
+        check_fail(check, "attester", NULL, &why);
+        return;
     }
-    sk_X509_pop_free(chain, X509_free);
-    atls_quoter_free(quoter);
+    if (configuration->attester.socket != NULL)
+        check_agent(check, attester);
+    else
+        check_quoter(check, attester);
+    atls_attester_free(attester);
 }

@@ -467,21 +467,6 @@ static void check_values(struct check *check)
 
 /* ---- surroundings ---- */
 
-/* A system-wide MaxProtocol below TLS 1.3 makes every attested handshake fail
- * (design fact 2: it is applied to every SSL_CTX). */
-static void check_tls13(struct check *check)
-{
-    const char *ssl = tool_conf_get(check->conf, check->conf->init, "ssl_conf");
-    const char *system = tool_conf_get(check->conf, ssl, "system_default");
-    const char *max = tool_conf_get(check->conf, system, "MaxProtocol");
-
-    if (max != NULL && strcasecmp(max, "TLSv1.3") != 0
-        && strcasecmp(max, "None") != 0)
-        finding_warn(check->findings, "TLS 1.3", "Take MaxProtocol out",
-                     "[%s] has MaxProtocol = %s: attestation needs TLS 1.3",
-                     system, max);
-}
-
 /* C3: what OPENSSL_CONF names is invisible to setuid programs. */
 static void check_scope(struct check *check)
 {
@@ -524,6 +509,7 @@ bool check_configuration(struct check *check)
     check_keys(check, check->conf->verifier, "verifier");
     check_values(check);
     check_tls13(check);
-    check_scope(check);
+    if (!check->of_process)
+        check_scope(check);
     return true;
 }

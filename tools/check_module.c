@@ -108,6 +108,16 @@ static const void *load_symbol(struct check *check, const char *path,
     return found;
 }
 
+/* C5, and that it is there, where its code must not run in us: of another root,
+ * a container's perhaps. That it can be loaded shows in who has loaded it. */
+static bool look_at_file(struct check *check, const char *path)
+{
+    if (!check_permissions(check, "module", path))
+        return false;
+    finding_ok(check->findings, "module", "%s", path);
+    return true;
+}
+
 /* attest.so takes its second part from its own folder. */
 static char *inner_path(const char *path)
 {
@@ -131,6 +141,8 @@ void check_module(struct check *check)
     if (second == NULL)
         finding_fail(check->findings, TOOL_USAGE, "module", "Try again",
                      "out of memory");
+    else if (check->runs_nothing)
+        (void)(look_at_file(check, path) && look_at_file(check, second));
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
         inner =
             load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");

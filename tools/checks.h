@@ -2,13 +2,16 @@
 #ifndef ATTEST_TOOLS_CHECKS_H
 #define ATTEST_TOOLS_CHECKS_H
 
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attester/attester.h"
 #include "cnfscan.h"
 #include "conf.h"
 #include "configuration.h"
 #include "findings.h"
+#include "peer.h"
 
 /*
  * `attest check`, in four parts that add to one list of findings. Each looks at
@@ -22,12 +25,29 @@ struct check {
     struct atls_configuration configuration; /* set by check_configuration() */
     int64_t now;                             /* seconds since 1970 */
     int64_t warn_seconds; /* what expires sooner is warned about */
+    /* Of a process, seen from inside it: */
+    bool of_process;
+    bool runs_nothing; /* its files are not this machine's: load none of them */
 };
+
+/*
+ * Read the configuration at path (NULL: OPENSSL_CONF, else the system's) into
+ * scan and conf. Errors as of cnf_scan_file() and tool_conf_load().
+ */
+enum atls_error check_load(struct check *check, const char *path,
+                           struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* All parts that this configuration has, in order. */
+void check_run(struct check *check);
+void check_load_and_run(struct check *check, const char *path);
 
 /* The file: permissions, the way from openssl_conf to the sections of attest,
  * duplicates, the default provider, unknown keys, values. Returns whether it
  * names attest at all, so that there is more to look at. */
 bool check_configuration(struct check *check);
+
+/* Its limits for all of TLS: a part of check_configuration(). */
+void check_tls13(struct check *check);
 
 /* The module and its second part: there, safe, loadable. */
 void check_module(struct check *check);
@@ -38,11 +58,33 @@ void check_policy(struct check *check);
 /* The quoter of [attester] as this user reaches it: AK chain, TPM, AK, log. */
 void check_attester(struct check *check);
 
+/* Its parts. A quoter that is an agent: the socket, and what comes out of it. */
+void check_agent(struct check *check, struct atls_attester *attester);
+
+/* A trial: a FAIL and false, or evidence: peer_evidence_clear() it. */
+bool check_evidence(struct check *check, struct atls_attester *attester,
+                    struct peer_evidence *ret_evidence);
+
+/* AK certificate first; path: where they are from. */
+void check_ak_chain(struct check *check, STACK_OF(X509) * chain,
+                    const char *path);
+
+/* Would the TCTI be a library of another root? It must not be run in us. */
+bool check_would_run_foreign_code(const struct check *check);
+
+/* What to do when there is no evidence. */
+const char *check_quoter_hint(enum atls_error code);
+
 /* A program that is to be attested: would it read the configuration (C3, C4), and
  * with which OpenSSL? Runs nothing of it. */
 void check_program(struct check *check, const char *path);
 
 /* ---- shared ---- */
+
+/* A refusal of provider/ as a FAIL; what is no matter of configuration is one of
+ * TPM or agent. */
+void check_fail(struct check *check, const char *what, const char *next,
+                const struct atls_reason *why);
 
 /*
  * C5: who may write a file decides what it says. A file, or its folder, that

@@ -59,6 +59,18 @@ static void clean_line(char *text)
             *p = '?';
 }
 
+static void append(struct findings *findings, enum level level,
+                   const char *what, const char *detail, const char *next)
+{
+    json_t *finding =
+        json_pack("{s:s, s:s, s:s, s:s*}", "level", levels[level].name, "what",
+                  what, "detail", detail, "next", next);
+
+    findings->counts[level]++;
+    if (json_array_append_new(findings->list, finding) != 0)
+        findings->incomplete = true;
+}
+
 static void add(struct findings *findings, enum level level, const char *what,
                 const char *next, const char *fmt, va_list args)
     __attribute__((format(printf, 5, 0)));
@@ -67,15 +79,10 @@ static void add(struct findings *findings, enum level level, const char *what,
                 const char *next, const char *fmt, va_list args)
 {
     char detail[512];
-    json_t *finding;
 
     vsnprintf(detail, sizeof(detail), fmt, args);
     clean_line(detail);
-    findings->counts[level]++;
-    finding = json_pack("{s:s, s:s, s:s, s:s*}", "level", levels[level].name,
-                        "what", what, "detail", detail, "next", next);
-    if (json_array_append_new(findings->list, finding) != 0)
-        findings->incomplete = true;
+    append(findings, level, what, detail, next);
 }
 
 void finding_ok(struct findings *findings, const char *what, const char *fmt,
@@ -127,6 +134,71 @@ bool findings_failed(const struct findings *findings)
     return findings->counts[LEVEL_FAIL] > 0;
 }
 
+/* ---- between processes ---- */
+
+bool findings_send(const struct findings *findings, int fd)
+{
+    json_t *object =
+        json_pack("{s:b, s:b, s:O}", "unusable", findings->unusable,
+                  "unavailable", findings->unavailable, "list", findings->list);
+    bool sent = object != NULL && !findings->incomplete
+                && json_dumpfd(object, fd, JSON_COMPACT) == 0;
+
+    json_decref(object);
+    return sent;
+}
+
+static enum level level_of(const char *name)
+{
+    enum level level = LEVEL_OK;
+
+    while (level < LEVEL_FAIL && strcmp(levels[level].name, name) != 0)
+        level++;
+    return level;
+}
+
+static void receive_one(struct findings *findings, json_t *finding)
+{
+    const char *name = "", *what = "", *detail = "", *next = NULL;
+    char texts[3][512];
+
+    if (json_unpack(finding, "{s:s, s:s, s:s, s?s}", "level", &name, "what",
+                    &what, "detail", &detail, "next", &next)
+        != 0) {
+        findings->incomplete = true;
+        return;
+    }
+    snprintf(texts[0], sizeof(texts[0]), "%s", what);
+    snprintf(texts[1], sizeof(texts[1]), "%s", detail);
+    snprintf(texts[2], sizeof(texts[2]), "%s", next != NULL ? next : "");
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        clean_line(texts[i]);
+    append(findings, level_of(name), texts[0], texts[1],
+           next != NULL ? texts[2] : NULL);
+}
+
+bool findings_receive(struct findings *findings, int fd)
+{
+    json_t *object = json_loadfd(fd, 0, NULL);
+    int unusable = 0, unavailable = 0;
+    json_t *list = NULL, *finding;
+    size_t i;
+    bool received =
+        json_unpack(object, "{s:b, s:b, s:o}", "unusable", &unusable,
+                    "unavailable", &unavailable, "list", &list)
+        == 0;
+
+    if (received) {
+        findings->unusable |= unusable != 0;
+        findings->unavailable |= unavailable != 0;
+        json_array_foreach(list, i, finding) receive_one(findings, finding);
+    }
+    json_decref(object);
+    return received;
+}
+
+/* ---- printing ---- */
+
 static int exit_status(const struct findings *findings, bool strict)
 {
     if (findings->unusable || findings->incomplete
@@ -138,12 +210,11 @@ static int exit_status(const struct findings *findings, bool strict)
 static void print_line(json_t *finding, bool colour)
 {
     const char *name = "", *what = "", *detail = "", *next = NULL;
-    size_t level = 0;
+    enum level level;
 
     json_unpack(finding, "{s:s, s:s, s:s, s?s}", "level", &name, "what", &what,
                 "detail", &detail, "next", &next);
-    while (level < LEVEL_FAIL && strcmp(levels[level].name, name) != 0)
-        level++;
+    level = level_of(name);
     printf("%s%-4s%s  %s: %s%s%s\n", colour ? levels[level].colour : "",
            levels[level].word,
            colour && levels[level].colour[0] != '\0' ? "\033[0m" : "", what,

@@ -42,6 +42,14 @@ void finding_fail(struct findings *findings, int status, const char *what,
 bool findings_failed(const struct findings *findings);
 
 /*
+ * Hand what was found over to another process, and add it there: text is made
+ * printable again, whoever wrote it. Return false when that failed; nothing was
+ * added then.
+ */
+bool findings_send(const struct findings *findings, int fd);
+bool findings_receive(struct findings *findings, int fd);
+
+/*
  * Print all of them and return the exit status: TOOL_USAGE when configuration
  * failed (or, with strict, warns), else TOOL_UNAVAILABLE when the TPM failed,
  * else TOOL_DONE.

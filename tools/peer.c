@@ -36,6 +36,7 @@ struct fetch {
     uint8_t *cmw;
     size_t cmw_len;
     enum atls_error error; /* of a callback, which cannot return it */
+    enum peer_answer answer;
     char numeric[INET6_ADDRSTRLEN];
 };
 
@@ -313,14 +314,16 @@ static enum atls_error new_ssl(struct fetch *fetch, struct atls_reason *why)
 }
 
 /* What SSL_connect() gave up on, in words. */
-static enum atls_error handshake_failed(const struct fetch *fetch,
-                                        int ssl_error, int error,
-                                        struct atls_reason *why)
+static enum atls_error handshake_failed(struct fetch *fetch, int ssl_error,
+                                        int error, struct atls_reason *why)
 {
     const struct peer_address *address = fetch->address;
     unsigned long code = ERR_peek_error();
     const char *reason = ERR_reason_error_string(code);
 
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL
+        && ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET)
+        fetch->answer = PEER_ALERT;
     if (fetch->error == ATLS_E_MISPLACED)
         return atls_fail(why, fetch->error,
                          "%s: evidence outside the first certificate entry",
@@ -336,6 +339,7 @@ static enum atls_error handshake_failed(const struct fetch *fetch,
         switch (ERR_GET_REASON(code)) {
         case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
         case SSL_R_UNSUPPORTED_PROTOCOL:
+            fetch->answer = PEER_OLD_TLS;
             return atls_fail(
                 why, ATLS_E_VERSION,
                 "%s port %s does not speak TLS 1.3, which evidence "
@@ -435,11 +439,33 @@ static enum atls_error collect(struct fetch *fetch, struct atls_reason *why,
     return ATLS_OK;
 }
 
-enum atls_error peer_fetch(const struct peer_address *address,
-                           const char *cafile, unsigned timeout_ms,
-                           struct atls_reason *why, struct peer_evidence *ret)
+static enum atls_error converse(struct fetch *fetch, const char *cafile,
+                                unsigned timeout_ms, struct atls_reason *why,
+                                struct peer_evidence *evidence)
 {
-    struct fetch fetch = {.address = address, .fd = -1};
+    enum atls_error r = new_context(fetch, cafile, why);
+
+    if (r == ATLS_OK) {
+        fetch->deadline_ms = now_ms() + (int64_t)timeout_ms;
+        r = connect_peer(fetch, why);
+    }
+    if (r == ATLS_OK)
+        r = new_ssl(fetch, why);
+    if (r == ATLS_OK)
+        r = handshake(fetch, why);
+    if (r != ATLS_OK)
+        return r;
+    r = collect(fetch, why, evidence);
+    fetch->answer = r == ATLS_OK ? PEER_EVIDENCE : PEER_NO_EVIDENCE;
+    SSL_shutdown(fetch->ssl); /* courtesy: close_notify, answer not awaited */
+    return r;
+}
+
+static enum atls_error fetch_evidence(struct fetch *fetch, const char *cafile,
+                                      unsigned timeout_ms,
+                                      struct atls_reason *why,
+                                      struct peer_evidence *ret)
+{
     struct peer_evidence evidence = {.role = ATLS_ROLE_SERVER};
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction old;
@@ -447,34 +473,40 @@ enum atls_error peer_fetch(const struct peer_address *address,
 
     /* A peer that hangs up must not end us by a signal. */
     sigaction(SIGPIPE, &ignore, &old);
-    r = new_context(&fetch, cafile, why);
-    if (r == ATLS_OK) {
-        fetch.deadline_ms = now_ms() + (int64_t)timeout_ms;
-        r = connect_peer(&fetch, why);
-    }
-    if (r == ATLS_OK)
-        r = new_ssl(&fetch, why);
-    if (r == ATLS_OK)
-        r = handshake(&fetch, why);
-    if (r == ATLS_OK) {
-        r = collect(&fetch, why, &evidence);
-        SSL_shutdown(
-            fetch.ssl); /* courtesy: close_notify, answer not awaited */
-    }
+    r = converse(fetch, cafile, timeout_ms, why, &evidence);
     if (r == ATLS_OK)
         *ret = evidence;
     else
         peer_evidence_clear(&evidence);
 
-    SSL_free(fetch.ssl);
-    SSL_CTX_free(fetch.ctx);
-    if (fetch.fd >= 0)
-        close(fetch.fd);
-    OPENSSL_free(fetch.cmw);
-    OPENSSL_cleanse(fetch.secret, sizeof(fetch.secret));
+    SSL_free(fetch->ssl);
+    SSL_CTX_free(fetch->ctx);
+    if (fetch->fd >= 0)
+        close(fetch->fd);
+    OPENSSL_free(fetch->cmw);
+    OPENSSL_cleanse(fetch->secret, sizeof(fetch->secret));
     ERR_clear_error();
     sigaction(SIGPIPE, &old, NULL);
     return r;
+}
+
+enum atls_error peer_fetch(const struct peer_address *address,
+                           const char *cafile, unsigned timeout_ms,
+                           struct atls_reason *why, struct peer_evidence *ret)
+{
+    struct fetch fetch = {.address = address, .fd = -1};
+
+    return fetch_evidence(&fetch, cafile, timeout_ms, why, ret);
+}
+
+enum peer_answer peer_ask(const struct peer_address *address,
+                          unsigned timeout_ms, struct atls_reason *why,
+                          struct peer_evidence *ret)
+{
+    struct fetch fetch = {.address = address, .fd = -1, .answer = PEER_NO_TLS};
+    enum atls_error r = fetch_evidence(&fetch, NULL, timeout_ms, why, ret);
+
+    return r == ATLS_OK ? PEER_EVIDENCE : fetch.answer;
 }
 
 void peer_evidence_clear(struct peer_evidence *evidence)

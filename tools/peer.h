@@ -71,6 +71,23 @@ enum atls_error peer_fetch(const struct peer_address *address,
                            struct atls_reason *why,
                            struct peer_evidence *ret) ATLS_MUST_CHECK;
 
+/* What a port answers. */
+enum peer_answer {
+    PEER_EVIDENCE,    /* evidence */
+    PEER_NO_EVIDENCE, /* TLS 1.3, but none */
+    PEER_OLD_TLS,     /* TLS before 1.3 */
+    PEER_ALERT,       /* TLS, broken off */
+    PEER_NO_TLS       /* nothing, or something else */
+};
+
+/*
+ * The same question, where the answer is not known to be TLS at all.
+ *   ret  set only with PEER_EVIDENCE; peer_evidence_clear() it
+ */
+enum peer_answer peer_ask(const struct peer_address *address,
+                          unsigned timeout_ms, struct atls_reason *why,
+                          struct peer_evidence *ret);
+
 void peer_evidence_clear(struct peer_evidence *evidence);
 
 #endif

@@ -4,40 +4,34 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "attester/quoter.h"
+#include "attester/attester.h"
 #include "conf.h"
+#include "here.h"
 #include "input.h"
-#include "tls/channel.h"
 
-/* What the quote is bound to besides the channel. */
+/* What the quote is bound to besides the channel; nothing: the stand-in. */
 static enum atls_error take_certificate(const struct policy_here *here,
                                         struct atls_reason *why,
-                                        struct peer_evidence *evidence)
+                                        uint8_t **ret_der, size_t *ret_len)
 {
-    static const char stand_in[] = "attest policy: in place of a certificate";
     X509 *cert = NULL;
     enum atls_error r;
     int len;
 
-    if (here->certificate == NULL) {
-        evidence->cert_der = OPENSSL_memdup(stand_in, sizeof(stand_in));
-        len = evidence->cert_der != NULL ? (int)sizeof(stand_in) : 0;
-    } else {
-        r = input_certificate(here->certificate, why, &cert);
-        if (r != ATLS_OK)
-            return r;
-        len = i2d_X509(cert, &evidence->cert_der);
-        X509_free(cert);
-    }
+    if (here->certificate == NULL)
+        return ATLS_OK;
+    r = input_certificate(here->certificate, why, &cert);
+    if (r != ATLS_OK)
+        return r;
+    len = i2d_X509(cert, ret_der);
+    X509_free(cert);
     if (len <= 0)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    evidence->cert_len = (size_t)len;
+    *ret_len = (size_t)len;
     return ATLS_OK;
 }
 
@@ -57,45 +51,38 @@ static enum atls_error take_name(const struct policy_here *here,
 }
 
 /* path: where the configuration stands */
-static enum atls_error quote(const struct atls_quoter_config *config,
-                             const char *path, struct atls_reason *why,
-                             struct peer_evidence *evidence)
+static enum atls_error quote(const struct atls_attester_config *config,
+                             const char *path, struct atls_span cert_der,
+                             struct atls_reason *why, struct peer_evidence *ret)
 {
-    const struct atls_span cert = {evidence->cert_der, evidence->cert_len};
-    const struct atls_formats formats = atls_request_formats(true);
-    struct atls_quoter *quoter = NULL;
-    struct atls_ticket *ticket = NULL;
-    enum atls_error r = atls_quoter_new(config, NULL, NULL, why, &quoter);
+    struct atls_attester *attester = NULL;
+    enum atls_error r = atls_attester_new(config, NULL, NULL, why, &attester);
 
     if (r != ATLS_OK) {
         atls_reason_prefix(why, "%s: ", path);
         return r;
     }
-    r = atls_quoter_submit(quoter, evidence->role, evidence->channel, cert,
-                           &formats, why, &ticket);
-    if (r == ATLS_OK)
-        r = atls_ticket_wait(ticket, why, &evidence->cmw, &evidence->cmw_len);
-    atls_quoter_free(quoter);
+    r = here_evidence(attester, cert_der, why, ret);
+    atls_attester_free(attester);
     return r;
 }
 
 static enum atls_error make(const struct policy_here *here,
-                            const struct atls_quoter_config *config,
+                            const struct atls_attester_config *config,
                             const char *path, struct atls_reason *why,
                             struct peer_evidence *evidence)
 {
-    enum atls_error r = take_certificate(here, why, evidence);
+    struct atls_span cert = {NULL, 0};
+    uint8_t *der = NULL;
+    enum atls_error r = take_certificate(here, why, &der, &cert.len);
 
+    cert.data = der;
+    if (r == ATLS_OK)
+        r = quote(config, path, cert, why, evidence);
     if (r == ATLS_OK)
         r = take_name(here, why, evidence);
-    if (r != ATLS_OK)
-        return r;
-    if (RAND_bytes_ex(atls_libctx(), evidence->channel, ATLS_CHANNEL_LEN, 0)
-        != 1)
-        return atls_fail(why, ATLS_E_CRYPTO, NULL);
-    evidence->has_channel = true;
-    evidence->time = (int64_t)time(NULL);
-    return quote(config, path, why, evidence);
+    OPENSSL_free(der);
+    return r;
 }
 
 /* The quoter that a program with this openssl.cnf would have. */
@@ -125,7 +112,7 @@ enum atls_error policy_here_make(const struct policy_here *here,
                                  struct atls_reason *why,
                                  struct peer_evidence *ret)
 {
-    struct peer_evidence evidence = {.role = ATLS_ROLE_SERVER};
+    struct peer_evidence evidence = {0};
     struct atls_configuration configuration;
     struct tool_conf *conf = NULL;
     enum atls_error r = tool_conf_load(here->conf, why, &conf);
@@ -133,7 +120,7 @@ enum atls_error policy_here_make(const struct policy_here *here,
     if (r == ATLS_OK)
         r = configure(conf, why, &configuration);
     if (r == ATLS_OK)
-        r = make(here, &configuration.attester.quoter, conf->path, why, &evidence);
+        r = make(here, &configuration.attester, conf->path, why, &evidence);
     tool_conf_free(conf);
     if (r != ATLS_OK) {
         peer_evidence_clear(&evidence);

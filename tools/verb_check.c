@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <openssl/asn1.h>
-#include <openssl/conf.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check_pid.h"
 #include "checks.h"
 #include "verifier/certificate.h"
 
@@ -115,14 +115,22 @@ void check_expiry(struct check *check, const char *what, const char *thing,
 /* ---- the verb ---- */
 
 static const char help[] =
-    "Usage: attest check [--conf FILE] [--exec PROGRAM] [--warn DAYS]\n"
-    "                    [--strict] [--json]\n"
-    "Is attestation on, here, for this user? Looks at openssl.cnf, the "
-    "module,\n"
-    "the policy, the TPM and what expires; one line each: ok, note, warn, "
-    "FAIL.\n"
+    "Usage: attest check [--pid N | --service NAME | --exec PROGRAM]\n"
+    "                    [--conf FILE] [--warn DAYS] [--strict] [--json]\n"
+    "Is attestation on, here, for this user, or in that process? Looks at\n"
+    "openssl.cnf, the module, the policy, TPM or agent and what expires; one "
+    "line\n"
+    "each: ok, note, warn, FAIL.\n"
     "\n"
-    "  --conf FILE  instead of OPENSSL_CONF or the system's openssl.cnf\n"
+    "  --pid N      a running program and its workers: is it attesting, does "
+    "it\n"
+    "               need a restart, do its users reach TPM or agent, do its "
+    "ports\n"
+    "               answer with evidence? As root, or as its user\n"
+    "  --service NAME  the same of a systemd service\n"
+    "  --conf FILE  instead of OPENSSL_CONF or the system's openssl.cnf; with "
+    "--pid\n"
+    "               and --service: the file that the program has read\n"
     "  --exec PROGRAM  look at a program too: does it read this file, and "
     "is its\n"
     "               OpenSSL the one attest works in?\n"
@@ -130,11 +138,13 @@ static const char help[] =
     "  --strict     warnings count as failures\n"
     "\n"
     "Exit status: 0 nothing failed, 2 configuration or policy must be mended,\n"
-    "4 TPM unavailable.\n";
+    "4 TPM or agent unavailable.\n";
 
 struct arguments {
     const char *conf;    /* NULL: the default */
     const char *program; /* NULL: none */
+    unsigned pid;        /* 0: none */
+    const char *service; /* NULL: none */
     unsigned warn_days;
     bool strict;
 };
@@ -158,10 +168,19 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum { OPT_CONF = 256, OPT_EXEC, OPT_WARN, OPT_STRICT };
+    enum {
+        OPT_CONF = 256,
+        OPT_EXEC,
+        OPT_PID,
+        OPT_SERVICE,
+        OPT_WARN,
+        OPT_STRICT
+    };
     static const struct option longopts[] = {
         {"conf", required_argument, NULL, OPT_CONF},
         {"exec", required_argument, NULL, OPT_EXEC},
+        {"pid", required_argument, NULL, OPT_PID},
+        {"service", required_argument, NULL, OPT_SERVICE},
         {"warn", required_argument, NULL, OPT_WARN},
         {"strict", no_argument, NULL, OPT_STRICT},
         {NULL, 0, NULL, 0}};
@@ -174,6 +193,15 @@ static int parse_arguments(int argc, char **argv,
             break;
         case OPT_EXEC:
             ret->program = optarg;
+            break;
+        case OPT_PID:
+            if (!tool_number(optarg, 1, INT_MAX, &ret->pid))
+                return tool_usage(options,
+                                  "--pid %s: expected the number of a process",
+                                  optarg);
+            break;
+        case OPT_SERVICE:
+            ret->service = optarg;
             break;
         case OPT_WARN:
             if (!parse_days(optarg, &ret->warn_days))
@@ -192,40 +220,25 @@ static int parse_arguments(int argc, char **argv,
                           "unexpected argument %s: a configuration is named "
                           "with --conf",
                           argv[optind]);
+    if ((ret->pid != 0) + (ret->service != NULL) + (ret->program != NULL) > 1)
+        return tool_usage(options,
+                          "expected one of --pid, --service and --exec");
     return TOOL_DONE;
 }
 
-/* Scan first: it refuses what OpenSSL's parser would read for ever. */
-static enum atls_error load(struct check *check, const char *path,
-                            struct atls_reason *why)
+static void look(struct check *check, const struct arguments *arguments)
 {
-    char *found = path != NULL ? NULL : CONF_get1_default_config_file();
-    enum atls_error r;
-
-    if (path == NULL && found == NULL)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    if (path == NULL)
-        path = found;
-    r = cnf_scan_file(path, why, &check->scan);
-    if (r == ATLS_E_LIMIT)
-        r = why->code = ATLS_E_CONFIG; /* of a configuration, not of evidence */
-    if (r == ATLS_OK)
-        r = tool_conf_load(path, why, &check->conf);
-    OPENSSL_free(found);
-    return r;
-}
-
-static void run_checks(struct check *check)
-{
-    if (!check_configuration(check))
+    if (arguments->pid != 0) {
+        check_pid(check, (pid_t)arguments->pid, arguments->conf);
         return;
-    check_module(check);
-    if (check->configuration.broken.code != ATLS_OK)
+    }
+    if (arguments->service != NULL) {
+        check_service(check, arguments->service, arguments->conf);
         return;
-    if (check->configuration.has_verifier)
-        check_policy(check);
-    if (check->configuration.has_attester)
-        check_attester(check);
+    }
+    check_load_and_run(check, arguments->conf);
+    if (arguments->program != NULL)
+        check_program(check, arguments->program);
 }
 
 static int run(int argc, char **argv, struct tool_options *options)
@@ -243,13 +256,7 @@ static int run(int argc, char **argv, struct tool_options *options)
         (void)atls_fail(&why, ATLS_E_NOMEM, NULL);
         return tool_fail(options, &why);
     }
-    if (load(&check, arguments.conf, &why) != ATLS_OK)
-        finding_fail(check.findings, TOOL_USAGE, "configuration",
-                     "OpenSSL runs programs without it", "%s", why.text);
-    else
-        run_checks(&check);
-    if (arguments.program != NULL)
-        check_program(&check, arguments.program);
+    look(&check, &arguments);
     status = findings_print(check.findings, options, arguments.strict);
     tool_conf_free(check.conf);
     cnf_scan_free(check.scan);

@@ -1,34 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <getopt.h>
-#include <openssl/crypto.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "attester/clock.h"
 #include "attester/measure.h"
-#include "conf.h"
-#include "digest.h"
-#include "evidence/eventlog.h"
-#include "input.h"
+#include "measure_all.h"
+#include "measure_conf.h"
+#include "measure_content.h"
 #include "tool.h"
 
-#define TCTI_DEFAULT "device:/dev/tpmrm0"
 #define WAIT_DEFAULT_MS 5000u
 #define WAIT_MAX_MS 600000u
 #define TPM_TIMEOUT_MS 30000
-/* PCRs 0-7 are the firmware's; 16 and 23 can be reset by anybody. */
-#define PCR_MIN 8u
-#define PCR_MAX 15u
 
 static const char help[] =
     "Usage: attest measure [OPTION]... --name NAME FILE|FOLDER\n"
     "       attest measure [OPTION]... --name NAME --digest sha256:HEX\n"
     "       attest measure [OPTION]... --certificate FILE\n"
     "       attest measure [OPTION]... --authority FILE\n"
-    "Extend one event into the PCR of the application and append it to the\n"
+    "       attest measure [OPTION]... --all\n"
+    "Extend events into the PCR of the application and append them to the\n"
     "measured log. What the log already has is not measured again, so this "
     "may\n"
     "run before every start or reload of a server.\n"
@@ -49,6 +41,13 @@ static const char help[] =
     "  --authority FILE    a certificate authority of this server's own, "
     "whose\n"
     "                      leaves then count (certificate = measured-issuer)\n"
+    "  --all               what the configuration lists: [components] with "
+    "lines\n"
+    "                      NAME = PATH or NAME = DIGEST, then [authorities] "
+    "and\n"
+    "                      [certificates] with NAME = FILE. A file that cannot "
+    "be\n"
+    "                      read: nothing is measured\n"
     "\n"
     "Options:\n"
     "  --tcti TCTI         the TPM, as tpm2-tss names it; else from `quoter`, "
@@ -59,12 +58,19 @@ static const char help[] =
     "                      systemd keeps one, else /run/attest/events.cel\n"
     "  --pcr N             8 to 15; else `measure_pcr`, else 15\n"
     "  --wait MS           how long to wait for the log's lock (5000)\n"
-    "  --conf FILE         openssl.cnf whose attester section has these keys;\n"
-    "                      else OPENSSL_CONF, else the system's\n"
+    "  --conf FILE         an openssl.cnf whose attester section has these "
+    "keys, or\n"
+    "                      the agent's attestd.cnf; else OPENSSL_CONF or the\n"
+    "                      system's where it has quoter = tcti:, else\n"
+    "                      " AGENT_CONFIGURATION_PATH " where there is one\n"
     "  --json              "
     "{\"pcr\":15,\"content\":\"...\",\"result\":\"measured\"}; the\n"
     "                      result may be \"already\", or \"repaired\": an\n"
-    "                      interrupted measurement was completed first\n"
+    "                      interrupted measurement was completed first. "
+    "With\n"
+    "                      \"changed\":true where the log has the component "
+    "with\n"
+    "                      another digest, too\n"
     "  --help              this text\n"
     "\n"
     "Exit status: 0 it is measured now, 2 usage or configuration, 3 log and "
@@ -76,6 +82,7 @@ enum {
     OPT_DIGEST,
     OPT_CERTIFICATE,
     OPT_AUTHORITY,
+    OPT_ALL,
     OPT_TCTI,
     OPT_LOG,
     OPT_PCR,
@@ -88,6 +95,7 @@ static const struct option long_options[] = {
     {"digest", required_argument, NULL, OPT_DIGEST},
     {"certificate", required_argument, NULL, OPT_CERTIFICATE},
     {"authority", required_argument, NULL, OPT_AUTHORITY},
+    {"all", no_argument, NULL, OPT_ALL},
     {"tcti", required_argument, NULL, OPT_TCTI},
     {"log", required_argument, NULL, OPT_LOG},
     {"pcr", required_argument, NULL, OPT_PCR},
@@ -103,10 +111,9 @@ struct request {
     const char *path; /* of the component */
     const char *certificate;
     const char *authority;
-    const char *tcti;
-    const char *log;
+    bool is_all;
     const char *conf;
-    unsigned pcr; /* 0: not given */
+    struct measure_target target;
     unsigned wait_ms;
 };
 
@@ -126,17 +133,21 @@ static bool take_option(struct request *request, int opt)
     case OPT_AUTHORITY:
         request->authority = optarg;
         return true;
+    case OPT_ALL:
+        request->is_all = true;
+        return true;
     case OPT_TCTI:
-        request->tcti = optarg;
+        request->target.tcti = optarg;
         return true;
     case OPT_LOG:
-        request->log = optarg;
+        request->target.log = optarg;
         return true;
     case OPT_CONF:
         request->conf = optarg;
         return true;
     case OPT_PCR:
-        return tool_number(optarg, PCR_MIN, PCR_MAX, &request->pcr);
+        return tool_number(optarg, MEASURE_PCR_MIN, MEASURE_PCR_MAX,
+                           &request->target.pcr);
     default:
         return tool_number(optarg, 0, WAIT_MAX_MS, &request->wait_ms);
     }
@@ -156,7 +167,7 @@ static int parse_options(int argc, char **argv,
                 options,
                 "%s is out of range: --pcr takes %u to %u, --wait "
                 "milliseconds up to %u",
-                optarg, PCR_MIN, PCR_MAX, WAIT_MAX_MS);
+                optarg, MEASURE_PCR_MIN, MEASURE_PCR_MAX, WAIT_MAX_MS);
     }
     if (argc - optind > 1)
         return tool_usage(options, "one component at a time: %s is too much",
@@ -165,17 +176,17 @@ static int parse_options(int argc, char **argv,
     return TOOL_DONE;
 }
 
-/* Exactly one of the four forms. */
+/* Exactly one of the five forms. */
 static int check_forms(const struct tool_options *options,
                        const struct request *request)
 {
     int subjects = (request->name != NULL) + (request->certificate != NULL)
-                   + (request->authority != NULL);
+                   + (request->authority != NULL) + request->is_all;
     int sources = (request->path != NULL) + (request->digest != NULL);
 
     if (subjects != 1)
-        return tool_usage(options, "give one of --name, --certificate and "
-                                   "--authority");
+        return tool_usage(options, "give one of --name, --certificate, "
+                                   "--authority and --all");
     if (request->name == NULL && sources != 0)
         return tool_usage(options, "a file, folder or --digest needs --name");
     if (request->name != NULL && sources != 1)
@@ -185,193 +196,26 @@ static int check_forms(const struct tool_options *options,
     return TOOL_DONE;
 }
 
-static enum atls_error parse_digest(const char *text, struct atls_reason *why,
-                                    uint8_t ret_digest[ATLS_SHA256_LEN])
+/* The content line of the one event that the command line is about. */
+static enum atls_error make_content(const struct request *request,
+                                    struct atls_reason *why,
+                                    char ret_content[MEASURE_CONTENT_SIZE])
 {
-    static const char prefix[] = "sha256:";
-    size_t len = 0;
-
-    if (strncmp(text, prefix, strlen(prefix)) != 0
-        || !atls_unhex(text + strlen(prefix), ret_digest, ATLS_SHA256_LEN, &len)
-        || len != ATLS_SHA256_LEN)
-        return atls_fail(why, ATLS_E_USAGE,
-                         "--digest must be sha256: and 64 hex digits, not %s",
-                         text);
-    return ATLS_OK;
+    if (request->certificate != NULL)
+        return measure_content_certificate(request->certificate, why,
+                                           ret_content);
+    if (request->authority != NULL)
+        return measure_content_authority(request->authority, why, ret_content);
+    if (request->digest != NULL)
+        return measure_content_given(request->name, request->digest, why,
+                                     ret_content);
+    return measure_content_component(request->name, request->path, why,
+                                     ret_content);
 }
 
-static bool is_authority(X509 *cert)
-{
-    return X509_check_ca(cert) == 1
-           && (X509_get_key_usage(cert) & KU_KEY_CERT_SIGN) != 0;
-}
-
-static enum atls_error hash_certificate(X509 *cert, struct atls_reason *why,
-                                        uint8_t ret_digest[ATLS_SHA256_LEN])
-{
-    unsigned char *der = NULL;
-    int len = i2d_X509(cert, &der);
-    enum atls_error r;
-
-    if (len < 0)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    r = atls_sha256(der, (size_t)len, ret_digest);
-    OPENSSL_free(der);
-    if (r != ATLS_OK)
-        return atls_fail(why, r, NULL);
-    return ATLS_OK;
-}
-
-static enum atls_error digest_certificate(const char *path, bool as_authority,
-                                          struct atls_reason *why,
-                                          uint8_t ret_digest[ATLS_SHA256_LEN])
-{
-    X509 *cert = NULL;
-    enum atls_error r = input_certificate(path, why, &cert);
-
-    if (r != ATLS_OK)
-        return r;
-    if (as_authority && !is_authority(cert))
-        r = atls_fail(why, ATLS_E_USAGE,
-                      "%s is no authority (CA:TRUE, keyCertSign): a server's "
-                      "own certificate is measured with --certificate",
-                      path);
-    else
-        r = hash_certificate(cert, why, ret_digest);
-    X509_free(cert);
-    return r;
-}
-
-/* The content line of what is to be measured. */
-static enum atls_error make_content(
-    const struct request *request, struct atls_reason *why,
-    char ret_content[ATLS_EVENT_CONTENT_MAX + 1])
-{
-    struct atls_event event = {.kind = ATLS_EVENT_COMPONENT};
-    enum atls_error r;
-    size_t len;
-
-    if (request->certificate != NULL) {
-        event.kind = ATLS_EVENT_CERTIFICATE;
-        r = digest_certificate(request->certificate, false, why, event.digest);
-    } else if (request->authority != NULL) {
-        event.kind = ATLS_EVENT_AUTHORITY;
-        r = digest_certificate(request->authority, true, why, event.digest);
-    } else if (!atls_component_name_is_legal(request->name,
-                                             strlen(request->name))) {
-        r = atls_fail(why, ATLS_E_USAGE,
-                      "%s is no name of a component: a letter or digit, then "
-                      "letters, digits and ._:@/- ; up to %u",
-                      request->name, ATLS_COMPONENT_NAME_MAX);
-    } else {
-        memcpy(event.name, request->name, strlen(request->name));
-        r = request->digest != NULL
-                ? parse_digest(request->digest, why, event.digest)
-                : atls_component_digest(request->path, why, event.digest);
-    }
-    if (r != ATLS_OK)
-        return r;
-    len = atls_event_format(&event, ret_content);
-    ret_content[len] = '\0';
-    return ATLS_OK;
-}
-
-/* The TCTI out of `quoter`; an agent has the TPM's name in its own file. */
-static enum atls_error tcti_of_quoter(const struct tool_conf *conf,
-                                      const char *quoter,
-                                      struct atls_reason *why,
-                                      const char **ret_tcti)
-{
-    *ret_tcti = TCTI_DEFAULT;
-    if (quoter == NULL || strncmp(quoter, "unix:", 5) == 0)
-        return ATLS_OK;
-    if (strncmp(quoter, "tcti:", 5) != 0)
-        return atls_fail(
-            why, ATLS_E_CONFIG,
-            "%s: [%s] quoter must begin with tcti: or unix:, is %s", conf->path,
-            conf->attester, quoter);
-    *ret_tcti = quoter + 5;
-    return ATLS_OK;
-}
-
-/* What the command line leaves open. */
-static enum atls_error complete(struct request *request,
-                                const struct tool_conf *conf,
-                                struct atls_reason *why)
-{
-    const char *pcr = tool_conf_get(conf, conf->attester, "measure_pcr");
-    enum atls_error r = ATLS_OK;
-
-    /* No extend can be undone: a file that was named by mistake must not lead to
-     * this machine's own TPM and log. */
-    if (request->conf != NULL && conf->attester == NULL
-        && (request->tcti == NULL || request->log == NULL))
-        return atls_fail(
-            why, ATLS_E_CONFIG,
-            "%s: no attester is configured there, to say which TPM "
-            "and log; name another file, or --tcti and --log",
-            conf->path);
-    if (request->pcr == 0 && pcr != NULL
-        && !tool_number(pcr, PCR_MIN, PCR_MAX, &request->pcr))
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: [%s] measure_pcr must be %u to %u, is %s",
-                         conf->path, conf->attester, PCR_MIN, PCR_MAX, pcr);
-    if (request->log == NULL)
-        request->log = tool_conf_get(conf, conf->attester, "event_log");
-    if (request->tcti == NULL)
-        r = tcti_of_quoter(conf, tool_conf_get(conf, conf->attester, "quoter"),
-                           why, &request->tcti);
-    return r;
-}
-
-/* A system without an openssl.cnf is fine unless one was named. */
-static enum atls_error load_conf(const struct request *request,
-                                 struct atls_reason *why,
-                                 struct tool_conf **ret_conf)
-{
-    enum atls_error r = tool_conf_load(request->conf, why, ret_conf);
-
-    if (r == ATLS_E_IO && request->conf == NULL)
-        return ATLS_OK;
-    return r;
-}
-
-static void fill_defaults(struct request *request)
-{
-    if (request->tcti == NULL)
-        request->tcti = TCTI_DEFAULT;
-    if (request->pcr == 0)
-        request->pcr = ATLS_MEASURE_PCR_DEFAULT;
-    if (request->log == NULL) {
-        request->log = atls_measure_default_log();
-        /* Nobody else may have made our folder yet at this time of a boot; if
-         * it cannot be made, opening the log says so. */
-        if (strcmp(request->log, ATLS_OWN_LOG) == 0)
-            (void)mkdir("/run/attest", 0755);
-    }
-}
-
-static enum atls_error measure(const struct request *request,
-                               const char *content, struct atls_reason *why,
-                               enum atls_measured *ret_done)
-{
-    struct atls_tpm *tpm = NULL;
-    enum atls_error r;
-
-    r = atls_tpm_open(request->tcti, why, &tpm);
-    if (r != ATLS_OK)
-        return r;
-    atls_tpm_set_deadline(
-        tpm, atls_now_ms() + request->wait_ms + TPM_TIMEOUT_MS, -1);
-    r = atls_measure(tpm, request->log, request->pcr, content, request->wait_ms,
-                     why, ret_done);
-    atls_tpm_close(tpm);
-    return r;
-}
-
-static int print_result(const struct tool_options *options,
-                        const struct request *request, const char *content,
-                        enum atls_measured done)
+static int print_result(const struct tool_options *options, unsigned pcr,
+                        const char *content,
+                        const struct atls_measurement *result)
 {
     static const char *const words[] = {
         [ATLS_MEASURED_NEW] = "measured",
@@ -384,23 +228,128 @@ static int print_result(const struct tool_options *options,
         [ATLS_MEASURED_REPAIRED] =
             "an interrupted measurement was completed; measured in",
     };
+    json_t *object;
 
-    if (options->json)
-        return tool_print_json(
-            options, json_pack("{s:i, s:s, s:s}", "pcr", (int)request->pcr,
-                               "content", content, "result", words[done]));
-    printf("%s PCR %u: %s\n", texts[done], request->pcr, content);
-    return TOOL_DONE;
+    if (result->is_changed)
+        fprintf(stderr,
+                "attest measure: %.*s was measured before with another digest: "
+                "policies must list both; reboot for a clean log\n",
+                (int)(strrchr(content, ' ') - content), content);
+    if (!options->json) {
+        printf("%s PCR %u: %s\n", texts[result->done], pcr, content);
+        return TOOL_DONE;
+    }
+    object = json_pack("{s:i, s:s, s:s}", "pcr", (int)pcr, "content", content,
+                       "result", words[result->done]);
+    if (result->is_changed)
+        json_object_set_new(object, "changed", json_true());
+    return tool_print_json(options, object);
+}
+
+/*
+ * Measure what is listed, under one hold of the lock. The first that fails ends
+ * it: what follows is for a machine that has it.
+ */
+static int measure_locked(const struct tool_options *options,
+                          const struct measure_target *target,
+                          const struct measure_list *list, struct atls_tpm *tpm,
+                          struct atls_measuring *measuring)
+{
+    struct atls_reason why = {0};
+    int status = TOOL_DONE;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct measure_item *item = &list->items[i];
+        struct atls_measurement result;
+        int printed;
+
+        atls_tpm_set_deadline(tpm, atls_now_ms() + TPM_TIMEOUT_MS, -1);
+        if (atls_measuring_next(measuring, item->content, &why, &result)
+            != ATLS_OK) {
+            if (item->name != NULL)
+                atls_reason_prefix(&why, "[%s] %s: ", item->section,
+                                   item->name);
+            return tool_fail(options, &why);
+        }
+        printed = print_result(options, target->pcr, item->content, &result);
+        if (printed != TOOL_DONE)
+            status = printed;
+    }
+    return status;
+}
+
+static int measure(const struct tool_options *options,
+                   const struct request *request,
+                   const struct measure_list *list)
+{
+    const struct measure_target *target = &request->target;
+    struct atls_measuring *measuring = NULL;
+    struct atls_reason why = {0};
+    struct atls_tpm *tpm = NULL;
+    enum atls_error r;
+    int status;
+
+    r = atls_tpm_open(target->tcti, &why, &tpm);
+    if (r == ATLS_OK)
+        r = atls_measuring_begin(tpm, target->log, target->pcr,
+                                 request->wait_ms, &why, &measuring);
+    if (r == ATLS_OK)
+        status = measure_locked(options, target, list, tpm, measuring);
+    else
+        status = tool_fail(options, &why);
+    atls_measuring_end(measuring);
+    atls_tpm_close(tpm);
+    return status;
+}
+
+static int run_all(const struct tool_options *options, struct request *request)
+{
+    struct measure_conf conf = {.path = NULL};
+    struct measure_list list = {.count = 0};
+    struct atls_reason why = {0};
+    enum atls_error r;
+    int status;
+
+    r = measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH, &why, &conf);
+    if (r == ATLS_OK)
+        r = measure_all_list(&conf, &why, &list);
+    if (r == ATLS_OK)
+        r = measure_conf_complete(&conf, &request->target, &why);
+    if (r == ATLS_OK)
+        status = measure(options, request, &list);
+    else
+        status = tool_fail(options, &why);
+    measure_list_clear(&list);
+    measure_conf_clear(&conf);
+    return status;
+}
+
+static int run_one(const struct tool_options *options, struct request *request)
+{
+    struct measure_conf conf = {.path = NULL};
+    struct measure_item item = {.name = NULL};
+    const struct measure_list list = {.count = 1, .items = &item};
+    struct atls_reason why = {0};
+    enum atls_error r;
+    int status;
+
+    r = make_content(request, &why, item.content);
+    if (r == ATLS_OK)
+        r = measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH, &why,
+                              &conf);
+    if (r == ATLS_OK)
+        r = measure_conf_complete(&conf, &request->target, &why);
+    if (r == ATLS_OK)
+        status = measure(options, request, &list);
+    else
+        status = tool_fail(options, &why);
+    measure_conf_clear(&conf);
+    return status;
 }
 
 static int run(int argc, char **argv, struct tool_options *options)
 {
-    char content[ATLS_EVENT_CONTENT_MAX + 1];
     struct request request = {.wait_ms = WAIT_DEFAULT_MS};
-    enum atls_measured done = ATLS_MEASURED_NEW;
-    struct atls_reason why = {0};
-    struct tool_conf *conf = NULL;
-    enum atls_error r;
     int status;
 
     status = parse_options(argc, argv, options, &request);
@@ -408,22 +357,8 @@ static int run(int argc, char **argv, struct tool_options *options)
         status = check_forms(options, &request);
     if (status != TOOL_DONE)
         return status;
-
-    r = make_content(&request, &why, content);
-    if (r == ATLS_OK)
-        r = load_conf(&request, &why, &conf);
-    if (r == ATLS_OK && conf != NULL)
-        r = complete(&request, conf, &why);
-    if (r == ATLS_OK) {
-        fill_defaults(&request);
-        r = measure(&request, content, &why, &done);
-    }
-    if (r == ATLS_OK)
-        status = print_result(options, &request, content, done);
-    else
-        status = tool_fail(options, &why);
-    tool_conf_free(conf);
-    return status;
+    return request.is_all ? run_all(options, &request)
+                          : run_one(options, &request);
 }
 
 const struct tool_verb tool_verb_measure = {

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "look.h"
 #include "page.h"
 #include "saved.h"
 #include "sections.h"
@@ -274,85 +275,20 @@ static int judge(const struct show *show, const struct atls_section *section)
     return printed != TOOL_DONE ? printed : status;
 }
 
-/* The strongest bank that the evidence has and the PCR of its log, so that
- * everything that needs no policy is checked. */
-static void fit_section(const struct peer_evidence *evidence,
-                        struct atls_section *section)
-{
-    const struct atls_span cmw = {evidence->cmw, evidence->cmw_len};
-    struct atls_evidence *decoded = NULL;
-
-    if (atls_evidence_decode(cmw, NULL, &decoded) != ATLS_OK)
-        return;
-    for (size_t i = 0; i < decoded->pcrs.count; i++)
-        if (decoded->pcrs.banks[i].alg != TPM2_ALG_SHA1)
-            section->bank = decoded->pcrs.banks[i].alg;
-    if (decoded->has_log)
-        section->measure_pcr = decoded->log_pcr;
-    atls_evidence_free(decoded);
-}
-
-/*
- * Steps that only a policy can decide, and the binding of a record that came
- * without its connection, were not checked, whatever came of them against a
- * section that demands nothing. Returns the first error that the evidence has
- * by itself, ATLS_OK if there is none.
- */
-static enum atls_error withdraw_undecided(const struct peer_evidence *evidence,
-                                          struct atls_report *report)
-{
-    enum atls_error error = ATLS_OK;
-
-    for (unsigned i = 0; i < ATLS_STEP_COUNT; i++) {
-        bool undecided =
-            tool_exit_status(report->steps[i].reason.code) == TOOL_REFUSED
-            || (i == ATLS_STEP_BINDING && !evidence->has_channel)
-            || (i == ATLS_STEP_CERTIFICATE && evidence->cert_der == NULL)
-            || i == ATLS_STEP_COMPONENTS || i == ATLS_STEP_PCRS
-            || i == ATLS_STEP_TLS_KEY;
-
-        if (undecided)
-            report->steps[i].result = ATLS_STEP_NOT_DONE;
-        else if (report->steps[i].result == ATLS_STEP_FAILED
-                 && error == ATLS_OK)
-            error = report->steps[i].reason.code;
-    }
-    return error;
-}
-
 /* Show without a policy. Returns TOOL_DONE, or TOOL_NO_EVIDENCE. */
 static int look(const struct show *show)
 {
-    char name[] = "none";
-    struct atls_section section = {
-        .name = name,
-        .mode = ATLS_MODE_OBSERVE,
-        .trust = X509_STORE_new(),
-        .machines_any = true,
-        .ak_eku_any = true,
-        .bank = TPM2_ALG_SHA256,
-        .allow_zero = true,
-        .measure_pcr = ATLS_MEASURE_PCR_DEFAULT,
-        .components_any = true,
-        .certificate = ATLS_CERTIFICATE_MEASURED,
-        .expires = INT64_MAX,
-    };
-    const struct atls_reason no_memory = {.code = ATLS_E_NOMEM};
     struct atls_report report;
-    enum atls_error error;
+    struct atls_reason why;
+    enum atls_error error = look_at(show->evidence, &why, &report);
     int printed;
 
-    if (section.trust == NULL)
-        return tool_fail(show->options, &no_memory);
-    fit_section(show->evidence, &section);
-    appraise(show, &section, &report);
-    error = withdraw_undecided(show->evidence, &report);
-    if (report.evidence != NULL)
-        atls_trust_machine_names(report.evidence->chain[0], report.machine,
-                                 sizeof(report.machine));
+    if (error == ATLS_E_NOMEM) {
+        atls_report_clear(&report);
+        return tool_fail(show->options, &why);
+    }
     printed = print_report(show, &report, NULL);
     atls_report_clear(&report);
-    X509_STORE_free(section.trust);
     return printed != TOOL_DONE ? printed : tool_exit_status(error);
 }
 

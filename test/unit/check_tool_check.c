@@ -243,10 +243,21 @@ static const struct {
      "settings",
      "log_level = loud"},
     {{.attest = "activate = 1\nattester = attester_sect\n",
-      .rest = "[attester_sect]\nquoter = unix:/run/x\n"},
+      .rest = "[attester_sect]\nquoter = unix:run/x\n"},
      "fail",
      "settings",
      "Until then this machine proves nothing"},
+    {{.attest = "activate = 1\nattester = attester_sect\n",
+      .rest = "[attester_sect]\nquoter = unix:/nonexistent/agent.sock\n"},
+     "fail",
+     "evidence",
+     "systemctl status attestd"},
+    {{.attest = "activate = 1\nattester = attester_sect\n",
+      .rest = "[attester_sect]\nquoter = unix:/nonexistent/agent.sock\n"
+              "ak = 0x81010002\npcrs = sha256:0\n"},
+     "warn",
+     "settings",
+     "[attester_sect] has no say in ak, pcrs"},
     /* duplicates */
     {{.verifier = "policy = /a\npolicy = /b\n"},
      "fail",
@@ -277,9 +288,21 @@ static const struct {
     {{.init = "providers = provider_sect\nssl_conf = ssl_sect\n",
       .rest =
           "[ssl_sect]\nsystem_default = sys\n[sys]\nMaxProtocol = TLSv1.2\n"},
-     "warn",
+     "fail",
      "TLS 1.3",
      "MaxProtocol = TLSv1.2"},
+    {{.init = "providers = provider_sect\nssl_conf = ssl_sect\n",
+      .rest = "[ssl_sect]\nsystem_default = sys\n"
+              "[sys]\nProtocol = ALL, -TLSv1.3\n"},
+     "fail",
+     "TLS 1.3",
+     "Protocol = ALL, -TLSv1.3"},
+    {{.init = "providers = provider_sect\nssl_conf = ssl_sect\n",
+      .rest = "[ssl_sect]\nsystem_default = sys\n"
+              "[sys]\nProtocol = -ALL,TLSv1.2\n"},
+     "fail",
+     "TLS 1.3",
+     "Protocol = -ALL,TLSv1.2"},
     /* module */
     {{0}, "fail", "module", "attest.so (OPENSSL_MODULES): No such file"},
     {{.attest = "module = /nonexistent/attest.so\nactivate = 1\n"
@@ -537,10 +560,21 @@ END_TEST
 
 /* --- the command line and what is printed ----------------------------------- */
 
-static const char *const bad_usage[][3] = {
-    {"more", NULL},       {"--bogus", NULL},     {"--conf", NULL},
-    {"--pid=1", NULL},    {"--warn", "x", NULL}, {"--warn", "-1", NULL},
-    {"--warn", "", NULL}, {"--warn", "d", NULL}, {"--warn", "36501", NULL},
+static const char *const bad_usage[][5] = {
+    {"more", NULL},
+    {"--bogus", NULL},
+    {"--conf", NULL},
+    {"--pid=0", NULL},
+    {"--warn", "x", NULL},
+    {"--warn", "-1", NULL},
+    {"--pid=x", NULL},
+    {"--service", NULL},
+    {"--pid=", NULL},
+    {"--pid=1", "--service=x", NULL},
+    {"--pid=1", "--exec", "x", NULL},
+    {"--warn", "", NULL},
+    {"--warn", "d", NULL},
+    {"--warn", "36501", NULL},
 };
 
 START_TEST(test_usage)

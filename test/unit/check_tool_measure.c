@@ -208,7 +208,7 @@ START_TEST(test_authority)
     RUN(false, HERE, "--authority", scratch_path("leaf"));
     expect(TOOL_USAGE, "",
            "/leaf is no authority (CA:TRUE, keyCertSign): a server's own "
-           "certificate is measured with --certificate\n");
+           "certificate is measured as a certificate\n");
     factory_clear(&f);
     factory_free_keys();
 }
@@ -297,20 +297,20 @@ static const struct {
     const char *err;
 } mistakes[] = {
     {{NULL},
-     "attest measure: give one of --name, --certificate and "
-     "--authority\nTry 'attest measure --help'.\n"},
+     "attest measure: give one of --name, --certificate, "
+     "--authority and --all\nTry 'attest measure --help'.\n"},
     {{"--name", "x"}, "--name needs a file, a folder or --digest, one of them"},
     {{"--name", "x", "--digest", "y", "z"},
      "--name needs a file, a folder or --digest, one of them"},
     {{"--certificate", "x", "y"}, "a file, folder or --digest needs --name"},
-    {{"x"}, "give one of --name, --certificate and --authority"},
+    {{"x"}, "give one of --name, --certificate, --authority and --all"},
     {{"--certificate", "x", "--authority", "y"}, "give one of --name, "},
     {{"--name", "x", "y", "z"}, "one component at a time: z is too much"},
     {{"--name", "a b", "/dev/null"}, "a b is no name of a component: "},
     {{"--name", "x", "/dev/null"}, "/dev/null: neither file nor folder"},
     {{"--name", "x", "--digest", "sha512:00"},
-     "--digest must be sha256: and 64 hex digits, not sha512:00"},
-    {{"--name", "x", "--digest", "sha256:00"}, "--digest must be sha256: "},
+     "a digest must be sha256: and 64 hex digits, not sha512:00"},
+    {{"--name", "x", "--digest", "sha256:00"}, "a digest must be sha256: "},
     {{"--certificate", "/dev/null"},
      "cannot read /dev/null: not a regular file"},
     {{"--certificate", "/etc/passwd"},

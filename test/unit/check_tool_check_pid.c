@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check_pid.h"
+#include "check_place.h"
+#include "check_process.h"
+#include "check_unit.h"
+#include "findings.h"
+#include "lib/scratch.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* The parts of attest check --pid that need no server: what /proc says of this
+ * test itself, what systemctl says, and findings that come out of a child. */
+
+static struct process *process;
+static struct process_list list;
+static struct unit *unit;
+static struct check check;
+static struct atls_reason why;
+
+static void setup(void)
+{
+    why = (struct atls_reason){0};
+    check = (struct check){.findings = findings_new()};
+    ck_assert_ptr_nonnull(check.findings);
+    ck_assert_ptr_nonnull(scratch_make());
+}
+
+static void teardown(void)
+{
+    process_free(process);
+    process = NULL;
+    process_list_clear(&list);
+    unit_free(unit);
+    unit = NULL;
+    findings_free(check.findings);
+    scratch_remove();
+}
+
+/* ---- a process ---- */
+
+START_TEST(test_this_process)
+{
+    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert_int_eq(process->hidden.code, ATLS_OK);
+    ck_assert_int_eq(process->parent, getppid());
+    ck_assert_int_eq(process->uid, geteuid());
+    ck_assert_int_eq(process->gid, getegid());
+    ck_assert_int_eq((int)process->group_count, getgroups(0, NULL));
+    ck_assert_int_le(process->started, time(NULL) + 1);
+    ck_assert_int_gt(process->started, time(NULL) - 3600);
+    ck_assert(!process->is_secure);
+    ck_assert(!process->gave_up_rights);
+    ck_assert(!process->has_other_root);
+    ck_assert(!process->has_other_mounts);
+    ck_assert(!process->has_other_network);
+    ck_assert_str_eq(process->root, "/");
+    ck_assert_ptr_nonnull(process->libcrypto.path);
+    ck_assert_ptr_null(process->outer.path);
+}
+END_TEST
+
+START_TEST(test_there_is_none)
+{
+    ck_assert_int_eq(process_read(0x7ffffffe, &why, &process), ATLS_E_USAGE);
+    ck_assert_str_eq(why.text, "there is no process 2147483646");
+    ck_assert_int_eq(process_list_add_family(&list, 0x7ffffffe, &why),
+                     ATLS_E_USAGE);
+    ck_assert_int_eq(process_list_add(&list, 0x7ffffffe, &why), ATLS_OK);
+    ck_assert_int_eq((int)list.count, 0);
+}
+END_TEST
+
+/* A child that runs until the test's end: CK_FORK's process group is ended. */
+static pid_t start(void (*body)(void))
+{
+    int ready[2];
+    pid_t child;
+    char octet;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (body != NULL)
+            body();
+        if (write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq((int)read(ready[0], &octet, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return child;
+}
+
+static void stop(pid_t child)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+/* Another program, and what is seen of it once it runs. */
+static pid_t execute(const char *path, char *const *argv, char *const *envp)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execve(path, argv, envp);
+        _exit(1);
+    }
+    ck_assert_int_gt(child, 0);
+    return child;
+}
+
+static void await(pid_t child, bool (*is_there)(void))
+{
+    for (int tries = 0; tries < 500; tries++) {
+        process_free(process);
+        process = NULL;
+        ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+        if (is_there())
+            return;
+        usleep(10000);
+    }
+    ck_abort_msg("process %d does not come so far", child);
+}
+
+static bool has_variable(void)
+{
+    return process_getenv(process, "EMPTY") != NULL;
+}
+
+START_TEST(test_environment)
+{
+    char *const argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "60",
+                          NULL};
+    char *const envp[] = {(char *)(uintptr_t) "OPENSSL_CONF=/a",
+                          (char *)(uintptr_t) "EMPTY=",
+                          (char *)(uintptr_t) "OPENSSL_CONF=/b", NULL};
+    pid_t child = execute("/bin/sleep", argv, envp);
+
+    await(child, has_variable);
+    stop(child);
+    ck_assert_ptr_nonnull(strstr(process_program(process), "/sleep"));
+    ck_assert(!process->exe.is_stale);
+    ck_assert_str_eq(process_getenv(process, "OPENSSL_CONF"), "/a");
+    ck_assert_str_eq(process_getenv(process, "EMPTY"), "");
+    ck_assert_ptr_null(process_getenv(process, "OPENSSL"));
+    ck_assert_ptr_null(process_getenv(process, "OTHER"));
+    ck_assert_ptr_null(process->libcrypto.path);
+}
+END_TEST
+
+/* As nginx does it: the kernel shows what stands where the environment was. */
+#define TITLE "title"
+static void write_title(void) __attribute__((noreturn));
+static void write_title(void)
+{
+    memset(environ[0], 0, strlen(environ[0]));
+    for (;;)
+        pause();
+}
+
+static bool has_title(void)
+{
+    return process->hidden.code == ATLS_OK && process->environment == NULL;
+}
+
+START_TEST(test_environment_written_over)
+{
+    char *const argv[] = {(char *)(uintptr_t) "self", (char *)(uintptr_t)TITLE,
+                          NULL};
+    char *const envp[] = {(char *)(uintptr_t) "OPENSSL_CONF=/a",
+                          (char *)(uintptr_t) "MORE=x", NULL};
+    char self[PATH_MAX] = "";
+    pid_t child;
+
+    ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
+    child = execute(self, argv, envp);
+    await(child, has_title);
+    stop(child);
+    ck_assert_ptr_null(process_getenv(process, "OPENSSL_CONF"));
+    ck_assert_ptr_null(process_getenv(process, "MORE"));
+}
+END_TEST
+
+static void give_up_rights(void)
+{
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        _exit(1);
+}
+
+START_TEST(test_rights_given_up)
+{
+    struct process *own = NULL;
+    pid_t child;
+
+    if (geteuid() != 0)
+        return; /* has none to give up */
+    child = start(give_up_rights);
+    ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+    stop(child);
+    ck_assert_int_eq(process->uid, 65534);
+    ck_assert(process->gave_up_rights);
+    ck_assert_int_eq(process_read(getpid(), &why, &own), ATLS_OK);
+    ck_assert(!process_is_alike(own, process));
+    ck_assert(process_is_alike(own, own));
+    process_free(own);
+}
+END_TEST
+
+START_TEST(test_family)
+{
+    pid_t children[3];
+
+    for (int i = 0; i < COUNT(children); i++)
+        children[i] = start(NULL);
+    ck_assert_int_eq(process_list_add_family(&list, getpid(), &why), ATLS_OK);
+    ck_assert_int_eq(process_list_add(&list, children[0], &why), ATLS_OK);
+    ck_assert_int_eq((int)list.count, 1 + COUNT(children));
+    ck_assert_int_eq(list.items[0]->pid, getpid());
+    for (int i = 0; i < COUNT(children); i++)
+        stop(children[i]);
+    for (size_t i = 1; i < list.count; i++)
+        ck_assert_int_eq(list.items[i]->parent, getpid());
+    /* What ended since is the same process still: nothing of another's. */
+    ck_assert_ptr_null(process_open(list.items[1], "maps"));
+}
+END_TEST
+
+static bool count_sockets(void *arg, int fd, uint64_t inode)
+{
+    unsigned *count = arg;
+
+    ck_assert_int_gt(fd, 2);
+    ck_assert(inode != 0);
+    ++*count;
+    return *count < 3;
+}
+
+START_TEST(test_sockets)
+{
+    unsigned count = 0;
+    int fds[4][2];
+
+    for (int i = 0; i < COUNT(fds); i++)
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]), 0);
+    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert(process_visit_sockets(process, count_sockets, &count));
+    ck_assert_uint_eq(count, 3);
+    for (int i = 0; i < COUNT(fds); i++) {
+        close(fds[i][0]);
+        close(fds[i][1]);
+    }
+}
+END_TEST
+
+/* ---- findings of a child ---- */
+
+static int find_some(struct check *inner, const void *arg)
+{
+    finding_ok(inner->findings, "one", "fine: %s", (const char *)arg);
+    finding_warn(inner->findings, "two", "Do this", "\033[31m");
+    finding_fail(inner->findings, TOOL_UNAVAILABLE, "three", NULL, "no TPM");
+    return 7;
+}
+
+static int crash(struct check *inner, const void *arg)
+{
+    (void)inner, (void)arg;
+    raise(SIGKILL);
+    return 0;
+}
+
+static int leave(struct check *inner, const void *arg)
+{
+    (void)inner, (void)arg;
+    _exit(0);
+}
+
+/* What is printed, and its status. */
+static char *print(int *ret_status)
+{
+    const struct tool_options options = {.verb = &tool_verb_check};
+    int saved;
+
+    fflush(stdout);
+    saved = dup(STDOUT_FILENO);
+    ck_assert_ptr_nonnull(freopen(scratch_path("out"), "w", stdout));
+    *ret_status = findings_print(check.findings, &options, false);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    return scratch_read("out", NULL);
+}
+
+START_TEST(test_findings_of_a_child)
+{
+    int status;
+    char *text;
+
+    finding_ok(check.findings, "zero", "before");
+    ck_assert_int_eq(place_run(&check, find_some, "yes"), 7);
+    text = print(&status);
+    ck_assert_str_eq(text, "ok    zero: before\n"
+                           "ok    one: fine: yes\n"
+                           "warn  two: ?[31m. Do this\n"
+                           "FAIL  three: no TPM\n");
+    ck_assert_int_eq(status, TOOL_UNAVAILABLE);
+    free(text);
+}
+END_TEST
+
+START_TEST(test_child_that_dies)
+{
+    int status;
+    char *text;
+
+    ck_assert_int_eq(place_run(&check, crash, NULL), -1);
+    ck_assert_int_eq(place_run(&check, leave, NULL), -1);
+    text = print(&status);
+    ck_assert_ptr_nonnull(strstr(text, "ended by signal 9"));
+    ck_assert_ptr_nonnull(strstr(text, "looking at it from inside failed"));
+    ck_assert_int_eq(status, TOOL_USAGE);
+    free(text);
+}
+END_TEST
+
+static const char *const no_findings[] = {
+    "", "{", "[]", "{\"unusable\":true}",
+    "{\"unusable\":true,\"unavailable\":false,\"list\":[{\"level\":1}]} x"};
+
+START_TEST(test_findings_that_are_none)
+{
+    int fds[2];
+    size_t len = strlen(no_findings[_i]);
+
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(write(fds[1], no_findings[_i], len), (int)len);
+    close(fds[1]);
+    ck_assert(!findings_receive(check.findings, fds[0]));
+    ck_assert(!findings_failed(check.findings));
+    close(fds[0]);
+}
+END_TEST
+
+/* ---- systemd ---- */
+
+/* A systemctl that says this. */
+static void systemctl_says(const char *text)
+{
+    char script[2048];
+
+    snprintf(script, sizeof(script), "#!/bin/sh\ncat <<'END'\n%sEND\n", text);
+    scratch_write("systemctl", script, strlen(script), 0755);
+    snprintf(script, sizeof(script), "%s:/usr/bin:/bin", scratch_path(""));
+    ck_assert_int_eq(setenv("PATH", script, 1), 0);
+}
+
+static const char *variable(const char *name)
+{
+    const struct process holder = {.environment = unit->environment,
+                                   .environment_len = unit->environment_len};
+
+    return process_getenv(&holder, name);
+}
+
+START_TEST(test_unit)
+{
+    static const char file[] = "# remark\n; too\nB=file\nC=\"quoted d\"\n"
+                               "D='e'\nnothing\n";
+    char text[1024];
+
+    scratch_write("environment", file, sizeof(file) - 1, 0644);
+    snprintf(text, sizeof(text),
+             "Id=web.service\nLoadState=loaded\nActiveState=active\n"
+             "MainPID=%d\nControlGroup=/x/web.service\nUser=www\n"
+             "RootDirectory=/srv\nAfter=a.service b.socket\n"
+             "Environment=A=1 \"B=2 3\" \"Q=\\\"\\\\\" E=\n"
+             "EnvironmentFiles=%s (ignore_errors=no)\nOther=x\nno equals\n",
+             getpid(), scratch_path("environment"));
+    systemctl_says(text);
+    ck_assert_int_eq(unit_read("web", &why, &unit), ATLS_OK);
+    ck_assert_str_eq(unit->name, "web.service");
+    ck_assert_str_eq(unit->active, "active");
+    ck_assert_int_eq(unit->main_pid, getpid());
+    ck_assert_str_eq(unit->control_group, "/x/web.service");
+    ck_assert_str_eq(unit->user, "www");
+    ck_assert_str_eq(unit->root, "/srv");
+    ck_assert_str_eq(unit->after, "a.service b.socket");
+    ck_assert_str_eq(variable("A"), "1");
+    ck_assert_str_eq(variable("B"), "file");
+    ck_assert_str_eq(variable("C"), "quoted d");
+    ck_assert_str_eq(variable("D"), "e");
+    ck_assert_str_eq(variable("E"), "");
+    ck_assert_str_eq(variable("Q"), "\"\\");
+    ck_assert_ptr_null(variable("nothing"));
+    /* A group that is not there: its processes are those that descend. */
+    ck_assert_int_eq(unit_list_processes(unit, &list, &why), ATLS_OK);
+    ck_assert_int_eq((int)list.count, 0);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    const char *says; /* NULL: there is no systemctl */
+    const char *reason;
+} no_units[] = {
+    {"x y", "", "not the name of a systemd unit"},
+    {"", "", "not the name of a systemd unit"},
+    {"x;y", "", "not the name of a systemd unit"},
+    {"../x", "", "not the name of a systemd unit"},
+    {"x", "LoadState=not-found\n", "systemd has no unit x"},
+    {"x", "", "systemd has no unit x"},
+    {"x", NULL, "systemctl: No such file or directory"},
+};
+
+START_TEST(test_no_unit)
+{
+    if (no_units[_i].says != NULL)
+        systemctl_says(no_units[_i].says);
+    else
+        ck_assert_int_eq(setenv("PATH", "/nonexistent", 1), 0);
+    ck_assert_int_eq(unit_read(no_units[_i].name, &why, &unit), ATLS_E_USAGE);
+    ck_assert_msg(strstr(why.text, no_units[_i].reason) != NULL, "%s",
+                  why.text);
+}
+END_TEST
+
+START_TEST(test_systemctl_fails)
+{
+    static const char script[] = "#!/bin/sh\necho LoadState=loaded\nexit 1\n";
+
+    systemctl_says("");
+    scratch_write("systemctl", script, sizeof(script) - 1, 0755);
+    ck_assert_int_eq(unit_read("x", &why, &unit), ATLS_E_USAGE);
+    ck_assert_ptr_nonnull(strstr(why.text, "no systemd runs here?"));
+    ck_assert(!unit_exists("x"));
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("tool_check_pid");
+    TCase *tcase = tcase_create("tool_check_pid");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    if (argc > 1 && strcmp(argv[1], TITLE) == 0)
+        write_title();
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_this_process);
+    tcase_add_test(tcase, test_there_is_none);
+    tcase_add_test(tcase, test_environment);
+    tcase_add_test(tcase, test_environment_written_over);
+    tcase_add_test(tcase, test_rights_given_up);
+    tcase_add_test(tcase, test_family);
+    tcase_add_test(tcase, test_sockets);
+    tcase_add_test(tcase, test_findings_of_a_child);
+    tcase_add_test(tcase, test_child_that_dies);
+    tcase_add_loop_test(tcase, test_findings_that_are_none, 0,
+                        COUNT(no_findings));
+    tcase_add_test(tcase, test_unit);
+    tcase_add_loop_test(tcase, test_no_unit, 0, COUNT(no_units));
+    tcase_add_test(tcase, test_systemctl_fails);
+    suite_add_tcase(suite, tcase);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checks.h"
+#include "look.h"
+
+/* Keys that have moved to attestd.cnf: here they change nothing. */
+static void check_ignored_keys(struct check *check)
+{
+    static const char *const ignored[] = {
+        "ak",        "ak_auth",  "ak_chain",    "pcrs",
+        "event_log", "boot_log", "measure_pcr", "max_queue"};
+    char found[160] = "";
+
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+        size_t len = strlen(found);
+
+        if (tool_conf_get(check->conf, check->conf->attester, ignored[i])
+            != NULL)
+            snprintf(found + len, sizeof(found) - len, "%s%s",
+                     len > 0 ? ", " : "", ignored[i]);
+    }
+    if (found[0] != '\0')
+        finding_warn(check->findings, "settings",
+                     "Take them out here, write them into attestd.cnf",
+                     "with quoter = unix:... [%s] has no say in %s: the agent "
+                     "reads its own configuration",
+                     check->conf->attester, found);
+}
+
+static STACK_OF(X509) * parse_chain(const struct atls_evidence *evidence)
+{
+    STACK_OF(X509) *chain = sk_X509_new_null();
+
+    for (size_t i = 0; chain != NULL && i < evidence->chain_count; i++) {
+        const unsigned char *der = evidence->chain[i].data;
+        X509 *cert = d2i_X509(NULL, &der, (long)evidence->chain[i].len);
+
+        if (cert == NULL || sk_X509_push(chain, cert) <= 0)
+            X509_free(cert);
+    }
+    ERR_clear_error();
+    return chain;
+}
+
+static void check_certificates(struct check *check,
+                               const struct atls_evidence *evidence)
+{
+    STACK_OF(X509) *chain = parse_chain(evidence);
+
+    if (sk_X509_num(chain) == (int)evidence->chain_count)
+        check_ak_chain(check, chain, "the agent's chain");
+    else
+        finding_fail(check->findings, TOOL_USAGE, "AK chain",
+                     "Correct ak_chain in attestd.cnf",
+                     "a certificate that the agent sends cannot be read");
+    sk_X509_pop_free(chain, X509_free);
+}
+
+/* The report has replayed the log; here it is told. */
+static void check_agent_log(struct check *check,
+                            const struct atls_report *report)
+{
+    const struct atls_evidence *evidence = report->evidence;
+
+    if (!evidence->has_log)
+        finding_warn(check->findings, "event log",
+                     "Name event_log in attestd.cnf",
+                     "the agent sends no measured log: peers that check "
+                     "components or certificates refuse");
+    else if (report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
+        finding_ok(check->findings, "event log",
+                   "the agent's replays to PCR %u (events: %zu)",
+                   evidence->log_pcr, evidence->log_count);
+}
+
+/* What peers would find wrong, whatever their policy. */
+static void check_content(struct check *check,
+                          const struct peer_evidence *evidence)
+{
+    struct atls_report report;
+    struct atls_reason why = {0};
+
+    if (look_at(evidence, &why, &report) != ATLS_OK)
+        check_fail(check, "evidence",
+                   "Every peer refuses it; the agent's log may say why", &why);
+    if (report.evidence != NULL) {
+        check_certificates(check, report.evidence);
+        check_agent_log(check, &report);
+    }
+    atls_report_clear(&report);
+}
+
+void check_agent(struct check *check, struct atls_attester *attester)
+{
+    const char *socket = check->configuration.attester.socket;
+    struct peer_evidence evidence = {0};
+
+    check_ignored_keys(check);
+    /* The socket's own mode says who may ask; its folder's, who may stand in
+     * for the agent. */
+    if (access(socket, F_OK) == 0)
+        check_surroundings(check, "socket", socket);
+    if (check_evidence(check, attester, &evidence))
+        check_content(check, &evidence);
+    peer_evidence_clear(&evidence);
+}

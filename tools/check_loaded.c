@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "check_pid.h"
+
+static void describe(struct check *check, const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+    char user[SUBJECT_USER_MAX], more[64] = "";
+    size_t workers = 0;
+
+    for (size_t i = 1; i < subject->list.count; i++)
+        workers += subject_is_worker(subject, i);
+    if (workers > 0)
+        snprintf(more, sizeof(more), ", with %zu more of the same program",
+                 workers);
+    subject_user(process->uid, user);
+    finding_ok(check->findings, "process", "%d is %s as %s%s", process->pid,
+               process_program(process), user, more);
+}
+
+/* What makes it see other files or have other rights than one would think. */
+static void describe_place(struct check *check, const struct process *process)
+{
+    if (process->has_other_mounts)
+        finding_note(check->findings, "sandbox",
+                     "process %d has mounts of its own: files below are those "
+                     "that it sees",
+                     process->pid);
+    if (process->has_other_root && !process->has_other_mounts)
+        finding_note(check->findings, "sandbox",
+                     "process %d has the root %s: what it opens now, it opens "
+                     "there",
+                     process->pid, process->root);
+    if (process->has_other_network)
+        finding_note(check->findings, "sandbox",
+                     "process %d has a network of its own", process->pid);
+    if (process->label[0] != '\0')
+        finding_note(check->findings, "sandbox",
+                     "process %d runs under the rules %s, which are not tried "
+                     "here",
+                     process->pid, process->label);
+    if (process->has_seccomp)
+        finding_note(check->findings, "sandbox",
+                     "process %d has a filter of system calls, which is not "
+                     "tried here",
+                     process->pid);
+}
+
+/* What decides what OpenSSL and attest in it read and write. */
+static void describe_environment(struct check *check,
+                                 const struct process *process)
+{
+    static const char *const names[] = {"OPENSSL_CONF", "OPENSSL_MODULES",
+                                        "ATTEST_REPORT"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = process_getenv(process, names[i]);
+
+        if (value != NULL)
+            finding_note(check->findings, "environment", "%s=%s", names[i],
+                         value);
+    }
+}
+
+/* ---- what it has mapped ---- */
+
+static void check_stale(struct check *check, const struct process *process,
+                        const struct process_file *file)
+{
+    if (file->path != NULL && file->is_stale)
+        finding_warn(check->findings, "upgrade", "Restart it",
+                     "process %d still runs the %s of before: it was replaced "
+                     "or deleted",
+                     process->pid, file->path);
+}
+
+static void check_library(struct check *check, const struct process *process)
+{
+    if (process->libssl.path != NULL)
+        finding_ok(check->findings, "library", "%s is loaded",
+                   process->libssl.path);
+    else if (process->libcrypto.path != NULL)
+        finding_note(check->findings, "library",
+                     "%s is loaded, and no libssl so far",
+                     process->libcrypto.path);
+    else
+        finding_fail(check->findings, TOOL_USAGE, "library",
+                     "attest check --exec tells what the program has",
+                     "process %d has loaded no OpenSSL: it uses none, not yet, "
+                     "or one inside itself, which attest cannot work in",
+                     process->pid);
+}
+
+/* C3. OpenSSL reads OPENSSL_CONF by secure_getenv(3). */
+static void check_secure(struct check *check, const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+    const char *conf = process_getenv(process, "OPENSSL_CONF");
+
+    if (!process->is_secure)
+        return;
+    if (conf != NULL)
+        finding_fail(check->findings, TOOL_USAGE, "environment",
+                     "Configure attest in the system's openssl.cnf, or take "
+                     "the right from its file (chmod ug-s, setcap -r)",
+                     "process %d runs setuid, setgid or with file "
+                     "capabilities: OpenSSL ignores OPENSSL_CONF=%s in it",
+                     process->pid, conf);
+    else
+        finding_note(check->findings, "environment",
+                     "process %d runs setuid, setgid or with file "
+                     "capabilities: it reads the system's openssl.cnf alone",
+                     process->pid);
+}
+
+static const char *next_when_not_loaded(const struct process *process)
+{
+    if (process->libcrypto.path == NULL)
+        return NULL;
+    return "If nothing below fails, it was started before attest was "
+           "configured: restart it";
+}
+
+static bool check_module_is_loaded(struct check *check,
+                                   const struct process *process)
+{
+    if (process->outer.path == NULL) {
+        finding_fail(check->findings, TOOL_USAGE, "loaded",
+                     next_when_not_loaded(process),
+                     "process %d runs without attest.so: its connections are "
+                     "not attested",
+                     process->pid);
+        return false;
+    }
+    if (process->inner.path == NULL)
+        finding_warn(check->findings, "loaded",
+                     "Does its configuration switch TLS on?",
+                     "process %d has loaded %s, and has made no TLS context "
+                     "so far",
+                     process->pid, process->outer.path);
+    else
+        finding_ok(check->findings, "loaded",
+                   "%s is on in process %d, and it has made a TLS context",
+                   process->outer.path, process->pid);
+    return true;
+}
+
+/* Workers that were executed, not forked, and helpers of a service. */
+static void check_others(struct check *check, const struct subject *subject)
+{
+    for (size_t i = 1; i < subject->list.count; i++) {
+        const struct process *process = subject->list.items[i];
+
+        if (process->hidden.code != ATLS_OK || process->libssl.path == NULL
+            || process->outer.path != NULL)
+            continue;
+        finding_warn(check->findings, "loaded",
+                     "Does it have another environment?",
+                     "process %d (%s) beside it has OpenSSL loaded, and runs "
+                     "without attest.so",
+                     process->pid, process_program(process));
+    }
+}
+
+bool check_loaded(struct check *check, const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+    bool is_loaded;
+
+    describe(check, subject);
+    if (process->hidden.code != ATLS_OK) {
+        check_fail(check, "process", "Run this as root, or as its user",
+                   &process->hidden);
+        return false;
+    }
+    describe_place(check, process);
+    describe_environment(check, process);
+    check_stale(check, process, &process->exe);
+    check_stale(check, process, &process->libcrypto);
+    check_stale(check, process, &process->libssl);
+    check_library(check, process);
+    check_secure(check, subject);
+    is_loaded = check_module_is_loaded(check, process);
+    check_stale(check, process, &process->outer);
+    check_stale(check, process, &process->inner);
+    check_others(check, subject);
+    return is_loaded;
+}

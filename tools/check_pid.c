@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "check_pid.h"
+
+#include <fcntl.h>
+#include <openssl/conf.h>
+#include <openssl/crypto.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the child that reads the configuration tells. */
+#define HAS_ATTESTER 1
+#define HAS_AGENT 2
+/* Where attestd listens unless it is told otherwise (attestd.cnf(5)). */
+#define AGENT_SOCKET "/run/attest/agent.sock"
+
+/* ---- shared by the parts ---- */
+
+bool subject_is_worker(const struct subject *subject, size_t i)
+{
+    const char *main = subject->list.items[0]->exe.path;
+    const char *other = subject->list.items[i]->exe.path;
+
+    return i == 0
+           || (main != NULL && other != NULL && strcmp(main, other) == 0);
+}
+
+void subject_user(uid_t uid, char ret_user[SUBJECT_USER_MAX])
+{
+    const struct passwd *user = getpwuid(uid);
+
+    snprintf(ret_user, SUBJECT_USER_MAX, "%.40s (%u)",
+             user != NULL ? user->pw_name : "user", uid);
+}
+
+static void set_variable(const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char *name = equals != NULL ? strndup(text, (size_t)(equals - text)) : NULL;
+
+    if (name != NULL)
+        setenv(name, equals + 1, 0); /* the first counts */
+    free(name);
+}
+
+/* C3: with AT_SECURE set, secure_getenv(3) finds none of these. */
+void subject_use_environment(const struct subject *subject)
+{
+    const char *end = subject->environment + subject->environment_len;
+
+    clearenv();
+    for (const char *p = subject->environment; p != NULL && p < end;
+         p += strlen(p) + 1)
+        set_variable(p);
+    if (subject->list.count > 0 && subject->list.items[0]->is_secure) {
+        unsetenv("OPENSSL_CONF");
+        unsetenv("OPENSSL_MODULES");
+        unsetenv("OPENSSL_CONF_INCLUDE");
+    }
+}
+
+/* ---- configuration ---- */
+
+/* What is read once cannot be newer than the process. */
+static void check_changes(struct check *check, const struct process *process)
+{
+    for (size_t i = 0; i < check->scan->file_count; i++) {
+        const char *file = check->scan->files[i];
+        struct stat st;
+
+        if (stat(file, &st) == 0
+            && (int64_t)st.st_mtim.tv_sec > process->started)
+            finding_warn(check->findings, "configuration",
+                         "Restart it; reloading is enough only for programs "
+                         "that execute themselves anew for it, as HAProxy",
+                         "%s was changed after process %d began, which may "
+                         "still go by the old one",
+                         file, process->pid);
+    }
+}
+
+/* Where a program that has called chroot(2) has been before: its namespace. Does
+ * its new root have the file? Then it has always been there. */
+static bool is_in_root(const struct process *process, const char *path)
+{
+    char way[PATH_MAX + 8];
+
+    if (path == NULL || path[0] != '/')
+        return true;
+    snprintf(way, sizeof(way), "root%s", path);
+    return faccessat(process->dir, way, F_OK, 0) == 0;
+}
+
+unsigned subject_place(const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+    char *path = CONF_get1_default_config_file();
+    const bool is_there =
+        is_in_root(process, subject->conf != NULL ? subject->conf : path);
+
+    OPENSSL_free(path);
+    return PLACE_MOUNTS | PLACE_NETWORK | (is_there ? PLACE_ROOT : 0u);
+}
+
+static void enter_folder(const struct process *process)
+{
+    int fd = openat(process->dir, "cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)!fchdir(fd);
+        close(fd);
+    }
+}
+
+/* Is the root that we have entered the machine's? A container's files are as it
+ * likes. */
+static bool is_root(const struct stat *before)
+{
+    struct stat now;
+
+    return stat("/", &now) == 0 && now.st_dev == before->st_dev
+           && now.st_ino == before->st_ino;
+}
+
+static int tell(const struct atls_configuration *configuration)
+{
+    if (!configuration->has_attester || configuration->broken.code != ATLS_OK
+        || configuration->attester_broken.code != ATLS_OK)
+        return 0;
+    return HAS_ATTESTER
+           | (configuration->attester.socket != NULL ? HAS_AGENT : 0);
+}
+
+static int read_configuration(struct check *check, const void *arg)
+{
+    const struct subject *subject = arg;
+    const struct process *process = subject->list.items[0];
+    struct atls_reason why = {0};
+    struct stat root = {0};
+
+    subject_use_environment(subject);
+    (void)stat("/", &root);
+    if (place_enter(process, subject_place(subject), &why) != ATLS_OK) {
+        check_fail(check, "process", "Run this as root", &why);
+        return 0;
+    }
+    enter_folder(process);
+    if (!process->gave_up_rights
+        && place_enter(process, PLACE_USER, &why) != ATLS_OK) {
+        check_fail(check, "process", "Run this as root", &why);
+        return 0;
+    }
+    check->of_process = true;
+    check->runs_nothing = !is_root(&root);
+    check_load_and_run(check, subject->conf);
+    if (check->conf != NULL)
+        check_changes(check, process);
+    return tell(&check->configuration);
+}
+
+/* ---- which environment ---- */
+
+static void report_environment(struct check *check,
+                               const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+
+    if (process->environment != NULL || subject->conf != NULL)
+        return;
+    if (subject->environment != NULL)
+        finding_note(check->findings, "environment",
+                     "process %d has written over it, as programs do to show "
+                     "a title: taken from the unit %s",
+                     process->pid, subject->unit->name);
+    else
+        finding_warn(check->findings, "environment",
+                     "Name the file it has read with --conf",
+                     "process %d has written over it, as programs do to show "
+                     "a title: OPENSSL_CONF is not known, the system's file "
+                     "is looked at",
+                     process->pid);
+}
+
+/* nginx hands a new binary (SIGUSR2) only the variables that its `env` names. */
+static void check_upgrade(struct check *check, const struct subject *subject)
+{
+    const char *program = process_program(subject->list.items[0]);
+    const char *slash = strrchr(program, '/');
+
+    if (slash == NULL || strcmp(slash + 1, "nginx") != 0
+        || subject->environment == NULL
+        || memmem(subject->environment, subject->environment_len,
+                  "OPENSSL_CONF=", strlen("OPENSSL_CONF="))
+               == NULL)
+        return;
+    finding_note(check->findings, "environment",
+                 "nginx hands OPENSSL_CONF on to a new binary (USR2) only with "
+                 "env OPENSSL_CONF; in nginx.conf");
+}
+
+/* A unit without variables has an environment, too: none. */
+static void use_unit(struct subject *subject)
+{
+    const struct unit *unit = subject->unit;
+
+    subject->environment = unit->environment != NULL ? unit->environment : "";
+    subject->environment_len = unit->environment_len;
+}
+
+static void choose_environment(struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+
+    if (process->environment != NULL) {
+        subject->environment = process->environment;
+        subject->environment_len = process->environment_len;
+    } else if (subject->unit != NULL) {
+        use_unit(subject);
+    }
+}
+
+/* ---- both verbs ---- */
+
+/* Design "Measuring": what is measured at boot is measured before a service
+ * proves it. */
+static void check_order(struct check *check, const struct unit *unit, int told)
+{
+    static const struct {
+        const char *name;
+        int needed_by;
+    } before[] = {{"attest-measure.service", HAS_ATTESTER},
+                  {"attestd.socket", HAS_AGENT}};
+
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
+        if ((told & before[i].needed_by) != 0
+            && strstr(unit->after, before[i].name) == NULL
+            && unit_exists(before[i].name))
+            finding_warn(check->findings, "service",
+                         "Add it there: systemctl edit",
+                         "%s is not ordered After=%s: it may start before",
+                         unit->name, before[i].name);
+}
+
+static void check_subject(struct check *check, struct subject *subject)
+{
+    bool is_loaded;
+    int told;
+
+    choose_environment(subject);
+    is_loaded = check_loaded(check, subject);
+    if (subject->list.items[0]->hidden.code != ATLS_OK)
+        return;
+    report_environment(check, subject);
+    check_upgrade(check, subject);
+    told = place_run(check, read_configuration, subject);
+    if (told <= 0)
+        return;
+    check_rights(check, subject);
+    if (subject->unit != NULL)
+        check_order(check, subject->unit, told);
+    if (is_loaded)
+        check_ports(check, subject);
+}
+
+/* What somebody starts by hand is in the unit that his session is in, too. */
+static bool started_it(const struct unit *unit, const struct process *process)
+{
+    return unit->main_pid == process->pid || unit->main_pid == process->parent;
+}
+
+void check_pid(struct check *check, pid_t pid, const char *conf)
+{
+    struct subject subject = {.conf = conf};
+    char name[UNIT_NAME_MAX + 1];
+    struct unit *unit = NULL;
+    struct atls_reason why = {0};
+
+    if (process_list_add_family(&subject.list, pid, &why) != ATLS_OK) {
+        check_fail(check, "process", "ps -e lists those there are", &why);
+    } else {
+        if (subject.list.items[0]->environment == NULL
+            && unit_of_process(subject.list.items[0], name)
+            && unit_read(name, NULL, &unit) == ATLS_OK
+            && started_it(unit, subject.list.items[0]))
+            subject.unit = unit;
+        check_subject(check, &subject);
+    }
+    unit_free(unit);
+    process_list_clear(&subject.list);
+}
+
+/* ---- services ---- */
+
+/* C8 */
+static void check_devices(struct check *check, const struct unit *unit)
+{
+    const char *tcti = check->configuration.attester.quoter.tcti;
+
+    if (unit->has_private_devices && tcti != NULL
+        && strncmp(tcti, "device:", strlen("device:")) == 0)
+        finding_fail(check->findings, TOOL_UNAVAILABLE, "service",
+                     "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
+                     "%s has PrivateDevices=yes: there is no TPM in its /dev "
+                     "for quoter = tcti:%s",
+                     unit->name, tcti);
+}
+
+static int read_configuration_of_unit(struct check *check, const void *arg)
+{
+    const struct subject *subject = arg;
+
+    subject_use_environment(subject);
+    check->of_process = true;
+    check_load_and_run(check, subject->conf);
+    check_devices(check, subject->unit);
+    return tell(&check->configuration);
+}
+
+/* What it would be, were it started. */
+static void check_stopped(struct check *check, struct subject *subject)
+{
+    const struct unit *unit = subject->unit;
+    int told;
+
+    finding_warn(check->findings, "service", "systemctl start starts it",
+                 "%s is not running (%s): below, how it would start",
+                 unit->name, unit->active);
+    if (unit->root[0] != '\0')
+        finding_note(check->findings, "service",
+                     "it runs in the root %s, which is not looked at before",
+                     unit->root);
+    use_unit(subject);
+    told = place_run(check, read_configuration_of_unit, subject);
+    if (told > 0) {
+        check_rights_of_unit(check, subject);
+        check_order(check, unit, told);
+    }
+}
+
+/* The main process and its family first, then what else is in its group. */
+static enum atls_error list_processes(struct subject *subject,
+                                      struct atls_reason *why)
+{
+    const struct unit *unit = subject->unit;
+    enum atls_error r = ATLS_OK;
+
+    if (unit->main_pid > 0)
+        r = process_list_add_family(&subject->list, unit->main_pid, why);
+    if (r == ATLS_OK || r == ATLS_E_USAGE)
+        r = unit_list_processes(unit, &subject->list, why);
+    return r;
+}
+
+void check_service(struct check *check, const char *name, const char *conf)
+{
+    struct subject subject = {.conf = conf};
+    struct atls_reason why = {0};
+    struct unit *unit = NULL;
+
+    if (unit_read(name, &why, &unit) != ATLS_OK) {
+        check_fail(check, "service", NULL, &why);
+        return;
+    }
+    subject.unit = unit;
+    if (list_processes(&subject, &why) != ATLS_OK)
+        check_fail(check, "service", NULL, &why);
+    else if (subject.list.count == 0)
+        check_stopped(check, &subject);
+    else
+        check_subject(check, &subject);
+    process_list_clear(&subject.list);
+    unit_free(unit);
+}

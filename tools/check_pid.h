@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_CHECK_PID_H
+#define ATTEST_TOOLS_CHECK_PID_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "check_place.h"
+#include "check_process.h"
+#include "check_unit.h"
+#include "checks.h"
+
+/*
+ * `attest check --pid` and `--service`: is *that* process attesting? What can be
+ * seen of it from outside, its configuration as it sees the files, the rights of
+ * every user among it and its workers, and its ports.
+ *   conf  the file that it has read, where its environment does not tell; or NULL
+ */
+void check_pid(struct check *check, pid_t pid, const char *conf);
+void check_service(struct check *check, const char *name, const char *conf);
+
+/* ---- the parts ---- */
+
+/* Room for "www-data (33)". */
+#define SUBJECT_USER_MAX 64u
+
+/* Whom it is about. */
+struct subject {
+    struct process_list list; /* [0]: the process named */
+    const struct unit *unit;  /* systemd's word on it, or NULL */
+    const char *conf;         /* --conf, or NULL */
+    /* The environment it reads its configuration by: NAME=VALUE with NUL each;
+     * NULL: not known. Borrowed. */
+    const char *environment;
+    size_t environment_len;
+};
+
+/* Does it run the same program as the one named, as workers do? */
+bool subject_is_worker(const struct subject *subject, size_t i);
+
+/* "www-data (33)", in this machine's names. */
+void subject_user(uid_t uid, char ret_user[SUBJECT_USER_MAX]);
+
+/* In a child: take its environment for ours, as OpenSSL in it would. */
+void subject_use_environment(const struct subject *subject);
+
+/* In a child with its environment: the places in which it has read its
+ * configuration. Not its root, where it has called chroot(2) since. */
+unsigned subject_place(const struct subject *subject);
+
+/* As seen from outside: what it is, what it has loaded, whether that is still
+ * what is installed. Returns whether attest is loaded, false too where that
+ * cannot be seen. */
+bool check_loaded(struct check *check, const struct subject *subject);
+
+/* Does each user among its processes get evidence? */
+void check_rights(struct check *check, const struct subject *subject);
+
+/* The same before a service has ever been started: as its user, from here. */
+void check_rights_of_unit(struct check *check, const struct subject *subject);
+
+/* Do its ports answer with evidence? The only proof there is from outside. */
+void check_ports(struct check *check, const struct subject *subject);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_CHECK_PROCESS_H
+#define ATTEST_TOOLS_CHECK_PROCESS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/*
+ * A running process as proc(5) shows it. What is read belongs to one process
+ * for good: the folder /proc/N is held open, and a number that is given to
+ * another process does not lead there.
+ */
+
+/* Supplementary groups that are looked at (getgroups(2) knows 65536). */
+#define PROCESS_GROUPS_MAX 256u
+/* Octets of the environment that are read. */
+#define PROCESS_ENVIRONMENT_MAX (2u << 20)
+
+/* A file it has mapped. */
+struct process_file {
+    char *path;    /* NULL: not mapped; as in the reader's root, see maps */
+    bool is_stale; /* deleted, or changed since the process began */
+};
+
+/* What runs as another than the file says it would, or sees other files. */
+struct process {
+    pid_t pid;
+    pid_t parent;
+    int dir;         /* /proc/N */
+    int64_t started; /* seconds since 1970 */
+    uid_t uid;       /* effective, as gid: what permissions go by */
+    gid_t gid;
+    size_t group_count;
+    gid_t groups[PROCESS_GROUPS_MAX];
+    uint64_t capabilities; /* effective */
+    bool has_seccomp;
+    char label[128];     /* of AppArmor or SELinux; "": none, or not confined */
+    bool gave_up_rights; /* no root now, but began as it: what it has read, it
+                            has read as root */
+    struct process_file exe;
+    /* What needs ptrace(2) rights, that is root's or the same user's. Nothing of
+     * what follows is known where it is not ATLS_OK. */
+    struct atls_reason hidden;
+    bool is_secure; /* AT_SECURE: setuid, setgid or file capabilities */
+    struct process_file libcrypto;
+    struct process_file libssl;
+    struct process_file outer; /* attest.so */
+    struct process_file inner; /* attest-inner.so */
+    /* As it began: NAME=VALUE, each ended by NUL; NULL when the program has
+     * written over it, as nginx and PostgreSQL do to show a title. */
+    char *environment;
+    size_t environment_len;
+    /* Its root as link text, "/" or a chroot(2)'s folder. */
+    char root[PATH_MAX];
+    bool has_other_root;    /* not the root folder that we have */
+    bool has_other_mounts;  /* a mount namespace of its own */
+    bool has_other_network; /* the same */
+};
+
+/*
+ * Look at a process.
+ *   ret_process  set only on success; process_free() it
+ * Returns ATLS_OK (also when much is hidden), ATLS_E_USAGE (there is none),
+ * ATLS_E_IO, ATLS_E_NOMEM.
+ */
+enum atls_error process_read(pid_t pid, struct atls_reason *why,
+                             struct process **ret_process) ATLS_MUST_CHECK;
+void process_free(struct process *process); /* NULL is fine */
+
+/* The value of a variable of its environment, or NULL. */
+const char *process_getenv(const struct process *process, const char *name);
+
+/* "/usr/sbin/nginx", or "?" where it cannot be seen. */
+const char *process_program(const struct process *process);
+
+/* Do two run as the same user, with the same rights, in the same place? */
+bool process_is_alike(const struct process *a, const struct process *b);
+
+/* A list of processes; grows. */
+struct process_list {
+    size_t count;
+    struct process **items; /* owned */
+};
+
+/*
+ * Add the process and all that descend from it, itself first.
+ * ATLS_OK, ATLS_E_USAGE (there is no such process), ATLS_E_IO, ATLS_E_NOMEM.
+ */
+enum atls_error process_list_add_family(struct process_list *list, pid_t pid,
+                                        struct atls_reason *why)
+    ATLS_MUST_CHECK;
+
+/* Add one, unless it is there or ends just now. ATLS_OK, ATLS_E_NOMEM. */
+enum atls_error process_list_add(struct process_list *list, pid_t pid,
+                                 struct atls_reason *why) ATLS_MUST_CHECK;
+void process_list_clear(struct process_list *list);
+
+/*
+ * Call for each socket it has open, with its number and inode, until visit
+ * returns false. Returns false when its descriptors are hidden.
+ */
+typedef bool process_visitor(void *arg, int fd, uint64_t inode);
+bool process_visit_sockets(const struct process *process,
+                           process_visitor *visit, void *arg);
+
+/* Open a file of /proc/N for reading, as a stream; NULL with errno. */
+FILE *process_open(const struct process *process, const char *name);
+
+#endif
