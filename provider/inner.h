@@ -3,6 +3,7 @@
 #define ATLS_INNER_H
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "settings.h"
@@ -31,6 +32,10 @@ struct atls_inner {
     struct atls_engine *(*engine_new)(const struct atls_setting *settings,
                                       size_t count, int ctx_index);
     void (*engine_unref)(struct atls_engine *engine); /* NULL is fine */
+
+    /* Does it lack what another one, made of the same settings later, may have:
+     * a chain that could not be read, a place among the attesters? */
+    bool (*engine_lacks)(const struct atls_engine *engine);
 
     /*
      * Install gate and extension in a context that is being made.

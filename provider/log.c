@@ -27,6 +27,7 @@ struct atls_log {
     enum target target;
     enum atls_log_level level;
     struct atls_descriptor out; /* of syslog or file; none: not there */
+    bool marks_priorities;      /* on stderr */
 };
 
 static int connect_syslog(void)
@@ -91,6 +92,12 @@ void atls_log_close(struct atls_log *log)
     OPENSSL_free(log);
 }
 
+void atls_log_mark_priorities(struct atls_log *log)
+{
+    if (log != NULL)
+        log->marks_priorities = true;
+}
+
 /* What stands before the text: each target's own convention. */
 static int write_head(const struct atls_log *log, enum atls_log_level level,
                       char *line, size_t size)
@@ -115,6 +122,8 @@ static int write_head(const struct atls_log *log, enum atls_log_level level,
     case TARGET_STDERR:
         break;
     }
+    if (log->marks_priorities)
+        return snprintf(line, size, "<%d>attest: ", priorities[level]);
     return snprintf(line, size, "attest: %s: ", names[level]);
 }
 

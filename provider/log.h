@@ -27,6 +27,10 @@ struct atls_log;
 struct atls_log *atls_log_open(const char *target, enum atls_log_level level);
 void atls_log_close(struct atls_log *log); /* NULL is fine */
 
+/* Begin lines on stderr with their priority, "<3>", as systemd's journal reads it
+ * (sd-daemon(3)): for a daemon whose stderr that is. log may be NULL. */
+void atls_log_mark_priorities(struct atls_log *log);
+
 /* log may be NULL: nothing is written. Keeps errno. Thread-safe. */
 void atls_log_write(struct atls_log *log, enum atls_log_level level,
                     const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -12,7 +12,6 @@
  * the context's ex_data, in the same thread. So the instance asked last in this
  * thread is the one whose library context the new SSL_CTX lives in.
  */
-#include <dlfcn.h>
 #include <openssl/core.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -21,22 +20,16 @@
 #include <openssl/opensslv.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
-#include <openssl/ssl.h> /* types and constants only: libssl is not linked */
+#include <openssl/ssl.h> /* constants only: libssl is not linked */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "inner.h"
-#include "raise.h"
+#include "error.h"
+#include "foreign.h"
+#include "mapping.h"
 #include "settings.h"
-
-#ifndef ATLS_INNER_NAME
-#define ATLS_INNER_NAME "attest-inner.so"
-#endif
-
-#define SONAME_OF_LIBSSL_(major) "libssl.so." #major
-#define SONAME_OF_LIBSSL(major) SONAME_OF_LIBSSL_(major)
 
 static const char *const known_keys[] = {
 #define KEY(name) name,
@@ -49,7 +42,8 @@ static const char *const known_keys[] = {
 struct instance {
     atomic_uint refs;
     _Atomic(struct atls_engine *) engine;
-    bool is_late; /* loaded when libssl was in use already */
+    struct atls_engine *outgrown; /* lacked something; others may be using it */
+    bool is_late;                 /* loaded when libssl was in use already */
     size_t setting_count;
     struct atls_setting settings[KEY_COUNT];
 };
@@ -69,10 +63,7 @@ static struct instance contradictory_instance = {
                   "section for it in openssl.cnf"}}};
 
 static CRYPTO_ONCE hook_once = CRYPTO_ONCE_STATIC_INIT;
-static CRYPTO_ONCE inner_once = CRYPTO_ONCE_STATIC_INIT;
 static int ctx_index = -1;
-static const struct atls_inner *inner; /* NULL: could not be mapped */
-static struct atls_reason inner_reason;
 
 /* The first instance, kept for ever: it answers for contexts of library
  * contexts that never asked anybody, should OpenSSL's order ever change. */
@@ -105,8 +96,10 @@ static void instance_unref(struct instance *instance)
         || atomic_fetch_sub(&instance->refs, 1) != 1)
         return;
     engine = atomic_load(&instance->engine);
-    if (engine != NULL)
-        inner->engine_unref(engine);
+    if (engine != NULL) {
+        atls_mapping_inner()->engine_unref(engine);
+        atls_mapping_inner()->engine_unref(instance->outgrown);
+    }
     for (size_t i = 0; i < instance->setting_count; i++)
         OPENSSL_free((void *)(uintptr_t)instance->settings[i].value);
     OPENSSL_free(instance);
@@ -179,113 +172,7 @@ static struct instance *instance_new(const OSSL_CORE_HANDLE *handle,
     return instance != NULL ? instance : &no_memory_instance;
 }
 
-/* --- the inner object --------------------------------------------------- */
-
-/* It lies beside us, whatever name or path openssl.cnf found us by. */
-static void map_inner(void)
-{
-    Dl_info self;
-    char path[4096];
-    const char *slash;
-    void *object;
-    const struct atls_inner *found;
-    int length;
-
-    if (dladdr(&ctx_index, &self) == 0 || self.dli_fname == NULL
-        || (slash = strrchr(self.dli_fname, '/')) == NULL) {
-        (void)atls_fail(
-            &inner_reason, ATLS_E_CONFIG,
-            "attest.so cannot find its own folder to load " ATLS_INNER_NAME);
-        return;
-    }
-    length = snprintf(path, sizeof(path), "%.*s/" ATLS_INNER_NAME,
-                      (int)(slash - self.dli_fname), self.dli_fname);
-    if (length < 0 || (size_t)length >= sizeof(path)) {
-        (void)atls_fail(&inner_reason, ATLS_E_CONFIG,
-                        "the path of attest.so is too long");
-        return;
-    }
-    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (object == NULL) {
-        (void)atls_fail(
-            &inner_reason, ATLS_E_CONFIG,
-            "cannot load attest's second part: %s; reinstall attest",
-            dlerror());
-        return;
-    }
-    found = dlsym(object, ATLS_INNER_SYMBOL);
-    if (found == NULL || strcmp(found->version, ATLS_VERSION) != 0) {
-        (void)atls_fail(&inner_reason, ATLS_E_CONFIG,
-                        "%s is of another version than attest.so " ATLS_VERSION
-                        "; reinstall attest",
-                        path);
-        return;
-    }
-    inner = found;
-}
-
-/* What is needed of libssl to refuse without the inner object. */
-static struct {
-    void (*set_security_callback)(SSL_CTX *,
-                                  int (*)(const SSL *, const SSL_CTX *, int,
-                                          int, int, void *, void *));
-    int (*is_server)(const SSL *);
-    OSSL_HANDSHAKE_STATE (*get_state)(const SSL *);
-} libssl;
-
-static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
-                    void *other, void *ex)
-{
-    (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
-    /* What a program sets up on its context is no handshake yet: refused here it
-     * would see an error that is not ours. */
-    if (s == NULL)
-        return 1;
-    /* A server refuses at the ClientHello, so that the client gets an alert. */
-    if (op == SSL_SECOP_VERSION && libssl.is_server(s)
-        && libssl.get_state(s) == TLS_ST_BEFORE)
-        return 1;
-    /* OpenSSL asks about many versions; it has emptied the queue before. */
-    if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
-        atls_raise(&inner_reason);
-    return 0;
-}
-
-static bool find_function(void *object, const char *name, void *ret_function)
-{
-    void *symbol = dlsym(object, name);
-
-    /* POSIX's way to make a function pointer of dlsym()'s result. */
-    memcpy(ret_function, &symbol, sizeof(symbol));
-    return symbol != NULL;
-}
-
-/* libssl is not linked here, but the program has it, as it is making an
- * SSL_CTX: found by name, without loading it. */
-static bool find_libssl(void)
-{
-    void *object =
-        dlopen(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_NOLOAD);
-
-    if (object == NULL)
-        object = RTLD_DEFAULT;
-    return find_function(object, "SSL_CTX_set_security_callback",
-                         &libssl.set_security_callback)
-           && find_function(object, "SSL_is_server", &libssl.is_server)
-           && find_function(object, "SSL_get_state", &libssl.get_state);
-}
-
-static void deny_without_inner(SSL_CTX *ctx)
-{
-    if (find_libssl()) {
-        libssl.set_security_callback(ctx, deny_all);
-        return;
-    }
-    /* A libssl we cannot reach would go on unattested: better none at all. */
-    fputs("attest: cannot enforce its policy in this program; stopping it\n",
-          stderr);
-    abort();
-}
+/* --- engines ------------------------------------------------------------ */
 
 static struct atls_engine *engine_new(const struct instance *instance)
 {
@@ -295,25 +182,31 @@ static struct atls_engine *engine_new(const struct instance *instance)
     memcpy(settings, instance->settings, count * sizeof(settings[0]));
     if (instance->is_late)
         settings[count++] = (struct atls_setting){ATLS_SETTING_LATE, ""};
-    return inner->engine_new(settings, count, ctx_index);
+    return atls_mapping_inner()->engine_new(settings, count, ctx_index);
 }
 
-/* The engine of an instance, made once; NULL when out of memory. Two threads
- * may both make one at the same moment; the second is dropped. */
+/* The engine of an instance; NULL when out of memory. Several threads may make one
+ * at the same moment: one of them stays. An engine that lacks something serves
+ * until one that does not can be made, which each new SSL_CTX tries. */
 static struct atls_engine *instance_engine(struct instance *instance)
 {
+    const struct atls_inner *inner = atls_mapping_inner();
     struct atls_engine *engine = atomic_load(&instance->engine);
-    struct atls_engine *expected = NULL;
+    struct atls_engine *fresh;
 
-    if (engine != NULL)
+    if (engine != NULL && !inner->engine_lacks(engine))
         return engine;
-    engine = engine_new(instance);
-    if (engine != NULL
-        && !atomic_compare_exchange_strong(&instance->engine, &expected,
-                                           engine)) {
-        inner->engine_unref(engine);
-        engine = expected;
+    fresh = engine_new(instance);
+    if (fresh == NULL || (engine != NULL && inner->engine_lacks(fresh))) {
+        inner->engine_unref(fresh);
+        return engine;
     }
+    if (atomic_compare_exchange_strong(&instance->engine, &engine, fresh)) {
+        if (engine != NULL)
+            instance->outgrown = engine;
+        return fresh;
+    }
+    inner->engine_unref(fresh);
     return engine;
 }
 
@@ -325,17 +218,17 @@ static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
     struct atls_engine *engine;
     void *state = NULL;
 
-    if (!CRYPTO_THREAD_run_once(&inner_once, map_inner) || inner == NULL) {
-        deny_without_inner(ctx);
+    if (atls_mapping_inner() == NULL) {
+        atls_mapping_deny(ctx);
         return;
     }
     ERR_set_mark();
     engine = instance_engine(instance);
     if (engine != NULL)
-        state = inner->attach(engine, ctx);
+        state = atls_mapping_inner()->attach(engine, ctx);
     if (state == NULL || !CRYPTO_set_ex_data(ad, idx, state)) {
-        inner->detach(state);
-        inner->deny(ctx);
+        atls_mapping_inner()->detach(state);
+        atls_mapping_inner()->deny(ctx);
     }
     ERR_pop_to_mark();
 }
@@ -371,7 +264,7 @@ static void context_is_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
 {
     (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
     if (ptr != NULL)
-        inner->detach(ptr);
+        atls_mapping_inner()->detach(ptr);
 }
 
 static void install_hook(void)
@@ -484,6 +377,10 @@ __attribute__((visibility("default"))) int OSSL_provider_init(
     OSSL_FUNC_core_get_libctx_fn *core_get_libctx = NULL;
     struct instance *instance, *expected = NULL;
 
+    if (atls_core_is_foreign(handle, in)) {
+        atls_foreign_init(handle, in, out, provctx);
+        return 1;
+    }
     for (; in->function_id != 0; in++) {
         if (in->function_id == OSSL_FUNC_CORE_GET_PARAMS)
             core_get_params = OSSL_FUNC_core_get_params(in);

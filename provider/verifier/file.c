@@ -69,7 +69,7 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
  * long. */
 #define YOUNG_NS 20000000
 
-static bool is_young(const struct stat *st)
+bool atls_file_is_young(const struct stat *st)
 {
     struct timespec now;
     int64_t seconds;
@@ -96,7 +96,7 @@ static enum atls_error fill(struct atls_file *file, int fd,
 
     if (fstat(fd, &file->st) != 0 || !S_ISREG(file->st.st_mode))
         return atls_fail(why, ATLS_E_IO, "%s: is not a regular file", label);
-    file->is_young = is_young(&file->st);
+    file->is_young = atls_file_is_young(&file->st);
     if (file->st.st_size > ATLS_FILE_MAX)
         return atls_fail(why, ATLS_E_IO,
                          "%s: is larger than 1 MiB (%lld octets): not a file "

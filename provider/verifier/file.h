@@ -56,6 +56,10 @@ void atls_file_free_list(struct atls_file *list); /* NULL is fine */
  * rights? By inode, size and time of change, which nobody can set back. */
 bool atls_file_is_other(const struct stat *a, const struct stat *b);
 
+/* Was it written to so shortly before now that another write could bear the same
+ * time? */
+bool atls_file_is_young(const struct stat *st);
+
 /* Is there another file at its path now, or has it been written to, or its rights
  * been changed? Not when it cannot be asked: after a chroot there is nothing
  * better than what we have. */

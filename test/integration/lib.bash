@@ -40,6 +40,9 @@ lab=
 attested_port=
 # What to put before programs that run as somebody else.
 as_user=(env)
+# What to put before programs that use the lab's TPM: it may live in a network of
+# its own.
+near_tpm=(env)
 declare -A pids=()
 
 #
@@ -156,7 +159,7 @@ begin() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     work=$scratch/setup
-    mkdir "$work" "$scratch/www"
+    mkdir "$work" "$scratch/www" "$scratch/kept"
     printf '%s\n' "$page" >"$scratch/www/page"
     declare -F setup >/dev/null || return 0
     # In this shell: its servers and variables are for all tests.
@@ -168,7 +171,8 @@ begin() {
 
 end() {
     stop_all
-    [[ ! -e $scratch/lab/.attest-lab ]] || lab down "$scratch/lab"
+    stop_kept
+    [[ ! -e $scratch/lab/.attest-lab ]] || "$ATTEST_SRCDIR/scripts/lab" down "$scratch/lab"
     rm -rf "$scratch"
 }
 
@@ -208,6 +212,24 @@ stop() {
 stop_all() {
     ((${#pids[@]} == 0)) || stop "${pids[@]}"
     pids=()
+}
+
+# keep NAME PID: it ends with the file, not with the test; the last one of that
+# name is meant. Its own end is nothing to tell.
+keep() {
+    disown "$2"
+    printf '%d\n' "$2" >"$scratch/kept/$1"
+    unset "pids[$1]"
+}
+
+kept() {
+    cat "$scratch/kept/$1"
+}
+
+stop_kept() {
+    local -a numbers
+    mapfile -t numbers < <(cat "$scratch"/kept/* 2>/dev/null)
+    stop "${numbers[@]}"
 }
 
 # await COMMAND...: until it succeeds.
@@ -264,7 +286,7 @@ free_port() {
 #
 
 lab() {
-    "$ATTEST_SRCDIR/scripts/lab" "$@"
+    "${near_tpm[@]}" "$ATTEST_SRCDIR/scripts/lab" "$@"
 }
 
 # lab_up [OPTION...]: sets lab.
@@ -341,7 +363,7 @@ no | *address*) ;;
 esac
 
 attest() {
-    "$ATTEST_BUILDDIR/attest" "$@"
+    "${near_tpm[@]}" "$ATTEST_BUILDDIR/attest" "$@"
 }
 
 #

@@ -57,7 +57,9 @@ test_L6_beside_base() {
     works_beside base
 }
 
-# T14: tss2 itself uses OpenSSL, whose algorithms may then be a TPM's.
+# T14: tss2 itself uses OpenSSL, whose algorithms may then be a TPM's; where they are
+# by preference, hashes included, TLS does not work for want of slots in the TPM, with
+# and without attest, but the quoter must (check_tpm_providers).
 test_L6_T14_beside_tpm2() {
     [[ -e $(modules)/tpm2.so ]] || skip 'tpm2-openssl is missing'
     TPM2OPENSSL_TCTI=$(<"$lab/tcti") works_beside tpm2

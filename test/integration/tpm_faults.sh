@@ -5,13 +5,13 @@
 # machine as it was, booted anew.
 # shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
+# shellcheck source=lib-tpm.bash
+. "${0%/*}/lib-tpm.bash"
 need curl openssl swtpm tpm2_pcrextend tpm2_eventlog
 
 setup() {
     lab_up || return
-    TPM2TOOLS_TCTI=$(<"$lab/tcti")
-    export TPM2TOOLS_TCTI
-    mapfile -d '' tpm_command <"/proc/$(tpm_pid)/cmdline"
+    tpm_known
     serve attested "$lab/server.cnf"
     attested_port=$port
     attested_pid=$spawned
@@ -19,49 +19,6 @@ setup() {
 
 home() {
     fetch "${1:-$lab/client.cnf}" "https://localhost:$attested_port/page"
-}
-
-tpm_pid() {
-    cat "$lab/tpm/pid"
-}
-
-kill_tpm() {
-    local pid
-    pid=$(tpm_pid)
-    kill -KILL "$pid"
-    # No child of ours.
-    while is_running "$pid"; do
-        sleep 0.01
-    done
-}
-
-start_tpm() {
-    await "${tpm_command[@]}" || fail 'swtpm does not start again'
-    await tpm2_getcap properties-fixed >"$work/properties" || fail 'swtpm does not answer'
-}
-
-# As firmware does, from the log that it left.
-boot() {
-    local -a extends
-    mapfile -t extends < <(
-        tpm2_eventlog "$lab/binary_bios_measurements" 2>/dev/null |
-            awk '$1 == "PCRIndex:" { pcr = $2 }
-                 $1 == "EventType:" { type = $2 }
-                 $1 == "Digest:" && type != "EV_NO_ACTION" {
-                     gsub("\"", "", $2); print pcr ":sha256=" $2 }'
-    )
-    ((${#extends[@]} > 8)) || fail 'no boot log'
-    tpm2_pcrextend "${extends[@]}"
-}
-
-measure() {
-    attest measure --conf "$lab/server.cnf" "$@"
-}
-
-measure_all() {
-    rm -f "$lab/events.cel"
-    measure --name server-code "$lab/component"
-    measure --certificate "$lab/server.pem"
 }
 
 reboot() {

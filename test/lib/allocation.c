@@ -110,6 +110,11 @@ size_t allocation_count(void)
     return atomic_load(&count);
 }
 
+size_t allocation_in_use(void)
+{
+    return atomic_load(&in_use);
+}
+
 size_t allocation_peak(void)
 {
     return atomic_load(&peak) - atomic_load(&in_use_before);

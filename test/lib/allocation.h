@@ -25,6 +25,9 @@ void allocation_fail_size(size_t len);
 /* Allocations asked for since then. */
 size_t allocation_count(void);
 
+/* Octets that are allocated now. */
+size_t allocation_in_use(void);
+
 /* The most octets that were allocated at one time since then. */
 size_t allocation_peak(void);
 

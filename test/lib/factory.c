@@ -9,6 +9,7 @@
 #include "digest.h"
 #include "evidence/merkle.h"
 #include "lib/factory_internal.h"
+#include "lib/rfc9162.h"
 
 /* Numbers of keys; machine N has AK_KEY + N. */
 #define ROOT_KEY 0u
@@ -308,20 +309,15 @@ static void make_batch(struct factory *f,
 {
     uint8_t(*leaves)[ATLS_SHA256_LEN] =
         OPENSSL_zalloc(f->batch_size * ATLS_SHA256_LEN);
-    struct atls_merkle_tree *tree = NULL;
 
     factory_need(leaves != NULL);
     for (size_t i = 0; i < f->batch_size; i++)
         factory_need(atls_sha256(&i, sizeof(i), leaves[i]) == ATLS_OK);
     factory_need(atls_merkle_leaf(binding, leaves[f->batch_index]) == ATLS_OK);
-    factory_need(
-        atls_merkle_tree_new((const uint8_t(*)[ATLS_SHA256_LEN])leaves,
-                             f->batch_size, &tree)
-            == ATLS_OK
-        && atls_merkle_tree_prove(tree, f->batch_index, &f->evidence.merkle)
-               == ATLS_OK);
-    memcpy(ret_root, atls_merkle_tree_root(tree), ATLS_SHA256_LEN);
-    atls_merkle_tree_free(tree);
+    rfc9162_prove((const uint8_t(*)[ATLS_SHA256_LEN])leaves, f->batch_size,
+                  f->batch_index, &f->evidence.merkle);
+    rfc9162_root((const uint8_t(*)[ATLS_SHA256_LEN])leaves, f->batch_size,
+                 ret_root);
     OPENSSL_free(leaves);
 }
 

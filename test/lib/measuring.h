@@ -6,7 +6,7 @@
 #include "lib/swtpm.h"
 
 /*
- * What the tests of atls_measure() share: a swtpm, a scratch folder, a TPM
+ * What the tests of attester/measure.h share: a swtpm, a scratch folder, a TPM
  * connection, the PCR they use and the log "log" in the folder. Assertions are
  * Check's.
  */
@@ -23,7 +23,14 @@ extern struct measuring_setup measuring;
 void measuring_start(void);
 void measuring_stop(void);
 
-/* atls_measure() into a log of the scratch folder, one try for the lock; the
+/* One content under a hold of the lock of its own: what atls_measuring_begin()
+ * and atls_measuring_next() return. */
+enum atls_error measuring_once(struct atls_tpm *tpm, const char *path,
+                               unsigned pcr, const char *content,
+                               unsigned wait_ms, struct atls_reason *why,
+                               enum atls_measured *ret_done);
+
+/* The same into a log of the scratch folder, one try for the lock; the
  * reason is in measuring_why. */
 enum atls_error measuring_try(const char *log, const char *content,
                               enum atls_measured *ret_done);

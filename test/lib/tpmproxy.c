@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 
 struct tpmproxy {
     struct tpmproxy_hooks hooks;
-    unsigned target_port;
+    atomic_uint target_port;
     char tcti[128];
     bool is_device;
     int listen_fd; /* or the terminal's master */
@@ -119,7 +120,7 @@ static struct sockaddr_in local(unsigned port)
 static bool ask_target(const struct tpmproxy *proxy, const uint8_t *command,
                        size_t command_len, uint8_t *response, size_t *ret_len)
 {
-    struct sockaddr_in address = local(proxy->target_port);
+    struct sockaddr_in address = local(atomic_load(&proxy->target_port));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool answered;
 
@@ -150,8 +151,8 @@ static bool serve_command(const struct tpmproxy *proxy, int fd)
         action = hooks->before(hooks->arg, code, response, &len);
     if (action == TPMPROXY_CLOSE)
         return false;
-    if (action == TPMPROXY_HANG)
-        return read_some(proxy, fd, response, 1);
+    if (action == TPMPROXY_HANG) /* a terminal does not tell of closing */
+        return proxy->is_device || read_some(proxy, fd, response, 1);
     if (action == TPMPROXY_FORWARD
         && !ask_target(proxy, command, command_len, response, &len))
         return false;
@@ -246,7 +247,7 @@ static struct tpmproxy *start(unsigned target_port,
 
     if (proxy == NULL)
         return NULL;
-    proxy->target_port = target_port;
+    atomic_init(&proxy->target_port, target_port);
     if (hooks != NULL)
         proxy->hooks = *hooks;
     proxy->listen_fd = -1;
@@ -287,6 +288,11 @@ void tpmproxy_stop(struct tpmproxy *proxy)
     (void)written;
     pthread_join(proxy->thread, NULL);
     free_proxy(proxy);
+}
+
+void tpmproxy_redirect(struct tpmproxy *proxy, unsigned target_port)
+{
+    atomic_store(&proxy->target_port, target_port);
 }
 
 const char *tpmproxy_tcti(const struct tpmproxy *proxy)

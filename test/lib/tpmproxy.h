@@ -39,6 +39,9 @@ struct tpmproxy *tpmproxy_start_device(unsigned target_port,
                                        const struct tpmproxy_hooks *hooks);
 void tpmproxy_stop(struct tpmproxy *proxy); /* NULL is fine */
 
+/* From the next command on, to another swtpm: the machine's TPM was replaced. */
+void tpmproxy_redirect(struct tpmproxy *proxy, unsigned target_port);
+
 /* "swtpm:host=127.0.0.1,port=N" or "device:/dev/pts/N". */
 const char *tpmproxy_tcti(const struct tpmproxy *proxy);
 

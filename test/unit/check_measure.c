@@ -18,6 +18,8 @@
 #include "lib/measuring.h"
 #include "lib/scratch.h"
 
+#define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
+
 #define SYSTEMD "tpm2-measure.log"
 
 static mode_t mode_of(const char *name)
@@ -72,11 +74,11 @@ END_TEST
 /* Each PCR has its own events in the same log. */
 START_TEST(test_measure_into_another_pcr)
 {
-    enum atls_measured done;
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
 
     measuring_expect("log", "a", ATLS_MEASURED_NEW);
-    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path("log"), 8, "a", 0,
-                                  &measuring_why, &done),
+    ck_assert_int_eq(measuring_once(measuring.tpm, scratch_path("log"), 8, "a",
+                                    0, &measuring_why, &done),
                      ATLS_OK);
     ck_assert_int_eq(done, ATLS_MEASURED_NEW);
     measuring_expect("log", "b", ATLS_MEASURED_NEW);
@@ -88,13 +90,85 @@ static const char *const illegal[] = {"", "a\nb", "a\x1e", "\xc3\xa4"};
 
 START_TEST(test_content_must_be_one_line)
 {
-    enum atls_measured done;
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
 
     ck_assert_int_eq(measuring_try("log", illegal[_i], &done), ATLS_E_USAGE);
     ck_assert_str_eq(measuring_why.text,
                      "what is measured must be one line of 1 to 4096 printable "
                      "ASCII characters");
-    ck_assert_int_ne(access(scratch_path("log"), F_OK), 0);
+    measuring_expect_state("log", "");
+}
+END_TEST
+
+/* What a hold of the lock is for: several events, and nobody's between them. */
+START_TEST(test_several_under_one_lock)
+{
+    static const char *const contents[] = {"a", "b", "a", "c"};
+    struct atls_measuring *m = NULL;
+    struct atls_measurement result;
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
+
+    ck_assert_int_eq(atls_measuring_begin(measuring.tpm, scratch_path("log"),
+                                          MEASURING_PCR, 0, &measuring_why, &m),
+                     ATLS_OK);
+    for (int i = 0; i < COUNT(contents); i++) {
+        ck_assert_int_eq(
+            atls_measuring_next(m, contents[i], &measuring_why, &result),
+            ATLS_OK);
+        ck_assert_int_eq(result.done,
+                         i == 2 ? ATLS_MEASURED_ALREADY : ATLS_MEASURED_NEW);
+        ck_assert(!result.is_changed);
+        ck_assert_int_eq(measuring_try("log", "x", &done), ATLS_E_LOG_BUSY);
+    }
+    atls_measuring_end(m);
+    atls_measuring_end(NULL);
+    measuring_expect("log", "d", ATLS_MEASURED_NEW);
+    measuring_expect_state("log", "a|b|c|d");
+}
+END_TEST
+
+#define ZEROS                          \
+    "00000000000000000000000000000000" \
+    "00000000000000000000000000000000"
+#define ONES                           \
+    "11111111111111111111111111111111" \
+    "11111111111111111111111111111111"
+
+/* In order, into one log. */
+static const struct {
+    const char *content;
+    enum atls_measured done;
+    bool is_changed;
+} changes[] = {
+    {"component a sha256:" ZEROS, ATLS_MEASURED_NEW, false},
+    {"component aa sha256:" ONES, ATLS_MEASURED_NEW, false},
+    {"component a sha256:" ZEROS, ATLS_MEASURED_ALREADY, false},
+    {"component a sha256:" ONES, ATLS_MEASURED_NEW, true},
+    {"component a sha256:" ZEROS, ATLS_MEASURED_ALREADY, true},
+    {"component aa sha256:" ONES, ATLS_MEASURED_ALREADY, false},
+    {"certificate sha256:" ZEROS, ATLS_MEASURED_NEW, false},
+    {"certificate sha256:" ONES, ATLS_MEASURED_NEW, false},
+    {"a", ATLS_MEASURED_NEW, false},
+};
+
+START_TEST(test_component_that_has_changed)
+{
+    struct atls_measuring *m = NULL;
+
+    ck_assert_int_eq(atls_measuring_begin(measuring.tpm, scratch_path("log"),
+                                          MEASURING_PCR, 0, &measuring_why, &m),
+                     ATLS_OK);
+    for (int i = 0; i < COUNT(changes); i++) {
+        struct atls_measurement result;
+
+        ck_assert_int_eq(
+            atls_measuring_next(m, changes[i].content, &measuring_why, &result),
+            ATLS_OK);
+        ck_assert_msg(result.done == changes[i].done
+                          && result.is_changed == changes[i].is_changed,
+                      "%d: %s", i, changes[i].content);
+    }
+    atls_measuring_end(m);
 }
 END_TEST
 
@@ -126,9 +200,9 @@ START_TEST(test_T15_lock_is_held)
     measuring_expect_refusal(logs[_i].log, "b", ATLS_E_LOG_BUSY, expected);
 
     before = atls_now_ms();
-    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path(logs[_i].log),
-                                  MEASURING_PCR, "b", 200, &measuring_why,
-                                  &(enum atls_measured){0}),
+    ck_assert_int_eq(measuring_once(measuring.tpm, scratch_path(logs[_i].log),
+                                    MEASURING_PCR, "b", 200, &measuring_why,
+                                    &(enum atls_measured){0}),
                      ATLS_E_LOG_BUSY);
     waited = atls_now_ms() - before;
     ck_assert_int_ge(waited, 200);
@@ -147,9 +221,9 @@ START_TEST(test_T15_lock_is_released_in_time)
 
     measuring_expect(logs[_i].log, "a", ATLS_MEASURED_NEW);
     holder = hold_lock(logs[_i].locked, 100);
-    ck_assert_int_eq(atls_measure(measuring.tpm, scratch_path(logs[_i].log),
-                                  MEASURING_PCR, "b", 20000, &measuring_why,
-                                  &(enum atls_measured){0}),
+    ck_assert_int_eq(measuring_once(measuring.tpm, scratch_path(logs[_i].log),
+                                    MEASURING_PCR, "b", 20000, &measuring_why,
+                                    &(enum atls_measured){0}),
                      ATLS_OK);
     ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
     measuring_expect_state(logs[_i].log, "a|b");
@@ -200,7 +274,7 @@ END_TEST
 
 START_TEST(test_log_must_be_a_file_in_a_folder)
 {
-    enum atls_measured done;
+    enum atls_measured done = ATLS_MEASURED_ALREADY;
 
     ck_assert_int_eq(measuring_try("no/log", "a", &done), ATLS_E_IO);
     ck_assert_ptr_nonnull(
@@ -372,8 +446,8 @@ static int write_events(int writer)
 
     for (int i = 0; good && i < EVENTS_EACH; i++) {
         snprintf(content, sizeof(content), "writer %d event %d", writer, i);
-        good = atls_measure(tpm, scratch_path("log"), MEASURING_PCR, content,
-                            60000, &measuring_why, &done)
+        good = measuring_once(tpm, scratch_path("log"), MEASURING_PCR, content,
+                              60000, &measuring_why, &done)
                    == ATLS_OK
                && done == ATLS_MEASURED_NEW;
     }
@@ -408,14 +482,14 @@ START_TEST(test_many_writers)
 }
 END_TEST
 
-#define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
-
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, test_measure);
     tcase_add_test(tcase, test_measure_into_another_pcr);
     tcase_add_loop_test(tcase, test_content_must_be_one_line, 0,
                         COUNT(illegal));
+    tcase_add_test(tcase, test_several_under_one_lock);
+    tcase_add_test(tcase, test_component_that_has_changed);
     tcase_add_test(tcase, test_default_log);
     tcase_add_loop_test(tcase, test_T15_lock_is_held, 0, COUNT(logs));
     tcase_add_loop_test(tcase, test_T15_lock_is_released_in_time, 0,

@@ -495,6 +495,47 @@ def tree_vectors():
             "full": {"digest": tree_hash(entries)}}
 
 
+STAND_IN_CERTIFICATE = b"attest: in place of a certificate"
+
+
+def agent_message(kind, *parts):
+    return bytes([1, kind]) + b"".join(parts)
+
+
+def vector(length_octets, data):
+    """opaque<..>, RFC 8446, 3.4."""
+    return len(data).to_bytes(length_octets, "big") + data
+
+
+def agent_vectors():
+    channel = bytes(range(32))
+    cmw = b"a CMW record"
+    sections = {}
+    for label, role, formats, cert in (
+            ("server", b"s", (1,), STAND_IN_CERTIFICATE),
+            ("client", b"c", (2, 1), b"DER")):
+        listed = b"".join(struct.pack(">H", number) for number in formats)
+        sections[f"request-evidence-{label}"] = {
+            "message": agent_message(1, role, vector(1, listed), channel,
+                                     vector(2, cert)),
+            "role": role.decode(), "channel": channel,
+            "formats": " ".join(f"{number:04x}" for number in formats),
+            "certificate": cert}
+    sections["request-connection"] = {"message": agent_message(2)}
+    sections["answer-evidence"] = {"message": agent_message(1, vector(2, cmw)),
+                                   "cmw": cmw}
+    sections["answer-connection"] = {"message": agent_message(2)}
+    for label, code, reason in (
+            ("refusal", "not-allowed", "user 33 (www-data) is not in allow"),
+            ("unknown", "of-a-later-version", "a reason all the same"),
+            ("silent", "timeout", "")):
+        sections[f"answer-{label}"] = {
+            "message": agent_message(255, vector(1, code.encode()),
+                                     vector(1, reason.encode())),
+            "code": code, "reason": reason}
+    return sections
+
+
 def make_files():
     certs = make_certificates()
     return {
@@ -505,6 +546,7 @@ def make_files():
         "evidence.txt": text_of("doc/PROTOCOL.md, Evidence",
                                 evidence_vectors(certs)),
         "tree.txt": text_of("doc/PROTOCOL.md, Tree hash", tree_vectors()),
+        "agent.txt": text_of("doc/PROTOCOL.md, Agent", agent_vectors()),
     }
 
 

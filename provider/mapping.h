@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_MAPPING_H
+#define ATLS_MAPPING_H
+
+#include <openssl/types.h>
+
+#include "inner.h"
+
+/*
+ * attest-inner.so, and what attest.so does without it. Needs libcrypto alone.
+ */
+
+/*
+ * The inner object's table, mapped at the first call from the folder of
+ * attest.so. NULL where that fails; it is tried again with the next call, as
+ * descriptors or memory may be there by then. Thread-safe, also in the child of
+ * a fork made at any moment.
+ */
+const struct atls_inner *atls_mapping_inner(void);
+
+/*
+ * Make a context refuse every handshake after that: with the reason of the first
+ * time that it failed. Ends the program where not even that is possible.
+ */
+void atls_mapping_deny(SSL_CTX *ctx);
+
+#endif

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck source=lib-agent-apache.bash
+. "${0%/*}/lib-agent-apache.bash"
+
+mpm=prefork
+service_threads=1
+run_apache_tests "$@"
