@@ -2,12 +2,13 @@
 #include "agent/clients.h"
 
 #include <openssl/crypto.h>
+#include <sys/epoll.h>
 
 #include "agent/socket.h"
 
-void agent_clients_init(struct agent_clients *clients)
+void agent_clients_init(struct agent_clients *clients, int epoll_fd)
 {
-    *clients = (struct agent_clients){.connection_count = 0};
+    *clients = (struct agent_clients){.epoll_fd = epoll_fd};
     LIST_INIT(&clients->users);
     TAILQ_INIT(&clients->waiting);
 }
@@ -66,6 +67,8 @@ void agent_clients_remove(struct agent_clients *clients,
         LIST_REMOVE(user, entry);
         OPENSSL_free(user);
     }
+    /* What a thread has open for a moment longer would stay in there. */
+    (void)epoll_ctl(clients->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     agent_socket_close(connection->fd);
     agent_peer_clear(&connection->peer);
     OPENSSL_free(connection);

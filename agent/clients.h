@@ -45,6 +45,7 @@ struct agent_connection {
 };
 
 struct agent_clients {
+    int epoll_fd; /* that tells of the connections; borrowed */
     LIST_HEAD(, agent_user) users;
     size_t connection_count;
     TAILQ_HEAD(agent_waiting, agent_connection)
@@ -52,7 +53,8 @@ struct agent_clients {
     size_t waiting_count;
 };
 
-void agent_clients_init(struct agent_clients *clients);
+/* epoll_fd: connections are taken out of it when they are closed. */
+void agent_clients_init(struct agent_clients *clients, int epoll_fd);
 
 /*
  * Take in a connection.

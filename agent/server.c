@@ -40,6 +40,7 @@ static enum atls_error start(struct agent_server *server,
     if (r != ATLS_OK)
         return r;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    agent_clients_init(&server->clients, server->epoll_fd);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->epoll_fd < 0 || server->wake_fd < 0
         || !watch(server, server->wake_fd, &server->wake_fd)
@@ -66,7 +67,7 @@ enum atls_error agent_server_new(const struct agent_server_config *config,
     server->wake_fd = -1;
     atomic_init(&server->is_stopping, false);
     atomic_init(&server->is_reloading, false);
-    agent_clients_init(&server->clients);
+    agent_clients_init(&server->clients, -1);
     r = start(server, why);
     if (r != ATLS_OK) {
         agent_server_free(server);
@@ -239,22 +240,29 @@ static void let_in(struct agent_server *server, int fd)
         server->lacks_descriptors = true;
 }
 
-/* Several at once: those who are in take turns with those who come. Without
- * descriptors the listening socket would stay readable, and the loop spin. */
+/* Without descriptors the listening socket stays readable: the loop would spin. */
+static int accept_first(struct agent_server *server)
+{
+    int fd = accept_one(server);
+
+    if (fd < 0 && is_exhausted(errno) && make_room(server))
+        fd = accept_one(server);
+    if (fd < 0 && is_exhausted(errno))
+        set_listening(server, false);
+    return fd;
+}
+
+/* Several at once, since who comes takes turns with all who are in. */
 static void accept_some(struct agent_server *server)
 {
-    for (unsigned i = 0; i < ACCEPTED_AT_ONCE; i++) {
-        int fd = accept_one(server);
+    int fd = accept_first(server);
 
-        if (fd < 0 && is_exhausted(errno) && make_room(server))
-            fd = accept_one(server);
-        if (fd < 0) {
-            if (is_exhausted(errno))
-                set_listening(server, false);
-            return;
-        }
+    for (unsigned i = 1; fd >= 0 && i < ACCEPTED_AT_ONCE; i++) {
         let_in(server, fd);
+        fd = accept_one(server);
     }
+    if (fd >= 0)
+        let_in(server, fd);
 }
 
 static void handle(struct agent_server *server, const struct epoll_event *event)

@@ -349,23 +349,6 @@ enum atls_error atls_engine_begin(struct atls_engine *engine,
                                formats, why, ret_pending);
 }
 
-enum atls_error atls_engine_evidence(struct atls_engine *engine,
-                                     enum atls_role role,
-                                     const uint8_t channel[ATLS_CHANNEL_LEN],
-                                     struct atls_span cert_der,
-                                     const struct atls_formats *formats,
-                                     struct atls_reason *why, uint8_t **ret_cmw,
-                                     size_t *ret_len)
-{
-    struct atls_pending *pending = NULL;
-    enum atls_error r = atls_engine_begin(engine, role, channel, cert_der,
-                                          formats, why, &pending);
-
-    if (r != ATLS_OK)
-        return r;
-    return atls_pending_wait(pending, why, ret_cmw, ret_len);
-}
-
 /* One write, so that reports of several processes do not mix. */
 static void print_report(const struct atls_engine *engine,
                          const struct atls_report *report, const char *peer,

@@ -30,6 +30,10 @@ struct atls_log *atls_engine_log(const struct atls_engine *engine);
 /* ATLS_OK, or why every handshake is refused. Borrowed. */
 const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
 
+/* Has it no attester although its settings are right, as a file could not be
+ * read? Another engine of the same settings may have one later. */
+bool atls_engine_lacks(const struct atls_engine *engine);
+
 /*
  * The policy for a new context, taken up anew when its files have changed.
  *   ret_policy  NULL without the verifier role, and on failure; else the caller
@@ -58,19 +62,6 @@ enum atls_error atls_engine_begin(
     const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
     const struct atls_formats *formats, struct atls_reason *why,
     struct atls_pending **ret_pending) ATLS_MUST_CHECK;
-
-/*
- * The same, and wait for it: blocks until it is there or the time is up.
- *   ret_cmw  set only on success; OPENSSL_free() it
- * Errors also as of atls_pending_wait().
- */
-enum atls_error atls_engine_evidence(struct atls_engine *engine,
-                                     enum atls_role role,
-                                     const uint8_t channel[ATLS_CHANNEL_LEN],
-                                     struct atls_span cert_der,
-                                     const struct atls_formats *formats,
-                                     struct atls_reason *why, uint8_t **ret_cmw,
-                                     size_t *ret_len) ATLS_MUST_CHECK;
 
 /* Log a verdict, and print it where ATTEST_REPORT says. */
 void atls_engine_report(struct atls_engine *engine,

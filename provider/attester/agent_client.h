@@ -35,8 +35,9 @@ struct atls_agent_client_config {
 };
 
 /*
- * Open the door, if the agent is there: that it is not is no error but told to
- * log, since it may come later.
+ * Open the door, if the agent is there: that it is not is no error, since it may
+ * come later, and told to log at debug only, since most programs of a machine have
+ * a client and never prove anything.
  * ATLS_OK, ATLS_E_CONFIG (a path that is relative or too long for sockaddr_un),
  * ATLS_E_NOMEM.
  */
@@ -51,10 +52,13 @@ void atls_agent_client_free(
 struct atls_agent_call;
 
 /*
- * Send a request; never waits for the agent (the door's answer aside, within the
- * deadline and 1 s).
+ * Send a request. Does not wait for evidence; but within the deadline for a place
+ * in the agent's backlog, in an ASYNC job 5 ms, and for the door's answer 1 s, once
+ * that was late 5 ms.
  * ATLS_OK, ATLS_E_AGENT_UNAVAILABLE (what was tried, errno, what to do),
- * ATLS_E_TOO_LARGE, ATLS_E_NOMEM, ATLS_E_IO (no descriptors).
+ * ATLS_E_QUEUE_FULL (it is there and overloaded), ATLS_E_AGENT_PROTOCOL or the
+ * agent's refusal (of the door), ATLS_E_TOO_LARGE, ATLS_E_NOMEM, ATLS_E_IO (no
+ * descriptors).
  */
 enum atls_error atls_agent_call_begin(
     struct atls_agent_client *client, enum atls_role role,
@@ -75,8 +79,9 @@ bool atls_agent_call_is_ready(const struct atls_agent_call *call);
  * Wait for the answer until the deadline (poll(2); EINTR does not end it).
  *   ret_cmw  set only on success; OPENSSL_free() it
  * Frees the call in every case. ATLS_OK, ATLS_E_TIMEOUT,
- * ATLS_E_AGENT_UNAVAILABLE (it died meanwhile), ATLS_E_AGENT_PROTOCOL, or the
- * agent's refusal as it gave it.
+ * ATLS_E_AGENT_UNAVAILABLE (it died meanwhile), ATLS_E_AGENT_PROTOCOL,
+ * ATLS_E_INTERNAL (a call of the parent process, or the program closed its
+ * descriptor), ATLS_E_NOMEM, or the agent's refusal as it gave it.
  */
 enum atls_error atls_agent_call_wait(struct atls_agent_call *call,
                                      struct atls_reason *why, uint8_t **ret_cmw,

@@ -111,6 +111,6 @@ lasting() {
 }
 
 # One killed backend ends them all.
-lost+='|server closed the connection|the database system is (in recovery mode|starting up)|terminating connection'
+lost+='|EOF detected|could not (receive|send) data|server closed the connection|the database system is (in recovery mode|starting up|not yet accepting connections)|terminating connection'
 
 run_service_tests "$@"

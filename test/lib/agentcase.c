@@ -29,6 +29,7 @@ static struct {
     struct atls_log *log;
     pthread_t thread;
     atomic_uint accepted;
+    atomic_bool is_holding;
 } running;
 
 static struct {
@@ -118,6 +119,8 @@ static enum atls_error make_up_peer(int fd, struct atls_reason *why,
 {
     enum atls_error r = agent_peer_of(fd, why, ret_peer);
 
+    while (atomic_load(&running.is_holding))
+        usleep(1000);
     if (r == ATLS_OK && agentcase.is_of_user) {
         agent_peer_clear(ret_peer);
         ret_peer->uid = agentcase.user;
@@ -205,6 +208,16 @@ int agentcase_connect_as(long uid)
 int agentcase_connect(void)
 {
     return agentcase_connect_as(-1);
+}
+
+void agentcase_hold(void)
+{
+    atomic_store(&running.is_holding, true);
+}
+
+void agentcase_release(void)
+{
+    atomic_store(&running.is_holding, false);
 }
 
 bool agentcase_ask(int fd, unsigned number)

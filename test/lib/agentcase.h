@@ -55,6 +55,10 @@ int agentcase_connect(void);
 bool agentcase_connect_socket(int fd);
 int agentcase_connect_quietly(void);
 
+/* Whoever is let in between waits at the server's door, and it with him. */
+void agentcase_hold(void);
+void agentcase_release(void);
+
 /* A request for evidence for a handshake; false when it cannot be sent. */
 bool agentcase_ask(int fd, unsigned number);
 void agentcase_send(int fd, const void *octets, size_t len);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <check.h>
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -102,25 +106,39 @@ START_TEST(test_R1_smallest_queue)
 }
 END_TEST
 
+/* Two descriptors each: the server's is in this process, too. */
+static unsigned raise_limit(unsigned wanted)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return limit.rlim_cur / 2 > wanted + 100 ? wanted
+                                             : (unsigned)limit.rlim_cur / 4;
+}
+
 START_TEST(test_R1_clients_vanish_in_mid_quote)
 {
-    unsigned before;
-    int fds[100];
+    static int fds[1000];
+    unsigned count = raise_limit(1000), before;
 
     agentcase_make_gate();
+    agentcase_configure("timeout = 30000\n");
+    agentcase.connections_max = count + 10;
     agentcase_start();
     agentcase_expect_served(-1, 1);
     before = count_descriptors();
-    for (unsigned round = 0; round < 5; round++) {
+    for (unsigned round = 0; round < 2; round++) {
         agentcase_close_gate();
-        for (unsigned i = 0; i < 100; i++) {
+        for (unsigned i = 0; i < count; i++) {
             fds[i] = agentcase_connect();
             ck_assert(agentcase_ask(fds[i], i));
         }
-        for (unsigned i = 0; i < 100; i += 5)
+        for (unsigned i = 0; i < count; i += 5)
             close(fds[i]);
         agentcase_open_gate();
-        for (unsigned i = 0; i < 100; i++) {
+        for (unsigned i = 0; i < count; i++) {
             if (i % 5 == 0)
                 continue;
             agentcase_expect_evidence(fds[i], i);
@@ -169,6 +187,95 @@ START_TEST(test_R1_who_never_reads)
     agentcase_expect_served(-1, 2);
     close(fd);
     await_descriptors(before);
+}
+END_TEST
+
+/* A TCP connection that has much to send to somebody who reads nothing, and that
+ * whoever closes it last shall wait for. */
+static int make_lingerer(int *ret_listener)
+{
+    const struct linger linger = {.l_onoff = 1, .l_linger = 30};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+    static const char octets[65536];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    *ret_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(*ret_listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(*ret_listener, 1), 0);
+    ck_assert_int_eq(
+        getsockname(*ret_listener, (struct sockaddr *)&address, &len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, len), 0);
+    while (send(fd, octets, sizeof(octets), MSG_DONTWAIT) > 0) {
+    }
+    ck_assert_int_eq(
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    return fd;
+}
+
+static void send_descriptor(int fd, const char *text, int passed)
+{
+    union {
+        struct cmsghdr head;
+        char octets[CMSG_SPACE(sizeof(int))];
+    } control = {.octets = {0}};
+    char octets[8];
+    struct iovec vector = {.iov_base = octets, .iov_len = strlen(text)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control.octets,
+                             .msg_controllen = sizeof(control.octets)};
+
+    memcpy(octets, text, strlen(text));
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.head), &passed, sizeof(int));
+    ck_assert_int_ge(sendmsg(fd, &message, 0), 0);
+}
+
+/* What a stranger sends before it, and as it; and does he stay to read? */
+static const struct {
+    const char *before; /* NULL: nothing */
+    const char *text;
+    bool stays;
+} lingerers[] = {
+    {NULL, "octets", true}, {NULL, "octets", false}, {NULL, "", true},
+    {NULL, "", false},      {"octets", "x", true},   {"octets", "", false},
+    {"", "x", true},        {"", "", true},
+};
+
+START_TEST(test_R1_descriptors_that_linger)
+{
+    int listener, lingerer, fd;
+    int64_t begin_ms;
+
+    agentcase_configure("allow = 3999999992\n");
+    agentcase_start();
+    agentcase_expect_served(ALICE, 1);
+    lingerer = make_lingerer(&listener);
+    /* All that he does comes before the agent does anything. */
+    agentcase_hold();
+    agentcase.user = BOB;
+    fd = agentcase_connect_quietly();
+    if (lingerers[_i].before != NULL)
+        ck_assert_int_ge(send(fd, lingerers[_i].before,
+                              strlen(lingerers[_i].before), MSG_NOSIGNAL),
+                         0);
+    send_descriptor(fd, lingerers[_i].text, lingerer);
+    close(lingerer);
+    if (!lingerers[_i].stays)
+        close(fd);
+    begin_ms = atls_now_ms();
+    agentcase_release();
+    for (unsigned i = 0; i < 10; i++)
+        agentcase_expect_served(ALICE, i);
+    agentcase_stop();
+    ck_assert_int_lt(atls_now_ms() - begin_ms, 5000);
+    if (lingerers[_i].stays)
+        close(fd);
+    close(listener);
 }
 END_TEST
 
@@ -342,6 +449,8 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_R1_clients_vanish_in_mid_quote);
     tcase_add_test(tcase, test_R1_half_open_clients);
     tcase_add_test(tcase, test_R1_who_never_reads);
+    tcase_add_loop_test(tcase, test_R1_descriptors_that_linger, 0,
+                        sizeof(lingerers) / sizeof(lingerers[0]));
     tcase_add_test(tcase, test_R4_most_greedy_user_loses_idle_connections);
     tcase_add_test(tcase, test_R4_busy_connections_outlast_idle_ones);
     tcase_add_test(tcase, test_R4_no_descriptors);

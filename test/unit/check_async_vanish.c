@@ -4,6 +4,7 @@
 #include <openssl/async.h>
 #include <openssl/err.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -146,7 +147,7 @@ static bool is_flat(const struct moment *moment, unsigned descriptors)
 
         for (int i = 0; i < 10; i++)
             park_and_free(moment);
-        for (int wait = 0; wait < 20; wait++) {
+        for (int wait = 0; wait < 60; wait++) {
             if (allocation_in_use() == before
                 && count_descriptors("") == descriptors)
                 return true;
@@ -178,7 +179,7 @@ START_TEST(test_R1_queue_is_empty_afterwards)
     struct asynclink links[9];
 
     asynccase_configure(NULL, "8");
-    atomic_store(&asynccase.quote_ms, 400);
+    atomic_store(&asynccase.quote_ms, 1500);
     for (int round = 0; round < 2; round++) {
         asynclink_park(&links[0]);
         usleep(150000); /* in flight */
@@ -186,7 +187,7 @@ START_TEST(test_R1_queue_is_empty_afterwards)
             asynclink_park(&links[i]);
         for (int i = round; i < 9; i++)
             asynclink_free(&links[i]);
-        usleep(450000);
+        usleep(1600000);
     }
     ck_assert(asynclink_finish(&links[0]));
     asynclink_free(&links[0]);
@@ -225,7 +226,8 @@ static ASYNC_JOB *lost; /* reachable, for leak checkers */
 static int remember_job(SSL *s, int *al, void *arg)
 {
     (void)s, (void)al, (void)arg;
-    lost = ASYNC_get_current_job();
+    if (lost == NULL)
+        lost = ASYNC_get_current_job();
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -332,12 +334,19 @@ END_TEST
 
 /* --- processes ------------------------------------------------------------------------ */
 
-static void expect_success(pid_t child)
+/* Threads of the parent leave memory in a child that is nobody's: this end is
+ * one that no leak checker sees. */
+static void end_child(bool is_good)
+{
+    (void)kill(getpid(), is_good ? SIGKILL : SIGABRT);
+}
+
+static void expect_end(pid_t child, int expected)
 {
     int status;
 
     ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(status, expected);
 }
 
 /* The child has the descriptors as well, and frees its own: the parent's
@@ -354,16 +363,15 @@ START_TEST(test_L4_forked_while_parked)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         char reason[300];
+        int error;
 
         SSL_free(other.server);
-        if (SSL_get_error(one.server, SSL_accept(one.server)) != SSL_ERROR_SSL)
-            _exit(1);
+        error = SSL_get_error(one.server, SSL_accept(one.server));
         ERR_error_string_n(ERR_peek_error(), reason, sizeof(reason));
-        if (strstr(reason, "was started by another process") == NULL)
-            _exit(2);
         SSL_free(one.server);
         usleep(1500000); /* keeps what it has open */
-        _exit(0);
+        end_child(error == SSL_ERROR_SSL
+                  && strstr(reason, "was started by another process") != NULL);
     }
     usleep(100000);
     ck_assert(asynclink_is_woken(&one, 5000));
@@ -373,7 +381,7 @@ START_TEST(test_L4_forked_while_parked)
     ck_assert(!asynclink_is_woken(&one, 0));
     ck_assert(!asynclink_is_woken(&other, 0));
     asynclink_free(&other);
-    expect_success(child);
+    expect_end(child, SIGKILL);
 }
 END_TEST
 
@@ -390,9 +398,9 @@ START_TEST(test_L4_forked_before)
         struct asynclink own;
 
         asynclink_park(&own);
-        _exit(asynclink_finish(&own) ? 0 : 1);
+        end_child(asynclink_finish(&own));
     }
-    expect_success(child);
+    expect_end(child, SIGKILL);
     ck_assert(asynclink_finish(&one));
 }
 END_TEST
@@ -412,7 +420,7 @@ START_TEST(test_L1_exit_while_parked)
             asynclink_park(&links[i]);
         exit(0);
     }
-    expect_success(child);
+    expect_end(child, 0);
     ck_assert_int_lt(atls_now_ms() - begin, 3000);
 }
 END_TEST

@@ -31,13 +31,15 @@ static struct {
     atomic_int at;    /* the command that fails, from 0; -1: none */
     atomic_int times; /* in a row */
     atomic_int seen;
-    enum tpmproxy_action action;
-    uint32_t rc; /* of TPMPROXY_ANSWER */
+    atomic_int action; /* enum tpmproxy_action */
+    atomic_uint rc;    /* of TPMPROXY_ANSWER */
 } fault;
 
 static enum tpmproxy_action meet_fault(void *arg, uint32_t code,
                                        uint8_t *response, size_t *ret_len)
 {
+    enum tpmproxy_action action =
+        (enum tpmproxy_action)atomic_load(&fault.action);
     int number = atomic_load(&fault.seen);
 
     (void)arg;
@@ -48,9 +50,9 @@ static enum tpmproxy_action meet_fault(void *arg, uint32_t code,
         return TPMPROXY_FORWARD;
     }
     atomic_fetch_sub(&fault.times, 1);
-    if (fault.action == TPMPROXY_ANSWER)
-        tpmproxy_answer_code(fault.rc, response, ret_len);
-    return fault.action;
+    if (action == TPMPROXY_ANSWER)
+        tpmproxy_answer_code(atomic_load(&fault.rc), response, ret_len);
+    return action;
 }
 
 static void arrange(int at, int times, enum tpmproxy_action action, uint32_t rc)
@@ -58,8 +60,8 @@ static void arrange(int at, int times, enum tpmproxy_action action, uint32_t rc)
     atomic_store(&fault.at, at);
     atomic_store(&fault.times, times);
     atomic_store(&fault.seen, 0);
-    fault.action = action;
-    fault.rc = rc;
+    atomic_store(&fault.action, (int)action);
+    atomic_store(&fault.rc, rc);
 }
 
 static void start(bool over_device)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <check.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/asynccase.h"
+#include "lib/scratch.h"
+#include "lib/swtpm.h"
+
+/*
+ * A job of OpenSSL's has a stack of 32 KiB. All that we do in a handshake has to
+ * find room there, with some to spare for a signal and its handler. (Sanitizers
+ * make frames larger: not with them.)
+ */
+
+#define STACK_OCTETS 32768u
+#define SPARE_OCTETS (6u * 1024)
+#define PAINT 0xa5
+#define STACKS_MAX 64
+
+static struct asynclink one;
+static unsigned char *stacks[STACKS_MAX];
+static size_t stack_count;
+
+/* What is as large as a stack may be one. */
+static void *paint(size_t len, const char *file, int line)
+{
+    unsigned char *data = malloc(len);
+
+    (void)file, (void)line;
+    if (len == STACK_OCTETS && data != NULL && stack_count < STACKS_MAX) {
+        memset(data, PAINT, len);
+        stacks[stack_count++] = data;
+    }
+    return data;
+}
+
+static void *move(void *data, size_t len, const char *file, int line)
+{
+    (void)file, (void)line;
+    return realloc(data, len);
+}
+
+static void forget(void *data, const char *file, int line)
+{
+    (void)file, (void)line;
+    for (size_t i = 0; i < stack_count; i++) {
+        if (stacks[i] == data)
+            stacks[i--] = stacks[--stack_count];
+    }
+    free(data);
+}
+
+/* Octets that nobody wrote, at the low end of the stack with the fewest. */
+static size_t untouched(void)
+{
+    size_t least = STACK_OCTETS;
+
+    for (size_t i = 0; i < stack_count; i++) {
+        size_t octets = 0;
+
+        while (octets < least && stacks[i][octets] == PAINT)
+            octets++;
+        least = octets;
+    }
+    return least;
+}
+
+static void expect_room(const char *what)
+{
+    ck_assert_uint_gt(stack_count, 0);
+    ck_assert_msg(untouched() >= SPARE_OCTETS, "%s: %zu octets are left", what,
+                  untouched());
+}
+
+static void set_up(void)
+{
+    /* A report with everything in it, too. */
+    setenv("ATTEST_REPORT", "/dev/null", 1);
+    asynccase_set_up();
+}
+
+static void tear_down(void)
+{
+    asynclink_free(&one);
+    asynccase_tear_down();
+}
+
+START_TEST(test_evidence_is_made)
+{
+    asynclink_park(&one);
+    ck_assert(asynclink_finish(&one));
+    expect_room("server");
+}
+END_TEST
+
+/* The reason is logged and raised. */
+START_TEST(test_evidence_cannot_be_made)
+{
+    asynccase_configure("100", NULL);
+    atomic_store(&asynccase.quote_ms, 500);
+    asynclink_park(&one);
+    asynclink_expect_refusal(&one, "no quote within 100 ms");
+    expect_room("refused server");
+}
+END_TEST
+
+/* Clients of such programs appraise in a job. */
+START_TEST(test_evidence_is_appraised)
+{
+    SSL_CTX_clear_mode(asynccase.server_ctx, SSL_MODE_ASYNC);
+    asynclink_new(&one);
+    SSL_set_mode(one.client, SSL_MODE_ASYNC);
+    ck_assert_int_eq(asynclink_begin(&one), SSL_ERROR_WANT_READ);
+    ck_assert(asynclink_finish(&one));
+    expect_room("client");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("async_stack");
+    TCase *tcase = tcase_create("with a swtpm");
+    SRunner *runner;
+    int failed;
+
+    if (!CRYPTO_set_mem_functions(paint, move, forget))
+        return EXIT_FAILURE;
+    if (!swtpm_is_installed())
+        return 77;
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+#ifndef __SANITIZE_ADDRESS__
+    tcase_add_test(tcase, test_evidence_is_made);
+    tcase_add_test(tcase, test_evidence_cannot_be_made);
+    tcase_add_test(tcase, test_evidence_is_appraised);
+#endif
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
