@@ -16,7 +16,7 @@ void agent_clients_init(struct agent_clients *clients, int epoll_fd)
 /* A handful of users have connections at a time: no table. */
 static struct agent_user *find_user(struct agent_clients *clients, uid_t uid)
 {
-    struct agent_user *user;
+    struct agent_user *user = NULL;
 
     LIST_FOREACH(user, &clients->users, entry)
     {
@@ -85,8 +85,8 @@ void agent_clients_touch(struct agent_connection *connection)
 struct agent_connection *agent_clients_victim(
     const struct agent_clients *clients)
 {
-    const struct agent_user *user, *largest = NULL;
-    struct agent_connection *connection;
+    const struct agent_user *user = NULL, *largest = NULL;
+    struct agent_connection *connection = NULL;
 
     LIST_FOREACH(user, &clients->users, entry)
     {
@@ -129,7 +129,7 @@ void agent_clients_wait(struct agent_clients *clients,
                         struct atls_ticket *ticket)
 {
     int64_t deadline_ms = atls_ticket_deadline_ms(ticket);
-    struct agent_connection *before;
+    struct agent_connection *before = NULL;
 
     connection->ticket = ticket;
     connection->service = agent_service_ref(service);

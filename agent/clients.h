@@ -30,7 +30,8 @@ struct agent_user {
     uid_t uid;
     size_t connection_count;
     size_t waiting_count;
-    TAILQ_HEAD(, agent_connection) connections; /* idle longest first */
+    TAILQ_HEAD(agent_connections, agent_connection)
+    connections; /* idle longest first */
 };
 
 struct agent_connection {
@@ -46,7 +47,7 @@ struct agent_connection {
 
 struct agent_clients {
     int epoll_fd; /* that tells of the connections; borrowed */
-    LIST_HEAD(, agent_user) users;
+    LIST_HEAD(agent_users, agent_user) users;
     size_t connection_count;
     TAILQ_HEAD(agent_waiting, agent_connection)
     waiting; /* the next deadline first */

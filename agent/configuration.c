@@ -108,11 +108,12 @@ static enum atls_error find_sections(struct agent_configuration *c,
                                      const char *path, struct atls_reason *why,
                                      const struct atls_scan_section **ret_main)
 {
+    const struct atls_scan_section *found = NULL;
     const struct {
         const char *name;
         const struct atls_scan_section **place;
     } sections[] = {
-        {"attestd", ret_main},
+        {"attestd", &found},
         {"components", &c->components.components},
         {"certificates", &c->components.certificates},
         {"authorities", &c->components.authorities},
@@ -137,8 +138,9 @@ static enum atls_error find_sections(struct agent_configuration *c,
         atls_file_locate(why, section->file, section->line);
         return ATLS_E_CONFIG;
     }
-    if (*ret_main == NULL)
+    if (found == NULL)
         return atls_fail(why, ATLS_E_CONFIG, "%s: no section [attestd]", path);
+    *ret_main = found;
     return ATLS_OK;
 }
 

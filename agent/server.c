@@ -39,8 +39,6 @@ static enum atls_error start(struct agent_server *server,
 
     if (r != ATLS_OK)
         return r;
-    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    agent_clients_init(&server->clients, server->epoll_fd);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->epoll_fd < 0 || server->wake_fd < 0
         || !watch(server, server->wake_fd, &server->wake_fd)
@@ -63,11 +61,11 @@ enum atls_error agent_server_new(const struct agent_server_config *config,
     if (server == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     server->config = *config;
-    server->epoll_fd = -1;
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->wake_fd = -1;
     atomic_init(&server->is_stopping, false);
     atomic_init(&server->is_reloading, false);
-    agent_clients_init(&server->clients, -1);
+    agent_clients_init(&server->clients, server->epoll_fd);
     r = start(server, why);
     if (r != ATLS_OK) {
         agent_server_free(server);

@@ -216,7 +216,8 @@ void atls_async_prepare(SSL *s)
 {
     if (OpenSSL_version_num() >= VERSION_3_2)
         return;
-    if ((SSL_get_mode(s) & SSL_MODE_ASYNC) != 0)
+    if ((SSL_get_mode(s) & SSL_MODE_ASYNC) != 0
+        && atls_context_of(SSL_get_SSL_CTX(s)) != NULL)
         SSL_set_info_callback(s, pass_info);
 }
 

@@ -19,7 +19,8 @@
  * A wait context (one for each SSL) has one wait descriptor of ours, an epoll(7)
  * instance. It is made at the first pause, stays the same for all handshakes of
  * that SSL and is closed by its cleanup function, so by SSL_free() alone: HAProxy
- * keeps its number in a table and ends itself when it finds another file there.
+ * keeps its number in a table and ends itself when it finds another file there, or a
+ * descriptor that it was not told of: it is registered right before the first pause.
  *
  *   descriptors of one handshake  parked                   later, until SSL_free
  *   ----------------------------  -----------------------  ---------------------
@@ -69,8 +70,8 @@ enum atls_error atls_async_wait(struct atls_connection *connection,
  *   - SSL_SENT_SHUTDOWN keeps it from sending an alert;
  *   - the one callback of the program on that path is the info callback, as it
  *     was when the handshake function was entered. What it stands on may be gone
- *     (HAProxy's is). So an SSL of a context with SSL_MODE_ASYNC gets one of
- *     ours, which passes on what comes to the context's, but for this.
+ *     (HAProxy's is). So an SSL of a context with SSL_MODE_ASYNC and attest gets
+ *     one of ours, which passes on what comes to the context's, but for this.
  * Only the thread that began a job may resume it (ASYNC_start_job(3)): where
  * another one frees the SSL the job is lost. From 3.2 ex_data are freed last, and
  * SSL_new() makes them before the SSL has its context: there neither function

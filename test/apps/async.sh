@@ -73,6 +73,7 @@ global
     log stdout format raw local0
     nbthread 1
     maxconn $maxconn
+    maxsslconn $maxconn
     ssl-mode-async
 $( ((EUID != 0)) || [[ ${global[*]} == *user* ]] || printf '    user nobody\n    group nogroup\n')
 $(printf '    %s\n' "${global[@]}")

@@ -178,8 +178,8 @@ service_says() {
     await service_said "$1" || fail "the service does not say: $1"
 }
 
-# unit_up NAME [SETTING...]: sets own, the folder with its copies, and in_unit, what
-# to put before its programs.
+# unit_up NAME [SETTING...]: sets own, the folder with its copies, unit_pid, which
+# keeps the unit's namespace, and in_unit, what to put before its programs.
 unit_up() {
     local name=$1 path
     local -a settings rights
@@ -210,12 +210,17 @@ unit_up() {
         $((2 + ${#service_paths[@]} + ${#service_new_paths[@]})) \
         /run /etc/ssl "${service_paths[@]}" "${service_new_paths[@]}" "${settings[@]}"
     await unit_is_made "$work/$name.unit.log" || return
-    in_unit=(nsenter "--mount=/proc/$spawned/ns/mnt" -- setpriv "${rights[@]}" -- env -u TMPDIR)
+    unit_pid=$spawned
+    # With its root: these tests may run in a chroot, which nsenter would leave.
+    in_unit=(nsenter "--target=$unit_pid" --mount --root -- setpriv "${rights[@]}" -- env -u TMPDIR)
 }
 
 unit_is_made() {
     is_running "$spawned" || fail 'the unit cannot be reproduced'
-    has "$1" ready
+    has "$1" ready || return
+    # Else what follows would be done to the machine itself.
+    [[ $(readlink "/proc/$spawned/ns/mnt") != "$(readlink /proc/self/ns/mnt)" ]] ||
+        fail 'the unit has no mounts of its own'
 }
 
 #
@@ -256,7 +261,7 @@ threads() {
 
 # as_worker PID COMMAND...: in its namespaces and as its user.
 as_worker() {
-    nsenter --target "$1" --mount --net -- setpriv --reuid="$service_user" \
+    nsenter --target "$1" --mount --net "--root=/proc/$unit_pid/root" -- setpriv --reuid="$service_user" \
         --regid="$(id -g "$service_user")" --clear-groups --no-new-privs -- "${@:2}"
 }
 
@@ -419,30 +424,41 @@ test_C4_whole_machine() {
 }
 
 test_L13_reloads() {
-    local i old before after count=$((${repeats:-30} + 5))
+    local i old before after agent_before count=$((${repeats:-30} + 5))
     keep_asking control
     for ((i = 0; i < count; i++)); do
-        ((i != 5)) || before=$(footprint)
+        ((i != 5)) || {
+            before=$(footprint "$service_pid")
+            agent_before=$(footprint "$(kept agent)")
+        }
         old=$(workers)
         reload_service
         await is_reloaded "$old" || fail 'does not reload'
     done
-    after=$(footprint)
+    after=$(footprint "$service_pid")
     all_served
     note "$((count - 5)) reloads: ${before% *} kB and ${before#* } descriptors before," \
-        "${after% *} kB and ${after#* } after"
+        "${after% *} kB and ${after#* } after; attestd $agent_before, $(footprint "$(kept agent)")"
     same 'descriptors' "${before#* }" "${after#* }"
     ((${after% *} - ${before% *} < flat_kb)) || fail 'memory grows'
+    await agent_has_shrunk_to "$agent_before" || fail "attestd grows: $(footprint "$(kept agent)")"
     proves_itself
 }
 
 # So much may what a C library keeps of freed memory vary, however many reloads.
 readonly flat_kb=1024
 
-# kilobytes and descriptors of the process that reloads.
+# footprint PID: kilobytes and descriptors.
 footprint() {
-    printf '%d %d\n' "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$service_pid/status")" \
-        "$(find "/proc/$service_pid/fd" -type l | wc -l)"
+    printf '%d %d\n' "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status")" \
+        "$(find "/proc/$1/fd" -type l | wc -l)"
+}
+
+# agent_has_shrunk_to FOOTPRINT: once those who asked have gone.
+agent_has_shrunk_to() {
+    local now
+    now=$(footprint "$(kept agent)")
+    ((${now#* } <= ${1#* } && ${now% *} - ${1% *} < flat_kb))
 }
 
 is_reloaded() {

@@ -28,9 +28,10 @@ static struct {
     struct agent_listener listener;
     struct atls_log *log;
     pthread_t thread;
+    atomic_long uid; /* of who comes next; -1: as the kernel says */
     atomic_uint accepted;
     atomic_bool is_holding;
-} running;
+} running = {.uid = -1};
 
 static struct {
     atomic_bool is_closed;
@@ -118,15 +119,16 @@ static enum atls_error make_up_peer(int fd, struct atls_reason *why,
                                     struct agent_peer *ret_peer)
 {
     enum atls_error r = agent_peer_of(fd, why, ret_peer);
+    long uid = atomic_load(&running.uid);
 
+    atomic_fetch_add(&running.accepted, 1);
     while (atomic_load(&running.is_holding))
         usleep(1000);
-    if (r == ATLS_OK && agentcase.is_of_user) {
+    if (r == ATLS_OK && uid >= 0) {
         agent_peer_clear(ret_peer);
-        ret_peer->uid = agentcase.user;
-        ret_peer->gid = (gid_t)agentcase.user;
+        ret_peer->uid = (uid_t)uid;
+        ret_peer->gid = (gid_t)uid;
     }
-    atomic_fetch_add(&running.accepted, 1);
     return r;
 }
 
@@ -196,8 +198,7 @@ int agentcase_connect_as(long uid)
     unsigned before = atomic_load(&running.accepted);
     int fd;
 
-    agentcase.is_of_user = uid >= 0;
-    agentcase.user = (uid_t)uid;
+    atomic_store(&running.uid, uid);
     fd = agentcase_connect_quietly();
     ck_assert_int_ge(fd, 0);
     while (atomic_load(&running.accepted) == before)

@@ -46,7 +46,7 @@ unsigned agentcase_commands(void);
 void agentcase_start(void);
 void agentcase_stop(void);
 
-/* Connect as somebody, and wait until the server knows. -1: as whoever we are. */
+/* Connect as somebody, and wait until the server has seen that. -1: as whoever we are. */
 int agentcase_connect_as(long uid);
 int agentcase_connect(void);
 

@@ -17,7 +17,6 @@
 #include "lib/agentcalls.h"
 #include "lib/allocation.h"
 #include "lib/fakeagent.h"
-#include "lib/scratch.h"
 
 static struct agentcalls calls;
 

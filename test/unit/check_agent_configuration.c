@@ -6,6 +6,7 @@
 
 #include "agent/configuration.h"
 #include "attester/measure.h"
+#include "lib/allocation.h"
 #include "lib/scratch.h"
 
 #define DIGEST \
@@ -189,6 +190,27 @@ START_TEST(test_P9_included_line)
 }
 END_TEST
 
+/* Every allocation fails in turn. */
+START_TEST(test_R3_out_of_memory)
+{
+    const char *text = QUOTER "allow = root, @root, 33\n.include more.cnf\n"
+                              "[components]\nx = /x\n";
+    enum atls_error r = ATLS_E_NOMEM;
+
+    scratch_write("more.cnf", "certificate = any\n", 18, 0600);
+    scratch_write("attestd.cnf", text, strlen(text), 0600);
+    for (size_t n = 1; r != ATLS_OK; n++) {
+        ck_assert_uint_lt(n, 200);
+        allocation_fail_at(n);
+        r = agent_configuration_load(scratch_path("attestd.cnf"), &why,
+                                     &configuration);
+        allocation_fail_at(0);
+        ck_assert_msg(r == ATLS_OK || r == ATLS_E_NOMEM, "%s", why.text);
+    }
+    ck_assert(!configuration.needs_measured_certificate);
+}
+END_TEST
+
 /* What we give people to begin with. */
 START_TEST(test_example)
 {
@@ -207,6 +229,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    allocation_install();
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_defaults);
     tcase_add_test(tcase, test_everything);
@@ -216,6 +239,7 @@ int main(void)
     tcase_add_test(tcase, test_socket_that_does_not_fit);
     tcase_add_test(tcase, test_P1_missing_file);
     tcase_add_test(tcase, test_P9_included_line);
+    tcase_add_test(tcase, test_R3_out_of_memory);
     tcase_add_test(tcase, test_example);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -257,8 +257,7 @@ START_TEST(test_R1_descriptors_that_linger)
     lingerer = make_lingerer(&listener);
     /* All that he does comes before the agent does anything. */
     agentcase_hold();
-    agentcase.user = BOB;
-    fd = agentcase_connect_quietly();
+    fd = agentcase_connect_as(BOB);
     if (lingerers[_i].before != NULL)
         ck_assert_int_ge(send(fd, lingerers[_i].before,
                               strlen(lingerers[_i].before), MSG_NOSIGNAL),

@@ -458,6 +458,34 @@ START_TEST(test_chain_is_taken_up_without_restart)
 }
 END_TEST
 
+static void write_auth(const char *path, const char *value)
+{
+    FILE *out = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(out);
+    fputs(value, out);
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+START_TEST(test_authorization_is_taken_up_without_restart)
+{
+    const struct swtpm_ak ak = {.auth = "right"};
+    char path[600], lines[700];
+
+    ck_assert(swtpm_make_ak(quotercase.swtpm, &ak));
+    ck_assert(swtpm_write_chain(quotercase.swtpm, SWTPM_AK_HANDLE, false,
+                                quotercase.chain, NULL));
+    snprintf(path, sizeof(path), "%s/ak.auth", swtpm_folder(quotercase.swtpm));
+    snprintf(lines, sizeof(lines), "ak_auth = file:%s\n", path);
+    write_auth(path, "wrong");
+    agentcase_configure(lines);
+    agentcase_start();
+    agentcase_expect_refused(-1, 1, ATLS_E_TPM_AUTH, "");
+    write_auth(path, "right\n");
+    agentcase_await_served(-1, 2);
+}
+END_TEST
+
 START_TEST(test_configuration_is_taken_up_without_restart)
 {
     agentcase_start();
@@ -582,6 +610,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_B4_log_that_cannot_be_read);
     tcase_add_test(tcase, test_stand_in_needs_no_measuring);
     tcase_add_test(tcase, test_chain_is_taken_up_without_restart);
+    tcase_add_test(tcase, test_authorization_is_taken_up_without_restart);
     tcase_add_test(tcase, test_configuration_is_taken_up_without_restart);
     tcase_add_test(tcase, test_reload_under_a_quote);
     tcase_add_test(tcase, test_T5_tpm_dies_and_comes_back);

@@ -19,7 +19,12 @@
 #define CONFIGURATIONS_MAX 64
 /* What an allocator keeps for itself, of 1,000 cycles; a leak of a certificate
  * or a policy would be ten times as much. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FLAT_KIB \
+    1000000 /* they keep what was freed, and tell of leaks themselves */
+#else
 #define FLAT_KIB 512
+#endif
 
 /* --- L9: each its own ------------------------------------------------------------ */
 

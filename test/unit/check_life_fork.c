@@ -22,7 +22,7 @@
 #include "lib/lifecase.h"
 #include "lib/scratch.h"
 
-#define FORKS 200
+#define FORKS 100
 #define CHILD_SECONDS 10
 #define FRAMES_MAX 64
 
