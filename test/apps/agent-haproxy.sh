@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # HAProxy and attestd: Debian's haproxy.cfg and unit, the worker of haproxy in the
 # chroot /var/lib/haproxy, with the agent's folder in it (the drop-in) and without.
-# shellcheck source=lib-confined.bash
-. "${0%/*}/lib-confined.bash"
+# shellcheck source=lib-agent.bash
+. "${0%/*}/lib-agent.bash"
 need haproxy curl openssl
 
 service_unit=haproxy

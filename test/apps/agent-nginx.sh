@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # nginx and attestd: Debian's nginx.conf and unit, workers of www-data.
-# shellcheck source=lib-confined.bash
-. "${0%/*}/lib-confined.bash"
+# shellcheck source=lib-agent.bash
+. "${0%/*}/lib-agent.bash"
 need nginx curl openssl
 
 service_unit=nginx

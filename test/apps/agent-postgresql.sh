@@ -3,11 +3,12 @@
 # PostgreSQL and attestd: a cluster as Debian makes it, in its unit, and psql.
 # pg_ctlcluster gives the server the environment that the cluster's own file
 # names, and nothing of the unit's.
-# shellcheck source=lib-confined.bash
-. "${0%/*}/lib-confined.bash"
+# shellcheck source=lib-agent.bash
+. "${0%/*}/lib-agent.bash"
 need psql pg_createcluster pg_ctlcluster openssl
 
 service_unit=postgresql@
+service_program=postgres
 service_user=postgres
 service_threads=1
 service_paths=(/etc/postgresql /etc/postgresql-common /var/log/postgresql)
@@ -50,9 +51,9 @@ END_OF_CONF
 }
 
 start_service() {
-    local variable
-    for variable in OPENSSL_CONF ASAN_OPTIONS; do
-        [[ -z ${!variable:-} ]] || printf "%s = '%s'\n" "$variable" "${!variable}"
+    local assignment
+    for assignment in "${sanitizer[@]:1}" ${OPENSSL_CONF:+"OPENSSL_CONF=$OPENSSL_CONF"}; do
+        printf "%s = '%s'\n" "${assignment%%=*}" "${assignment#*=}"
     done >"$own/etc/postgresql/$version/main/environment"
     "${in_unit[@]}" pg_ctlcluster --skip-systemctl-redirect "$version-main" start
 }

@@ -4,8 +4,8 @@
 # Apache and attestd: Debian's apache2.conf and unit, children of www-data, in a
 # private /tmp. The test files differ in $mpm: event, worker, prefork.
 
-# shellcheck source=lib-confined.bash
-. "${BASH_SOURCE[0]%/*}/lib-confined.bash"
+# shellcheck source=lib-agent.bash
+. "${BASH_SOURCE[0]%/*}/lib-agent.bash"
 need apache2 apachectl a2enmod curl openssl
 
 service_unit=apache2

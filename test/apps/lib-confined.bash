@@ -18,6 +18,7 @@
 #   service_pid_file
 #   service_threads  optional: how many a worker has; a quoter inside has one more
 #   service_drop_in  optional: settings beside those of the unit
+#   service_program  optional: the program's name, where it is not the unit's
 # and defines
 #   prepare_service  optional: what is to be in $own once
 #   write_service    write its configuration below $own, for $port
@@ -25,7 +26,7 @@
 #   reload_service   its ExecReload
 #   workers          pids of those that talk TLS
 #   connect_client   optional: there are workers as long as a client is there
-#   control          the page, over a connection of an attested client
+#   page_from        optional: how a client reads the page, if not by HTTP
 
 # shellcheck source=lib-apps.bash
 . "${BASH_SOURCE[0]%/*}/lib-apps.bash"
@@ -43,12 +44,8 @@ service_new_paths=()
 # The units of these releases do not have it.
 service_drop_in=(PrivateDevices=yes)
 
-# What a handshake waits for the agent, and when all is well again after
-# something died: ms.
+# What a handshake waits for the agent, ms.
 readonly deadline_ms=1000
-readonly healthy_ms=5000
-# For a busy machine, on top of a deadline.
-readonly slack_ms=2000
 
 #
 # The machine and its agent
@@ -139,7 +136,7 @@ service_up() {
     local name=$1 conf=$2 tries
     unit_up "$name" "${@:3}" || return
     [[ -z $(declare -F prepare_service) ]] || prepare_service
-    prepare_for "$service_unit"
+    prepare_for "${service_program:-$service_unit}"
     in_unit+=("${sanitizer[@]:1}")
     for ((tries = 0; tries < 10; tries++)); do
         port=$(free_port)
@@ -242,9 +239,11 @@ out_of_reach() {
     [[ -z $(declare -F connect_client) ]] || connect_client
     tpm_port=$(<"$lab/tcti")
     tpm_port=${tpm_port##*=}
-    # Who is in the machine's network can reach it, so that the question makes sense.
+    # Who is in the machine's network can reach it, and a worker's user something
+    # else, so that the question makes sense.
     "${near_tpm[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$tpm_port"
     for pid in $(workers); do
+        as_worker "$pid" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$attested_port"
         same "user of worker $pid" "$(id -u "$service_user")" "$(stat -c %u "/proc/$pid")"
         ! as_worker "$pid" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$tpm_port" 2>/dev/null ||
             fail 'a worker reaches the TPM'
@@ -261,8 +260,9 @@ threads() {
 
 # as_worker PID COMMAND...: in its namespaces and as its user.
 as_worker() {
-    nsenter --target "$1" --mount --net "--root=/proc/$unit_pid/root" -- setpriv --reuid="$service_user" \
-        --regid="$(id -g "$service_user")" --clear-groups --no-new-privs -- "${@:2}"
+    nsenter --target "$1" --mount --net "--root=/proc/$unit_pid/root" -- \
+        setpriv --reuid="$service_user" --regid="$(id -g "$service_user")" --clear-groups \
+        --no-new-privs -- "${@:2}"
 }
 
 # Accepted, with evidence that only the agent can have brought.
@@ -271,346 +271,4 @@ proves_itself() {
     has "$work/report" 'is trusted (policy section lab, machine machine-a.attested.test' ||
         fail 'no verdict'
     rm "$work/report"
-}
-
-#
-# Clients that ask all the time, and when each was served
-#
-
-milliseconds() {
-    local now=${EPOCHREALTIME/[.,]/}
-    printf '%d\n' $((now / 1000))
-}
-
-# witnesses COUNT COMMAND...: each in a file, a line a request:
-# BEGAN-ms TOOK-ms served|refused WHAT-IT-SAID
-witnesses() {
-    local i count=$1
-    shift
-    rm -f "$work"/witness.*
-    witness_pids=()
-    for ((i = 0; i < count; i++)); do
-        : >"$work/witness.$i"
-        spawn "witness$i" witness "$work/witness.$i" "$@"
-        witness_pids+=("$spawned")
-    done
-    await served_since 0 || fail 'no client is served'
-}
-
-witness() {
-    local file=$1 last='' began took outcome
-    shift
-    trap 'last=yes' TERM
-    until [[ -n $last ]]; do
-        began=$(milliseconds)
-        outcome=refused
-        "$@" >"$file.output" 2>&1 && has "$file.output" "$page" && outcome=served
-        took=$(($(milliseconds) - began))
-        printf '%d %d %s %s\n' "$began" "$took" "$outcome" "$(tr -d '\000\r' <"$file.output" | tr '\n' ' ')" >>"$file"
-    done
-}
-
-# what_happened SINCE-ms OUTCOME: the lines of requests begun since then.
-what_happened() {
-    awk -v since="$1" -v outcome="$2" '$1 >= since && $3 == outcome' "$work"/witness.[0-9]
-}
-
-served_since() {
-    [[ -n $(what_happened "$1" served) ]]
-}
-
-refused_since() {
-    (($(what_happened "$1" refused | wc -l) >= $2))
-}
-
-witnesses_end() {
-    stop "${witness_pids[@]}"
-    cat "$work"/witness.[0-9] | sort -n >"$work/witnessed.log"
-}
-
-# Has everybody been served for a second, and something been since then?
-is_calm() {
-    local since=$(($(milliseconds) - 1000))
-    ((since >= $1)) && served_since "$since" && ! refused_since "$since" 1
-}
-
-# outage WHAT BEGAN BACK REASONS: who was refused was refused in good order (for
-# one of REASONS, an extended regular expression), meanwhile only, and nobody waited
-# for longer than the deadline.
-outage() {
-    local what=$1 began=$2 back=$3 reasons=$4 recovery slowest
-    await is_calm "$back" || fail "$what: not all are served again"
-    witnesses_end
-    slowest=$(sort -k 2n "$work/witnessed.log" | tail -n 1 | cut -d ' ' -f 2)
-    ((slowest <= deadline_ms + slack_ms)) || fail "$what: one took $slowest ms"
-    ! awk '$3 == "refused"' "$work/witnessed.log" | grep -Ev "$reasons" ||
-        fail "$what: refused for another reason"
-    ! awk -v began="$began" '$3 == "refused" && $1 + $2 < began' "$work/witnessed.log" | grep . ||
-        fail "$what: refused before it"
-    recovery=$(awk -v back="$back" '$3 == "refused" && $1 + $2 - back > last { last = $1 + $2 - back }
-                                    END { print last + 0 }' "$work/witnessed.log")
-    ((recovery < healthy_ms)) || fail "$what: refused $recovery ms after all was back"
-    note "$what: $(refusals) of $(wc -l <"$work/witnessed.log")" \
-        "refused, the last $recovery ms after all was back; the slowest took $slowest ms"
-}
-
-refusals() {
-    awk '$3 == "refused"' "$work/witnessed.log" | wc -l
-}
-
-#
-# The tests that all have. A test file's own of the same name takes its place.
-#
-
-# Refused like a server's own failure: its reasons are for its own log.
-readonly alert='alert internal error'
-# Certificates beside the lab's own that the test's server has.
-measured=()
-
-test_B4_L3_workers_prove_themselves_and_have_no_TPM() {
-    proves_itself
-    out_of_reach
-}
-
-test_E14_other_policy_is_refused() {
-    policy_variant other-pcr 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/"
-    refuses 'other PCR' 'PCR 7 does not match policy: expected abab' \
-        page_from "$work/other-pcr.cnf" "$attested_port"
-}
-
-# A quoter inside has to open the TPM: what keeps it from that is named, while
-# those with an agent are served beside it.
-test_C8_device_out_of_reach() {
-    device_out_of_reach
-}
-
-device_out_of_reach() {
-    local drop_in expected
-    sed 's|^quoter .*|quoter = tcti:device:/dev/tpmrm0|' "$lab/server.cnf" >"$work/inside.cnf"
-    for drop_in in '' PrivateDevices=yes; do
-        expected=$device_hidden
-        [[ -n $drop_in ]] || expected=$device_denied
-        service_drop_in=(${drop_in:+"$drop_in"})
-        service_up "inside$drop_in" "$work/inside.cnf"
-        unattested 'quoter inside' page_from /dev/null "$port"
-        refuses 'quoter inside' "$alert" page_from "$lab/client.cnf" "$port"
-        service_says '/dev/tpmrm0'
-        service_says "$expected"
-    done
-}
-
-device_denied='Permission denied'
-device_hidden='No such file or directory'
-
-# What an administrator may add with a drop-in.
-test_C8_hardened_unit() {
-    local path
-    local -a settings=(NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes)
-    for path in /run "${service_paths[@]}" "${service_new_paths[@]}"; do
-        settings+=("ReadWritePaths=$path")
-    done
-    service_up hardened "$lab/service.cnf" "${settings[@]}"
-    attested_port=$port
-    proves_itself
-    out_of_reach
-    ! "${in_unit[@]}" touch /usr/written 2>/dev/null || fail 'not hardened'
-}
-
-# In the machine's own openssl.cnf, without Environment= in the unit.
-test_C4_whole_machine() {
-    service_up machine machine
-    attested_port=$port
-    proves_itself
-}
-
-test_L13_reloads() {
-    local i old before after agent_before count=$((${repeats:-30} + 5))
-    keep_asking control
-    for ((i = 0; i < count; i++)); do
-        ((i != 5)) || {
-            before=$(footprint "$service_pid")
-            agent_before=$(footprint "$(kept agent)")
-        }
-        old=$(workers)
-        reload_service
-        await is_reloaded "$old" || fail 'does not reload'
-    done
-    after=$(footprint "$service_pid")
-    all_served
-    note "$((count - 5)) reloads: ${before% *} kB and ${before#* } descriptors before," \
-        "${after% *} kB and ${after#* } after; attestd $agent_before, $(footprint "$(kept agent)")"
-    same 'descriptors' "${before#* }" "${after#* }"
-    ((${after% *} - ${before% *} < flat_kb)) || fail 'memory grows'
-    await agent_has_shrunk_to "$agent_before" || fail "attestd grows: $(footprint "$(kept agent)")"
-    proves_itself
-}
-
-# So much may what a C library keeps of freed memory vary, however many reloads.
-readonly flat_kb=1024
-
-# footprint PID: kilobytes and descriptors.
-footprint() {
-    printf '%d %d\n' "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status")" \
-        "$(find "/proc/$1/fd" -type l | wc -l)"
-}
-
-# agent_has_shrunk_to FOOTPRINT: once those who asked have gone.
-agent_has_shrunk_to() {
-    local now
-    now=$(footprint "$(kept agent)")
-    ((${now#* } <= ${1#* } && ${now% *} - ${1% *} < flat_kb))
-}
-
-is_reloaded() {
-    only_new_workers "$1"
-}
-
-# only_new_workers OLD: is there somebody, and nobody of those?
-only_new_workers() {
-    local pid now
-    now=$(workers)
-    for pid in $now; do
-        [[ " ${1//$'\n'/ } " != *" $pid "* ]] || return 1
-    done
-    [[ -n $now ]]
-}
-
-# Connections that it had are lost with it, but whoever comes next is served.
-test_L3_worker_killed() {
-    local began pid round
-    for ((round = 0; round < ${repeats:-2}; round++)); do
-        [[ -z $(declare -F connect_client) ]] || connect_client
-        witnesses 2 control
-        began=$(milliseconds)
-        pid=$(workers | head -n 1)
-        kill -KILL "$pid"
-        outage 'worker killed' "$began" "$began" "$lost"
-        [[ $'\n'$(workers)$'\n' != *$'\n'$pid$'\n'* ]] || fail 'the worker lives'
-    done
-    proves_itself
-    out_of_reach
-}
-# What clients say whose server has gone.
-lost='Connection reset|unexpected eof|SSL_ERROR_SYSCALL|Empty reply|Connection refused'
-
-test_T5_agent_killed_under_load() {
-    local began back before round
-    before=$(lasting)
-    for ((round = 0; round < ${repeats:-2}; round++)); do
-        witnesses 3 control
-        sleep "0.$((RANDOM % 10))"
-        began=$(milliseconds)
-        kill_agent
-        await refused_since "$began" 6 || fail 'served without an agent'
-        back=$(milliseconds)
-        agent_up
-        outage 'agent killed' "$began" "$back" "$alert"
-    done
-    service_says "$agent_socket"
-    same 'processes' "$before" "$(lasting)"
-    nobody_crashed
-    proves_itself
-}
-
-# Where systemd has the socket, only those are refused whom it was about to answer:
-# who comes later waits in the socket.
-test_T5_activated_agent_killed_under_load() {
-    local began back round kills=${repeats:-3} clients=3
-    activated_agent_up
-    proves_itself
-    witnesses "$clients" control
-    began=$(milliseconds)
-    for ((round = 0; round < kills; round++)); do
-        sleep "0.$((RANDOM % 10))"
-        await agent_is_there
-        kill -KILL "$(children "$(kept agent)" | tr -d ' ')"
-        sleep 0.5
-    done
-    back=$(milliseconds)
-    outage 'activated agent killed' "$began" "$back" "$alert"
-    (($(refusals) <= kills * clients)) || fail 'more are refused'
-    agent_up
-    proves_itself
-}
-
-# There to be killed: not its shell, nor about to be started.
-agent_is_there() {
-    local pid
-    pid=$(children "$(kept agent)")
-    [[ -n $pid && $(tr '\0' ' ' <"/proc/${pid% }/cmdline") == *'attestd --config'* &&
-        $(readlink "/proc/${pid% }/exe") == */attestd ]]
-}
-
-# What does not change unless something dies.
-lasting() {
-    workers
-}
-
-# In the words of nginx, Apache and PostgreSQL, and of HAProxy: whoever was killed
-# by a test was so by signal 9.
-nobody_crashed() {
-    ! LC_ALL=C grep -aE 'signal .*\b(4|6|7|8|11)\b|exited with code 13[2-689]|makes no sense' \
-        "$own"/var/log/*/*.log "$own.log" || fail 'somebody crashed'
-}
-
-# What comes back is a machine that has not booted yet: nothing that it says is
-# believed before it has.
-test_T5_T6_tpm_killed_under_load() {
-    local began back before round
-    before=$(lasting)
-    for ((round = 0; round < ${repeats:-1}; round++)); do
-        witnesses 3 control
-        sleep "0.$((RANDOM % 10))"
-        began=$(milliseconds)
-        kill_tpm
-        await refused_since "$began" 6 || fail 'served without a TPM'
-        start_tpm
-        ! run control || fail 'accepted, and has not booted'
-        boot
-        ! run control || fail 'accepted, and has measured nothing'
-        measure_all "${measured[@]}"
-        back=$(milliseconds)
-        outage 'TPM killed' "$began" "$back" \
-            "$alert|not in the measured log|does not replay|does not match policy|are all zero"
-    done
-    same 'processes' "$before" "$(lasting)"
-    nobody_crashed
-    proves_itself
-}
-
-test_T4_silent_agent() {
-    silent 'agent stopped' "$(kept agent)"
-}
-
-test_T4_silent_tpm() {
-    silent 'TPM stopped' "$(tpm_pid)"
-}
-
-# silent WHAT PID: who does not answer is waited for until the deadline. One client
-# after the other: a worker that waits serves nobody else.
-silent() {
-    local began back took
-    witnesses 1 control
-    kill -STOP "$2"
-    began=$(milliseconds)
-    await refused_since "$began" 3 || true
-    kill -CONT "$2"
-    back=$(milliseconds)
-    refused_since "$began" 3 || fail "$1: served"
-    took=$(what_happened "$began" refused | sort -k 2n | head -n 1 | cut -d ' ' -f 2)
-    ((took >= deadline_ms)) || fail "$1: refused after $took ms, before the deadline"
-    outage "$1" "$began" "$back" "$alert"
-    proves_itself
-}
-
-# run_service_tests [NAME...]: those, or the ones above and then the file's own.
-run_service_tests() {
-    local -a names=("$@")
-    [[ -r /lib/systemd/system/$service_unit.service ]] ||
-        skip_all "Debian's unit of $service_unit is missing"
-    ((${#names[@]} > 0)) || mapfile -t names < <(
-        sed -n 's/^\(test_[A-Za-z0-9_]*\)() {$/\1/p' "${BASH_SOURCE[0]}" "$test_file" |
-            awk '!seen[$0]++'
-    )
-    run_tests "${names[@]}"
 }
