@@ -187,6 +187,9 @@ static int check_forms(const struct tool_options *options,
     if (subjects != 1)
         return tool_usage(options, "give one of --name, --certificate, "
                                    "--authority and --all");
+    if (request->is_all && sources != 0)
+        return tool_usage(options, "--all takes no file and no --digest: what "
+                                   "it measures stands in the configuration");
     if (request->name == NULL && sources != 0)
         return tool_usage(options, "a file, folder or --digest needs --name");
     if (request->name != NULL && sources != 1)

@@ -70,7 +70,8 @@ static void say_with(int fd, const void *octets, size_t len, const int *fds,
     control.head.cmsg_type = SCM_RIGHTS;
     control.head.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
     memcpy(CMSG_DATA(&control.head), fds, fd_count * sizeof(int));
-    if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+    if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE
+        && errno != ECONNRESET)
         die("fakeagent: sendmsg");
 }
 

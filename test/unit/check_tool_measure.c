@@ -305,6 +305,7 @@ static const struct {
     {{"--certificate", "x", "y"}, "a file, folder or --digest needs --name"},
     {{"x"}, "give one of --name, --certificate, --authority and --all"},
     {{"--certificate", "x", "--authority", "y"}, "give one of --name, "},
+    {{"--all", "x"}, "--all takes no file and no --digest"},
     {{"--name", "x", "y", "z"}, "one component at a time: z is too much"},
     {{"--name", "a b", "/dev/null"}, "a b is no name of a component: "},
     {{"--name", "x", "/dev/null"}, "/dev/null: neither file nor folder"},
