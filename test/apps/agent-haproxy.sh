@@ -86,6 +86,8 @@ test_L3_worker_killed() {
     done
     restarted=$(milliseconds)
     (service_environment "$lab/service.cnf" && start_service) >>"$own.log" 2>&1
+    service_pid=$(<"$own$service_pid_file")
+    pids[killed]=$service_pid
     proves_itself
     note "served $(($(milliseconds) - restarted)) ms after systemd starts it again"
 }

@@ -62,6 +62,7 @@ ask_agent() {
 # evidence of what has been measured, and of nothing else.
 test_B4_strangers_get_no_quote() {
     local stranger unmeasured
+    agent_up # with a log of its own
     kill -STOP "$(tpm_pid)"
     stranger=$(ask_agent nobody "$lab/server.pem")
     unmeasured=$(ask_agent www-data "$certificates/unmeasured.pem")
@@ -70,7 +71,7 @@ test_B4_strangers_get_no_quote() {
     [[ $unmeasured == *'refused '*'was not measured'* ]] || fail "not measured: $unmeasured"
     ask_agent www-data "$lab/server.pem"
     [[ $output == 'evidence '* ]] || fail 'no evidence for www-data'
-    says "$scratch/setup/agent.log" "uid $(id -u nobody): "
+    says "$work/agent.log" "uid $(id -u nobody): "
 }
 
 # The same for TLS as such: what nobody measured is no server's.
@@ -85,6 +86,7 @@ test_B4_E14_certificate_that_is_not_measured() {
 test_R1_flood_with_clients_that_vanish() {
     local before agent_before
     before=$(lasting)
+    load 60 # each worker has a connection that stays, then
     agent_before=$(footprint "$(kept agent)")
     spawn vanishing vanish 4
     load 160
