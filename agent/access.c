@@ -35,18 +35,21 @@ void agent_peer_clear(struct agent_peer *peer)
     *peer = (struct agent_peer){.groups = NULL};
 }
 
-enum atls_error agent_peer_copy(const struct agent_peer *peer,
-                                struct agent_peer *ret_peer)
+enum atls_error agent_peer_of_sender(const struct agent_peer *peer,
+                                     const struct ucred *sender,
+                                     struct agent_peer *ret_peer)
 {
-    struct agent_peer copy = *peer;
+    struct agent_peer found = {
+        .pid = sender->pid, .uid = sender->uid, .gid = sender->gid};
 
-    if (peer->group_count > 0) {
-        copy.groups =
+    if (sender->uid == peer->uid && peer->group_count > 0) {
+        found.groups =
             OPENSSL_memdup(peer->groups, peer->group_count * sizeof(gid_t));
-        if (copy.groups == NULL)
+        if (found.groups == NULL)
             return ATLS_E_NOMEM;
+        found.group_count = peer->group_count;
     }
-    *ret_peer = copy;
+    *ret_peer = found;
     return ATLS_OK;
 }
 
@@ -252,6 +255,18 @@ void agent_access_free(struct agent_access *access)
     OPENSSL_free(access);
 }
 
+void agent_user_name(uid_t uid, char *name, size_t size)
+{
+    char octets[ENTRY_OCTETS];
+    struct passwd user, *found = NULL;
+
+    if (getpwuid_r(uid, &user, octets, sizeof(octets), &found) == 0
+        && found != NULL)
+        snprintf(name, size, "%s", user.pw_name);
+    else
+        snprintf(name, size, "%lu", (unsigned long)uid);
+}
+
 static bool allows_group(const struct agent_access *access, gid_t gid)
 {
     for (size_t i = 0; i < access->group_count; i++)
@@ -260,8 +275,8 @@ static bool allows_group(const struct agent_access *access, gid_t gid)
     return false;
 }
 
-static bool allows(const struct agent_access *access,
-                   const struct agent_peer *peer)
+bool agent_access_allows(const struct agent_access *access,
+                         const struct agent_peer *peer)
 {
     if (peer->uid == 0 || peer->uid == geteuid())
         return true;
@@ -280,18 +295,9 @@ enum atls_error agent_access_check(const struct agent_access *access,
                                    const struct agent_peer *peer,
                                    const char *path, struct atls_reason *why)
 {
-    char octets[ENTRY_OCTETS];
-    struct passwd user, *found = NULL;
-    char name[64];
-
-    if (allows(access, peer))
+    if (agent_access_allows(access, peer))
         return ATLS_OK;
-    snprintf(name, sizeof(name), "%lu", (unsigned long)peer->uid);
-    if (getpwuid_r(peer->uid, &user, octets, sizeof(octets), &found) == 0
-        && found != NULL && strlen(user.pw_name) < sizeof(name))
-        snprintf(name, sizeof(name), "%s", user.pw_name);
     return atls_fail(why, ATLS_E_NOT_ALLOWED,
-                     "user %s (uid %lu) may not ask this agent: add it to "
-                     "allow in %s",
-                     name, (unsigned long)peer->uid, path);
+                     "user %lu may not ask this agent: add it to allow in %s",
+                     (unsigned long)peer->uid, path);
 }

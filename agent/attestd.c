@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "agent/configuration.h"
 #include "agent/listen.h"
+#include "agent/preflight.h"
 #include "agent/server.h"
 #include "agent/service.h"
 #include "error.h"
@@ -120,8 +122,17 @@ static enum status check(const struct options *options)
     if (agent_service_load(options->configuration, NULL, &why, &service)
         != ATLS_OK)
         return complain(&why);
+    if (agent_preflight(&service->configuration, &why) != ATLS_OK) {
+        agent_service_unref(service);
+        return complain(&why);
+    }
+    if (agent_preflight_boot_log(&service->configuration, &why) != ATLS_OK) {
+        fprintf(stderr, "attestd: warning: %s\n", why.text);
+        printf("%s: good enough to start\n", options->configuration);
+    } else {
+        printf("%s: no mistakes found\n", options->configuration);
+    }
     agent_service_unref(service);
-    printf("%s: no mistakes found\n", options->configuration);
     return STATUS_OK;
 }
 
@@ -148,10 +159,10 @@ static enum status serve(const struct options *options,
     }
     catch_signals(server);
     atls_log_write(log, ATLS_LOG_INFO,
-                   "attestd " ATLS_VERSION ": listening on %s",
+                   "version " ATLS_VERSION ", listening on %s",
                    listener.is_activated ? "systemd's socket" : path);
     agent_server_run(server);
-    atls_log_write(log, ATLS_LOG_INFO, "attestd: ending");
+    atls_log_write(log, ATLS_LOG_INFO, "ending");
     agent_listener_remove(&listener);
     agent_server_free(server);
     return STATUS_OK;
@@ -167,13 +178,30 @@ static enum status run(const struct options *options)
     if (agent_configuration_load(options->configuration, &why, &configuration)
         != ATLS_OK)
         return complain(&why);
+    if (agent_preflight(&configuration, &why) != ATLS_OK) {
+        agent_configuration_clear(&configuration);
+        return complain(&why);
+    }
     log = atls_log_open(configuration.log, configuration.log_level);
+    atls_log_set_name(log, "attestd");
     if (is_journal())
         atls_log_mark_priorities(log);
     status = serve(options, &configuration, log);
     atls_log_close(log);
     agent_configuration_clear(&configuration);
     return status;
+}
+
+static enum status fail_usage(void)
+{
+    fputs("Try 'attestd --help'.\n", stderr);
+    return STATUS_USAGE;
+}
+
+static bool is_socket_path(const char *path)
+{
+    return path[0] == '/'
+           && strlen(path) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
 }
 
 /* ret_status: of a program that is to end at once. */
@@ -208,15 +236,23 @@ static bool parse(int argc, char **argv, struct options *options,
         case 'v':
             puts("attestd " ATLS_VERSION);
             return false;
-        default:
-            *ret_status = STATUS_USAGE;
+        default: /* getopt_long(3) has said what is wrong */
+            *ret_status = fail_usage();
             return false;
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "attestd: %s: no such argument; see attestd --help\n",
+        fprintf(stderr, "attestd: no arguments are expected, found '%s'\n",
                 argv[optind]);
-        *ret_status = STATUS_USAGE;
+        *ret_status = fail_usage();
+        return false;
+    }
+    if (options->socket != NULL && !is_socket_path(options->socket)) {
+        fprintf(stderr,
+                "attestd: --socket: expected an absolute path of 107 octets at "
+                "most (unix(7)), found '%s'\n",
+                options->socket);
+        *ret_status = fail_usage();
         return false;
     }
     return true;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "agent/access.h"
@@ -17,10 +18,18 @@
  * The connections of an agent, by the users who made them, so that none of them
  * takes it away from the others:
  *
+ * - All who may not ask count as one user, who has a few places: somebody may have
+ *   as many uids as he likes (subuid(5)).
  * - A user may have as many requests wait as there are places left: one alone
  *   gets half of them all, and whoever comes then finds a place, too.
  * - When there are as many connections as there may be, the user who has most
- *   loses the one that was idle longest.
+ *   loses one: that which was idle longest since its evidence; else the last one
+ *   that began to wait; else a door, which is what a program in a chroot cannot
+ *   open again. A door is what was never asked for evidence, and as such goes
+ *   before those that did hand out connections. Among users who have as many, that
+ *   which was idle longest goes.
+ * - A connection that was handed out and not yet taken costs the agent a descriptor
+ *   (unix(7), ETOOMANYREFS): each door may have one, and a user some more.
  *
  * For one thread.
  */
@@ -28,8 +37,10 @@
 struct agent_user {
     LIST_ENTRY(agent_user) entry;
     uid_t uid;
+    bool is_strangers; /* all of them; uid says nothing */
     size_t connection_count;
     size_t waiting_count;
+    size_t untaken_count; /* of its doors */
     TAILQ_HEAD(agent_connections, agent_connection)
     connections; /* idle longest first */
 };
@@ -39,7 +50,12 @@ struct agent_connection {
     TAILQ_ENTRY(agent_connection) of_waiting;
     int fd; /* owned */
     struct agent_peer peer;
+    struct ucred sender; /* of the message that came last */
     struct agent_user *user;
+    uint64_t touched;     /* when it was in use; see agent_clients.uses */
+    size_t untaken_count; /* connections handed out that may lie in it */
+    bool has_asked;       /* for evidence */
+    bool is_door;         /* it has handed out another connection */
     /* Of its request; NULL: none is in flight. */
     struct atls_ticket *ticket;
     struct agent_service *service; /* a reference: who made the ticket */
@@ -52,7 +68,11 @@ struct agent_clients {
     TAILQ_HEAD(agent_waiting, agent_connection)
     waiting; /* the next deadline first */
     size_t waiting_count;
+    uint64_t uses; /* of all connections, so far: a clock */
 };
+
+/* Places for those who may not ask: enough to be told so. */
+#define AGENT_STRANGERS_MAX 64u
 
 /* epoll_fd: connections are taken out of it when they are closed. */
 void agent_clients_init(struct agent_clients *clients, int epoll_fd);
@@ -60,23 +80,46 @@ void agent_clients_init(struct agent_clients *clients, int epoll_fd);
 /*
  * Take in a connection.
  *   fd, peer        belong to it, on success
+ *   is_stranger     may not ask
  *   ret_connection  lives until agent_clients_remove()
  * Returns ATLS_OK or ATLS_E_NOMEM.
  */
 enum atls_error agent_clients_add(
     struct agent_clients *clients, int fd, const struct agent_peer *peer,
-    struct agent_connection **ret_connection) ATLS_MUST_CHECK;
+    bool is_stranger, struct agent_connection **ret_connection) ATLS_MUST_CHECK;
+
+/* It is of somebody who may ask, by now. Returns ATLS_OK or ATLS_E_NOMEM. */
+enum atls_error agent_clients_admit(struct agent_clients *clients,
+                                    struct agent_connection *connection)
+    ATLS_MUST_CHECK;
 
 /* Close it, and drop its request. */
 void agent_clients_remove(struct agent_clients *clients,
                           struct agent_connection *connection);
 
 /* It is in use. */
-void agent_clients_touch(struct agent_connection *connection);
+void agent_clients_touch(struct agent_clients *clients,
+                         struct agent_connection *connection);
 
 /* Which one to close when there are too many; NULL: there are none. */
 struct agent_connection *agent_clients_victim(
     const struct agent_clients *clients);
+
+/* Which one of those who may not ask to close; NULL: they are not too many. */
+struct agent_connection *agent_clients_surplus(
+    const struct agent_clients *clients);
+
+/*
+ * May another connection be handed out at this door?
+ *   max  how many of a user may lie untaken, but for one at each door
+ * Returns ATLS_OK, or ATLS_E_QUEUE_FULL.
+ */
+enum atls_error agent_clients_check_door(struct agent_connection *door,
+                                         size_t max, struct atls_reason *why)
+    ATLS_MUST_CHECK;
+
+/* One was. */
+void agent_clients_handed_out(struct agent_connection *door);
 
 /*
  * May this user have another request wait?

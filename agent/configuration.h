@@ -33,12 +33,16 @@
  *     [authorities]
  *     internal = /var/lib/caddy/root.crt
  *
- * Unknown keys and sections are errors, and so are users and groups that this
- * machine does not have. Source: attestd.cnf(5).
+ * Unknown keys and sections are errors, and so are relative paths. Source:
+ * attestd.cnf(5).
  */
 
 #define AGENT_CONFIGURATION_PATH ATLS_SYSCONFDIR "/attest/attestd.cnf"
 #define AGENT_SOCKET_PATH "/run/attest/agent.sock"
+
+/* A little less than a program waits (configuration.c), so that the agent's
+ * reason, which is the more precise one, comes first. */
+#define AGENT_TIMEOUT_DEFAULT_MS 4500u
 
 /* Sections of what `attest measure --all` measures; NULL: not in the file. */
 struct agent_components {
@@ -48,9 +52,10 @@ struct agent_components {
 };
 
 struct agent_configuration {
-    struct atls_scan scan; /* owns all strings */
+    struct atls_scan scan;                   /* owns all strings */
+    const struct atls_scan_section *section; /* [attestd] */
     const char *socket;
-    struct agent_access *access;
+    struct agent_access *access; /* NULL until it is resolved */
     bool needs_measured_certificate;
     const char *log; /* never NULL: stderr by default */
     enum atls_log_level log_level;
@@ -60,7 +65,8 @@ struct agent_configuration {
 
 /*
  * Read and check a file; opens no TPM and no file that it names: what the keys of
- * the quoter stand for is read by atls_quoter_new().
+ * the quoter stand for is read by atls_quoter_new(). `allow` is not looked at: at
+ * boot the machine is measured by the same file, whoever is missing on it.
  *   why                "FILE:LINE: key: what is wrong, what is expected"
  *   ret_configuration  set only on success; agent_configuration_clear() it
  * Returns ATLS_OK, ATLS_E_CONFIG, ATLS_E_IO, ATLS_E_NOMEM.
@@ -68,6 +74,20 @@ struct agent_configuration {
 enum atls_error agent_configuration_load(
     const char *path, struct atls_reason *why,
     struct agent_configuration *ret_configuration) ATLS_MUST_CHECK;
+
+/*
+ * Look up the users and groups of `allow`: who may ask from then on.
+ * Returns ATLS_OK, ATLS_E_CONFIG (this machine does not have one), ATLS_E_NOMEM.
+ */
+enum atls_error agent_configuration_resolve(
+    struct agent_configuration *configuration,
+    struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* Put "FILE:LINE: " in front of a reason that begins with one of the keys, or with
+ * the path of the chain; where that key is not in the file, the section's. */
+void agent_configuration_locate(const struct agent_configuration *configuration,
+                                struct atls_reason *why);
+
 void agent_configuration_clear(struct agent_configuration *configuration);
 
 #endif

@@ -11,6 +11,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "agent/access.h"
+
 #define LOCK_SUFFIX ".lock"
 
 /* Who may not be accepted yet waits here; the kernel cuts it to somaxconn. */
@@ -39,6 +41,55 @@ static enum atls_error take_activated(int count, struct atls_reason *why,
     return ATLS_OK;
 }
 
+/* Programs believe root, themselves and the folder's owner. */
+static enum atls_error check_folder(const char *path, struct atls_reason *why)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    char owner[AGENT_USER_NAME_SIZE], name[AGENT_USER_NAME_SIZE];
+    struct stat st;
+
+    snprintf(folder, sizeof(folder), "%.*s",
+             slash == path ? 1 : (int)(slash - path), path);
+    if (stat(folder, &st) != 0)
+        return atls_fail(why, ATLS_E_IO,
+                         "cannot listen in %s: %s; the folder must exist and "
+                         "be writable for the agent's user",
+                         folder, strerror(errno));
+    agent_user_name(geteuid(), name, sizeof(name));
+    agent_user_name(st.st_uid, owner, sizeof(owner));
+    if (geteuid() != 0 && geteuid() != st.st_uid)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "%s: the folder belongs to %s: programs will not "
+                         "believe this agent: chown it to %s, mode 755, or "
+                         "make another for the socket",
+                         folder, owner, name);
+    /* In a sticky one nobody can take the socket away. */
+    if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "%s: anybody may write to this folder, and put his "
+                         "own socket in the place of the agent's: chmod 755",
+                         folder);
+    return ATLS_OK;
+}
+
+static enum atls_error fail_to_open(const char *lock, struct atls_reason *why)
+{
+    const char *text = strerror(errno);
+    char owner[AGENT_USER_NAME_SIZE];
+    struct stat st;
+
+    if (errno == EACCES && lstat(lock, &st) == 0) {
+        agent_user_name(st.st_uid, owner, sizeof(owner));
+        return atls_fail(why, ATLS_E_IO, "%s belongs to %s: remove it", lock,
+                         owner);
+    }
+    return atls_fail(why, ATLS_E_IO,
+                     "cannot open %s: %s; the folder must be writable for the "
+                     "agent's user",
+                     lock, text);
+}
+
 /* Two agents that find the socket of a dead one must not both replace it. */
 static enum atls_error take_lock(struct agent_listener *listener,
                                  struct atls_reason *why)
@@ -51,10 +102,7 @@ static enum atls_error take_lock(struct agent_listener *listener,
         open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
              S_IRUSR | S_IWUSR);
     if (listener->lock_fd < 0)
-        return atls_fail(why, ATLS_E_IO,
-                         "cannot open %s: %s; the folder must exist and be "
-                         "writable for the agent's user",
-                         path, strerror(errno));
+        return fail_to_open(path, why);
     if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return ATLS_OK;
     if (errno == EWOULDBLOCK)
@@ -161,7 +209,9 @@ enum atls_error agent_listen(const char *path, struct atls_reason *why,
     if (count > 0) {
         r = take_activated(count, why, &listener);
     } else {
-        r = take_lock(&listener, why);
+        r = check_folder(path, why);
+        if (r == ATLS_OK)
+            r = take_lock(&listener, why);
         if (r == ATLS_OK)
             r = make_socket(&listener, why);
     }

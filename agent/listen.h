@@ -22,10 +22,11 @@ struct agent_listener {
  * the file's mode (access.h). One that a dead agent left is replaced; a lock on
  * PATH.lock, which only the agent's user can open, sees to it that two agents
  * that start at once do not both do so.
- *   path          absolute; its folder must exist
+ *   path          absolute; its folder must exist, and be one where programs
+ *                 believe whom they find (attester/agent_socket.c)
  *   ret_listener  set only on success; agent_listener_close() it
  * Returns ATLS_OK, ATLS_E_CONFIG (somebody else listens there, or something else
- * is there; it does not fit into sockaddr_un; systemd's is no SOCK_SEQPACKET or not
+ * is there; the folder is somebody else's; it does not fit into sockaddr_un; systemd's is no SOCK_SEQPACKET or not
  * the only one), ATLS_E_IO.
  */
 enum atls_error agent_listen(const char *path, struct atls_reason *why,

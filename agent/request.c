@@ -30,8 +30,9 @@ static void log_refusal(struct agent_server *server,
         snprintf(more, sizeof(more), " (and %u before that)",
                  refusals->unlogged);
     atls_log_write(server->config.log, ATLS_LOG_WARN,
-                   "refused pid %ld, uid %lu: %s%s", (long)connection->peer.pid,
-                   (unsigned long)connection->peer.uid, why->text, more);
+                   "refused pid %ld, uid %lu: %s%s",
+                   (long)connection->sender.pid,
+                   (unsigned long)connection->sender.uid, why->text, more);
     *refusals = (struct agent_refusals){.logged_ms = now_ms};
 }
 
@@ -104,6 +105,7 @@ static enum atls_error begin(struct agent_server *server,
     struct atls_ticket *ticket = NULL;
     enum atls_error r;
 
+    connection->has_asked = true;
     r = agent_clients_check_queue(&server->clients, connection,
                                   service->configuration.quoter.max_queue, why);
     if (r != ATLS_OK)
@@ -128,6 +130,12 @@ static enum atls_error begin(struct agent_server *server,
     return ATLS_OK;
 }
 
+/* Of a user, beyond one for each door. All may not take what the agent has. */
+static size_t untaken_max(const struct agent_server *server)
+{
+    return server->config.connections_max / 8;
+}
+
 /* Two ends of a connection, the other one for whoever asked. */
 static enum atls_error pass_on(struct agent_server *server,
                                struct agent_connection *connection, int other,
@@ -137,14 +145,12 @@ static enum atls_error pass_on(struct agent_server *server,
 
     if (send_answer(server, connection, &answer, other))
         return ATLS_OK;
-    /* Descriptors that nobody takes out of their sockets count as open. */
-    server->lacks_descriptors |= errno == ETOOMANYREFS;
     return atls_fail(why, ATLS_E_IO, "cannot hand out a connection: %s",
                      strerror(errno));
 }
 
 /* The kernel takes the agent itself for the peer of such a connection: who asked
- * for it is who it is of. */
+ * for it is who it is of, whoever opened the door. */
 static enum atls_error hand_out(struct agent_server *server,
                                 struct agent_connection *connection,
                                 struct atls_reason *why)
@@ -154,15 +160,18 @@ static enum atls_error hand_out(struct agent_server *server,
     enum atls_error r;
     int ends[2];
 
+    r = agent_clients_check_door(connection, untaken_max(server), why);
+    if (r != ATLS_OK)
+        return r;
     /* Blocking, as the program expects it; each call of ours says MSG_DONTWAIT. */
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         server->lacks_descriptors |= errno == EMFILE || errno == ENFILE;
         return atls_fail(why, ATLS_E_IO, "cannot make a connection: %s",
                          strerror(errno));
     }
-    r = agent_peer_copy(&connection->peer, &peer);
+    r = agent_peer_of_sender(&connection->peer, &connection->sender, &peer);
     if (r == ATLS_OK)
-        r = agent_server_adopt(server, ends[0], &peer, &fresh);
+        r = agent_server_adopt(server, ends[0], &peer, false, &fresh);
     else
         close(ends[0]);
     if (r != ATLS_OK) {
@@ -171,7 +180,9 @@ static enum atls_error hand_out(struct agent_server *server,
     }
     r = pass_on(server, connection, ends[1], why);
     close(ends[1]);
-    if (r != ATLS_OK)
+    if (r == ATLS_OK)
+        agent_clients_handed_out(connection);
+    else
         agent_clients_remove(&server->clients, fresh);
     return r;
 }
@@ -194,6 +205,29 @@ static enum atls_error check_message(const struct agent_connection *connection,
     return ATLS_OK;
 }
 
+/* May who opened the connection ask, and who sent this? */
+static enum atls_error check_rights(struct agent_server *server,
+                                    struct agent_connection *connection,
+                                    struct atls_reason *why)
+{
+    const struct agent_access *access = server->service->configuration.access;
+    struct agent_peer sender;
+    enum atls_error r;
+
+    r = agent_access_check(access, &connection->peer, server->config.path, why);
+    if (r != ATLS_OK)
+        return r;
+    r = agent_peer_of_sender(&connection->peer, &connection->sender, &sender);
+    if (r != ATLS_OK)
+        return atls_fail(why, r, NULL);
+    r = agent_access_check(access, &sender, server->config.path, why);
+    agent_peer_clear(&sender);
+    if (r != ATLS_OK)
+        return r;
+    r = agent_clients_admit(&server->clients, connection);
+    return r == ATLS_OK ? ATLS_OK : atls_fail(why, r, NULL);
+}
+
 /* False: the connection is to be closed, whoever it is of. */
 static bool serve(struct agent_server *server,
                   struct agent_connection *connection, size_t len, int flags,
@@ -201,9 +235,7 @@ static bool serve(struct agent_server *server,
 {
     struct atls_agent_request request;
 
-    if (agent_access_check(server->service->configuration.access,
-                           &connection->peer, server->config.path, why)
-            != ATLS_OK
+    if (check_rights(server, connection, why) != ATLS_OK
         || check_message(connection, flags, why) != ATLS_OK
         || atls_agent_request_read(server->request, len, why, &request)
                != ATLS_OK) {
@@ -223,7 +255,8 @@ void agent_server_receive(struct agent_server *server,
     struct atls_reason why;
     int flags;
     ssize_t len = agent_socket_receive(connection->fd, server->request,
-                                       sizeof(server->request), &flags);
+                                       sizeof(server->request), &flags,
+                                       &connection->sender);
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -231,7 +264,9 @@ void agent_server_receive(struct agent_server *server,
         agent_clients_remove(&server->clients, connection);
         return;
     }
-    agent_clients_touch(connection);
+    if (server->config.rename_sender != NULL)
+        server->config.rename_sender(&connection->sender);
+    agent_clients_touch(&server->clients, connection);
     agent_server_refresh(server);
     if (!serve(server, connection, (size_t)len, flags, &why))
         agent_clients_remove(&server->clients, connection);

@@ -41,6 +41,7 @@ static enum atls_error start(struct agent_server *server,
         return r;
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->epoll_fd < 0 || server->wake_fd < 0
+        || !agent_socket_prepare(server->config.listener)
         || !watch(server, server->wake_fd, &server->wake_fd)
         || !watch(server, server->config.listener, &server->config)
         || !watch(server, atls_done_list_fd(server->done), &server->done))
@@ -162,6 +163,7 @@ static void reload(struct agent_server *server)
         keep_old(server, &why);
         return;
     }
+    server->lacks_file = false;
     warn_of_fixed(server, fresh);
     agent_service_unref(server->service);
     server->service = fresh;
@@ -169,6 +171,22 @@ static void reload(struct agent_server *server)
     atls_log_write(server->config.log, ATLS_LOG_INFO, "%s: taken up anew",
                    server->config.path);
     agent_notify_status(STATUS_SERVING);
+}
+
+/* One that was removed leaves nothing to take up. */
+static void tell_missing(struct agent_server *server)
+{
+    const char *path = agent_service_missing(server->service);
+    struct atls_reason why;
+
+    if (path == NULL && server->lacks_file) {
+        server->failure = (struct atls_reason){.code = ATLS_OK};
+        agent_notify_status(STATUS_SERVING);
+    } else if (path != NULL && !server->lacks_file) {
+        (void)atls_fail(&why, ATLS_E_IO, "%.128s is gone", path);
+        keep_old(server, &why);
+    }
+    server->lacks_file = path != NULL;
 }
 
 void agent_server_refresh(struct agent_server *server)
@@ -180,15 +198,18 @@ void agent_server_refresh(struct agent_server *server)
     server->checked_ms = now_ms;
     if (agent_service_is_stale(server->service))
         reload(server);
+    else
+        tell_missing(server);
 }
 
 enum atls_error agent_server_adopt(struct agent_server *server, int fd,
-                                   struct agent_peer *peer,
+                                   struct agent_peer *peer, bool is_stranger,
                                    struct agent_connection **ret_connection)
 {
     struct agent_connection *connection = NULL;
 
-    if (agent_clients_add(&server->clients, fd, peer, &connection) != ATLS_OK) {
+    if (agent_clients_add(&server->clients, fd, peer, is_stranger, &connection)
+        != ATLS_OK) {
         agent_socket_close(fd);
         agent_peer_clear(peer);
         return ATLS_E_NOMEM;
@@ -228,13 +249,17 @@ static void let_in(struct agent_server *server, int fd)
     struct agent_connection *connection = NULL;
     struct agent_peer peer;
     struct atls_reason why;
+    bool is_stranger;
 
     if (server->config.peer_of(fd, &why, &peer) != ATLS_OK) {
         atls_log_write(server->config.log, ATLS_LOG_WARN, "%s", why.text);
         agent_socket_close(fd);
         return;
     }
-    if (agent_server_adopt(server, fd, &peer, &connection) != ATLS_OK)
+    is_stranger =
+        !agent_access_allows(server->service->configuration.access, &peer);
+    if (agent_server_adopt(server, fd, &peer, is_stranger, &connection)
+        != ATLS_OK)
         server->lacks_descriptors = true;
 }
 
@@ -288,11 +313,13 @@ static void handle(struct agent_server *server, const struct epoll_event *event)
 /* Between events, when no connection is being looked at. */
 static void tidy(struct agent_server *server, int64_t now_ms)
 {
-    struct agent_connection *first;
+    struct agent_connection *first, *surplus;
 
     while ((first = TAILQ_FIRST(&server->clients.waiting)) != NULL
            && atls_ticket_deadline_ms(first->ticket) <= now_ms)
         agent_server_finish(server, first);
+    while ((surplus = agent_clients_surplus(&server->clients)) != NULL)
+        agent_clients_remove(&server->clients, surplus);
     if (server->lacks_descriptors)
         (void)make_room(server);
     server->lacks_descriptors = false;

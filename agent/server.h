@@ -31,6 +31,8 @@ struct agent_server_config {
     /* Who a connection is of: agent_peer_of(), but in tests. */
     enum atls_error (*peer_of)(int fd, struct atls_reason *why,
                                struct agent_peer *ret_peer);
+    /* In tests: make up who sent a message. NULL: nobody does. */
+    void (*rename_sender)(struct ucred *sender);
 };
 
 /*

@@ -31,6 +31,7 @@ struct agent_server {
     struct agent_service *service; /* in force; a reference */
     int64_t checked_ms;            /* whether its files have changed */
     struct atls_reason failure;    /* of the last reload, if that failed */
+    bool lacks_file;               /* and that was told */
     struct agent_refusals refusals[ATLS_E_COUNT]; /* by their code */
     bool
         lacks_descriptors; /* close a connection when none is being looked at */
@@ -43,12 +44,13 @@ struct agent_server {
 
 /*
  * Take in a connection, and have epoll tell what it sends.
- *   fd, peer  taken over in every case
+ *   fd, peer     taken over in every case
+ *   is_stranger  may not ask
  * ATLS_OK, ATLS_E_NOMEM, ATLS_E_IO.
  */
 enum atls_error agent_server_adopt(
     struct agent_server *server, int fd, struct agent_peer *peer,
-    struct agent_connection **ret_connection) ATLS_MUST_CHECK;
+    bool is_stranger, struct agent_connection **ret_connection) ATLS_MUST_CHECK;
 
 /* Take up files that have changed, if it is time to look. */
 void agent_server_refresh(struct agent_server *server);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/service.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -41,11 +42,17 @@ static enum atls_error load(struct agent_service *service, const char *path,
     r = agent_configuration_load(path, why, configuration);
     if (r != ATLS_OK)
         return r;
+    r = agent_configuration_resolve(configuration, why);
+    if (r != ATLS_OK)
+        return r;
     service->certificates.path = configuration->quoter.event_log;
     service->certificates.pcr = configuration->quoter.measure_pcr;
     watch_all(service);
-    return atls_quoter_new(&configuration->quoter, log_of_quoter, log, why,
-                           &service->quoter);
+    r = atls_quoter_new(&configuration->quoter, log_of_quoter, log, why,
+                        &service->quoter);
+    if (r == ATLS_E_CONFIG || r == ATLS_E_IO)
+        agent_configuration_locate(configuration, why);
+    return r;
 }
 
 enum atls_error agent_service_load(const char *path, struct atls_log *log,
@@ -93,10 +100,36 @@ static bool has_changed(const struct agent_watched *watched)
            && (watched->is_young || atls_file_is_other(&now, &watched->st));
 }
 
+static bool is_gone(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) != 0 && errno == ENOENT;
+}
+
+const char *agent_service_missing(const struct agent_service *service)
+{
+    const struct atls_file *file = service->configuration.scan.files;
+
+    for (; file != NULL; file = file->next)
+        if (is_gone(file->path))
+            return file->path;
+    for (size_t i = 0; i < AGENT_WATCHED_COUNT; i++) {
+        const struct agent_watched *watched = &service->watched[i];
+
+        if (watched->path != NULL && watched->st.st_ino != 0
+            && is_gone(watched->path))
+            return watched->path;
+    }
+    return NULL;
+}
+
 bool agent_service_is_stale(const struct agent_service *service)
 {
     const struct atls_file *file = service->configuration.scan.files;
 
+    if (is_gone(file->path)) /* nothing to take up */
+        return false;
     for (; file != NULL; file = file->next)
         if (atls_file_has_changed(file))
             return true;

@@ -42,8 +42,9 @@ struct agent_service {
 /*
  * Read everything, and make the quoter, which opens no TPM yet.
  *   log  where the quoter reports; outlives the service; may be NULL
- * Returns ATLS_OK, and what agent_configuration_load() and atls_quoter_new()
- * return.
+ *   why  "FILE:LINE: key: ..." where a key is wrong, or what it names
+ * Returns ATLS_OK, and what agent_configuration_load() and _resolve(), and
+ * atls_quoter_new() return.
  */
 enum atls_error agent_service_load(
     const char *path, struct atls_log *log, struct atls_reason *why,
@@ -56,5 +57,8 @@ void agent_service_unref(struct agent_service *service);
 
 /* Is there another file now, of those that were read? */
 bool agent_service_is_stale(const struct agent_service *service);
+
+/* The path of one that was read and is not there any more, or NULL. */
+const char *agent_service_missing(const struct agent_service *service);
 
 #endif

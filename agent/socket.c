@@ -6,8 +6,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <linux/sockios.h>
 #include <signal.h>
-#include <sys/socket.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* What it does needs next to nothing; thread-local variables of libraries count. */
@@ -27,10 +29,24 @@ bool agent_socket_prepare(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0;
 }
 
+/* The kernel puts them first. */
+static struct ucred sender_of(const struct msghdr *message)
+{
+    struct ucred sender = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    const struct cmsghdr *head = CMSG_FIRSTHDR(message);
+
+    if (head != NULL && head->cmsg_level == SOL_SOCKET
+        && head->cmsg_type == SCM_CREDENTIALS
+        && head->cmsg_len == CMSG_LEN(sizeof(sender)))
+        memcpy(&sender, CMSG_DATA(head), sizeof(sender));
+    return sender;
+}
+
 /* There is room for credentials, and for no descriptor.
  *   ret_is_message  is there one? */
 static ssize_t receive(int fd, uint8_t *octets, size_t size, int flags,
-                       int *ret_flags, bool *ret_is_message)
+                       int *ret_flags, bool *ret_is_message,
+                       struct ucred *ret_sender)
 {
     union {
         struct cmsghdr head; /* for its alignment */
@@ -46,18 +62,29 @@ static ssize_t receive(int fd, uint8_t *octets, size_t size, int flags,
     *ret_flags = message.msg_flags;
     *ret_is_message =
         len >= 0 && (message.msg_controllen > 0 || message.msg_flags != 0);
+    if (len >= 0)
+        *ret_sender = sender_of(&message);
     return len;
 }
 
 ssize_t agent_socket_receive(int fd, uint8_t *octets, size_t size,
-                             int *ret_flags)
+                             int *ret_flags, struct ucred *ret_sender)
 {
     bool is_message;
-    ssize_t len = receive(fd, octets, size, MSG_PEEK, ret_flags, &is_message);
+    ssize_t len =
+        receive(fd, octets, size, MSG_PEEK, ret_flags, &is_message, ret_sender);
 
     if (len < 0 || !is_message || (*ret_flags & MSG_CTRUNC) != 0)
         return len;
-    return receive(fd, octets, size, 0, ret_flags, &is_message);
+    return receive(fd, octets, size, 0, ret_flags, &is_message, ret_sender);
+}
+
+/* unix(7). */
+bool agent_socket_is_drained(int fd)
+{
+    int unread = 0;
+
+    return ioctl(fd, SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
 /* Does a message with descriptors lie in it? Those without are taken out; none
@@ -65,19 +92,21 @@ ssize_t agent_socket_receive(int fd, uint8_t *octets, size_t size,
 static bool holds_descriptors(int fd)
 {
     bool is_message = true;
+    struct ucred sender;
     uint8_t octet;
     int flags;
 
     (void)shutdown(fd, SHUT_RD);
     for (;;) {
-        ssize_t len =
-            receive(fd, &octet, sizeof(octet), MSG_PEEK, &flags, &is_message);
+        ssize_t len = receive(fd, &octet, sizeof(octet), MSG_PEEK, &flags,
+                              &is_message, &sender);
 
         if (len < 0 || !is_message)
             return false;
         if ((flags & MSG_CTRUNC) != 0)
             return true;
-        (void)receive(fd, &octet, sizeof(octet), 0, &flags, &is_message);
+        (void)receive(fd, &octet, sizeof(octet), 0, &flags, &is_message,
+                      &sender);
     }
 }
 

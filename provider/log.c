@@ -26,6 +26,7 @@ enum target { TARGET_NONE, TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 struct atls_log {
     enum target target;
     enum atls_log_level level;
+    const char *name;           /* of the program */
     struct atls_descriptor out; /* of syslog or file; none: not there */
     bool marks_priorities;      /* on stderr */
 };
@@ -70,6 +71,7 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
     if (log == NULL)
         return NULL;
     log->level = level;
+    log->name = "attest";
     log->out.fd = -1;
     if (target == NULL) {
         log->target = TARGET_NONE;
@@ -92,6 +94,12 @@ void atls_log_close(struct atls_log *log)
     OPENSSL_free(log);
 }
 
+void atls_log_set_name(struct atls_log *log, const char *name)
+{
+    if (log != NULL)
+        log->name = name;
+}
+
 void atls_log_mark_priorities(struct atls_log *log)
 {
     if (log != NULL)
@@ -111,20 +119,20 @@ static int write_head(const struct atls_log *log, enum atls_log_level level,
     switch (log->target) {
     case TARGET_SYSLOG:
         return snprintf(line, size,
-                        "<%d>attest[%ld]: ", LOG_DAEMON | priorities[level],
-                        (long)getpid());
+                        "<%d>%s[%ld]: ", LOG_DAEMON | priorities[level],
+                        log->name, (long)getpid());
     case TARGET_FILE:
         if (gmtime_r(&now, &utc) != NULL)
             strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
-        return snprintf(line, size, "%s attest[%ld] %s: ", when, (long)getpid(),
-                        names[level]);
+        return snprintf(line, size, "%s %s[%ld] %s: ", when, log->name,
+                        (long)getpid(), names[level]);
     case TARGET_NONE:
     case TARGET_STDERR:
         break;
     }
     if (log->marks_priorities)
-        return snprintf(line, size, "<%d>attest: ", priorities[level]);
-    return snprintf(line, size, "attest: %s: ", names[level]);
+        return snprintf(line, size, "<%d>%s: ", priorities[level], log->name);
+    return snprintf(line, size, "%s: %s: ", log->name, names[level]);
 }
 
 void atls_log_write(struct atls_log *log, enum atls_log_level level,

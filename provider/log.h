@@ -27,6 +27,11 @@ struct atls_log;
 struct atls_log *atls_log_open(const char *target, enum atls_log_level level);
 void atls_log_close(struct atls_log *log); /* NULL is fine */
 
+/* Whose log it is, at the beginning of lines: "attest" unless told otherwise.
+ *   log   may be NULL
+ *   name  static */
+void atls_log_set_name(struct atls_log *log, const char *name);
+
 /* Begin lines on stderr with their priority, "<3>", as systemd's journal reads it
  * (sd-daemon(3)): for a daemon whose stderr that is. log may be NULL. */
 void atls_log_mark_priorities(struct atls_log *log);

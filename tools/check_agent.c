@@ -3,8 +3,12 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "attester/agent_socket.h"
+#include "attester/clock.h"
 #include "checks.h"
 #include "look.h"
 
@@ -69,7 +73,9 @@ static void check_agent_log(struct check *check,
 
     if (!evidence->has_log)
         finding_warn(check->findings, "event log",
-                     "Name event_log in attestd.cnf",
+                     "If attestd.cnf names event_log, the agent could not read "
+                     "it: journalctl -u attestd says why; it must be readable "
+                     "for the agent's user",
                      "the agent sends no measured log: peers that check "
                      "components or certificates refuse");
     else if (report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
@@ -95,16 +101,48 @@ static void check_content(struct check *check,
     atls_report_clear(&report);
 }
 
+/* Who listens at the socket; false where nobody can be asked. */
+static bool find_agent(const char *socket, uid_t *ret_uid)
+{
+    struct ucred agent;
+    socklen_t len = sizeof(agent);
+    bool is_known;
+    int fd = -1;
+
+    if (atls_agent_connect(socket, atls_now_ms(), NULL, &fd) != ATLS_OK)
+        return false;
+    is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &agent, &len) == 0;
+    close(fd);
+    *ret_uid = agent.uid;
+    return is_known;
+}
+
+/* The socket's own mode says who may ask; who may write its folder, or owns it,
+ * can stand in for the agent. An agent that was started by hand owns both. */
+static void check_socket(struct check *check, const char *path)
+{
+    char owner[CHECK_USER_MAX];
+    struct stat st;
+    uid_t agent = 0;
+
+    if (lstat(path, &st) != 0 || !check_folders(check, "socket", path)
+        || st.st_uid == 0 || st.st_uid == geteuid()
+        || (find_agent(path, &agent) && agent == st.st_uid))
+        return;
+    check_user(check, st.st_uid, owner);
+    finding_warn(check->findings, "socket",
+                 "Right for an agent of that user, started by hand; with "
+                 "attestd.socket it is root's",
+                 "%s belongs to %s", path, owner);
+}
+
 void check_agent(struct check *check, struct atls_attester *attester)
 {
     const char *socket = check->configuration.attester.socket;
     struct peer_evidence evidence = {0};
 
     check_ignored_keys(check);
-    /* The socket's own mode says who may ask; its folder's, who may stand in
-     * for the agent. */
-    if (access(socket, F_OK) == 0)
-        check_surroundings(check, "socket", socket);
+    check_socket(check, socket);
     if (check_evidence(check, attester, &evidence))
         check_content(check, &evidence);
     peer_evidence_clear(&evidence);

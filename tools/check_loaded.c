@@ -1,13 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check_pid.h"
+
+/* proc(5), comm: TASK_COMM_LEN octets, without the folder, for everybody. */
+#define COMMAND_MAX 32
+
+static const char *command_of(const struct process *process,
+                              char command[COMMAND_MAX])
+{
+    FILE *file = process_open(process, "comm");
+
+    command[0] = '\0';
+    if (file != NULL && fgets(command, COMMAND_MAX, file) != NULL)
+        command[strcspn(command, "\n")] = '\0';
+    if (file != NULL)
+        fclose(file);
+    return command[0] != '\0' ? command : "?";
+}
 
 static void describe(struct check *check, const struct subject *subject)
 {
     const struct process *process = subject->list.items[0];
-    char user[SUBJECT_USER_MAX], more[64] = "";
+    char user[CHECK_USER_MAX], more[64] = "", command[COMMAND_MAX];
     size_t workers = 0;
 
     for (size_t i = 1; i < subject->list.count; i++)
@@ -15,9 +32,11 @@ static void describe(struct check *check, const struct subject *subject)
     if (workers > 0)
         snprintf(more, sizeof(more), ", with %zu more of the same program",
                  workers);
-    subject_user(process->uid, user);
+    check_user(check, process->uid, user);
     finding_ok(check->findings, "process", "%d is %s as %s%s", process->pid,
-               process_program(process), user, more);
+               process->exe.path != NULL ? process->exe.path
+                                         : command_of(process, command),
+               user, more);
 }
 
 /* What makes it see other files or have other rights than one would think. */
@@ -171,7 +190,10 @@ bool check_loaded(struct check *check, const struct subject *subject)
 
     describe(check, subject);
     if (process->hidden.code != ATLS_OK) {
-        check_fail(check, "process", "Run this as root, or as its user",
+        check_fail(check, "process",
+                   geteuid() == 0 ? "Even root may not: a container, or "
+                                    "kernel.yama.ptrace_scope"
+                                  : "Run this as root, or as its user",
                    &process->hidden);
         return false;
     }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <openssl/conf.h>
 #include <openssl/crypto.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +25,6 @@ bool subject_is_worker(const struct subject *subject, size_t i)
 
     return i == 0
            || (main != NULL && other != NULL && strcmp(main, other) == 0);
-}
-
-void subject_user(uid_t uid, char ret_user[SUBJECT_USER_MAX])
-{
-    const struct passwd *user = getpwuid(uid);
-
-    snprintf(ret_user, SUBJECT_USER_MAX, "%.40s (%u)",
-             user != NULL ? user->pw_name : "user", uid);
 }
 
 static void set_variable(const char *text)
@@ -105,6 +96,22 @@ unsigned subject_place(const struct subject *subject)
     return PLACE_MOUNTS | PLACE_NETWORK | (is_there ? PLACE_ROOT : 0u);
 }
 
+enum atls_error subject_read_settings(struct check *check,
+                                      const struct subject *subject,
+                                      struct atls_reason *why)
+{
+    enum atls_error r = ATLS_OK;
+
+    subject_use_environment(subject);
+    if (subject->list.count > 0)
+        r = place_enter(subject->list.items[0], subject_place(subject), why);
+    if (r == ATLS_OK)
+        r = check_load(check, subject->conf, why);
+    if (r == ATLS_OK)
+        tool_conf_configuration(check->conf, &check->configuration);
+    return r;
+}
+
 static void enter_folder(const struct process *process)
 {
     int fd = openat(process->dir, "cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -134,6 +141,27 @@ static int tell(const struct atls_configuration *configuration)
            | (configuration->attester.socket != NULL ? HAS_AGENT : 0);
 }
 
+/* It has the module, and nothing tells what OPENSSL_CONF is: when the system's
+ * file knows nothing of attest, it has read another one. */
+static void check_its_file(struct check *check, const struct subject *subject)
+{
+    const struct process *process = subject->list.items[0];
+    struct atls_reason why = {0};
+
+    if (subject->conf != NULL || subject->environment != NULL
+        || process->outer.path == NULL)
+        check_load_and_run(check, subject->conf);
+    else if (check_load(check, NULL, &why) == ATLS_OK
+             && check->conf->provider != NULL)
+        check_run(check);
+    else
+        finding_fail(check->findings, TOOL_USAGE, "configuration",
+                     "Name it with --conf (often /etc/attest/openssl.cnf)",
+                     "not known which file process %d has read: it runs %s, "
+                     "and the system's file says nothing of that",
+                     process->pid, process->outer.path);
+}
+
 static int read_configuration(struct check *check, const void *arg)
 {
     const struct subject *subject = arg;
@@ -155,7 +183,7 @@ static int read_configuration(struct check *check, const void *arg)
     }
     check->of_process = true;
     check->runs_nothing = !is_root(&root);
-    check_load_and_run(check, subject->conf);
+    check_its_file(check, subject);
     if (check->conf != NULL)
         check_changes(check, process);
     return tell(&check->configuration);

@@ -21,9 +21,6 @@ void check_service(struct check *check, const char *name, const char *conf);
 
 /* ---- the parts ---- */
 
-/* Room for "www-data (33)". */
-#define SUBJECT_USER_MAX 64u
-
 /* Whom it is about. */
 struct subject {
     struct process_list list; /* [0]: the process named */
@@ -38,15 +35,19 @@ struct subject {
 /* Does it run the same program as the one named, as workers do? */
 bool subject_is_worker(const struct subject *subject, size_t i);
 
-/* "www-data (33)", in this machine's names. */
-void subject_user(uid_t uid, char ret_user[SUBJECT_USER_MAX]);
-
 /* In a child: take its environment for ours, as OpenSSL in it would. */
 void subject_use_environment(const struct subject *subject);
 
 /* In a child with its environment: the places in which it has read its
  * configuration. Not its root, where it has called chroot(2) since. */
 unsigned subject_place(const struct subject *subject);
+
+/* In a child: go there and read the settings, as the process that was named has
+ * read them before any worker went elsewhere. Errors as of place_enter() and
+ * check_load(). */
+enum atls_error subject_read_settings(struct check *check,
+                                      const struct subject *subject,
+                                      struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* As seen from outside: what it is, what it has loaded, whether that is still
  * what is installed. Returns whether attest is loaded, false too where that

@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "check_pid.h"
+#include "digest.h"
+#include "here.h"
 #include "look.h"
 #include "peer.h"
+#include "verifier/certificate.h"
 
 #define PORTS_MAX 8u
 #define PORT_TIMEOUT_MS 2000u
@@ -16,6 +19,7 @@
 
 /* Ports that its processes listen at. */
 struct ports {
+    const struct subject *subject;
     const struct process *process; /* in whose network they are */
     size_t count;
     bool are_more;
@@ -143,12 +147,107 @@ static void report_evidence(struct check *check, const char *port,
     atls_report_clear(&report);
 }
 
-static void check_port(struct check *check, const struct peer_address *address)
+/* ---- who serves everybody but those that ask ---- */
+
+struct refusal {
+    const struct subject *subject;
+    const char *port;
+    const struct peer_evidence *shown; /* to those that do not ask */
+};
+
+static void report_unmeasured(struct check *check,
+                              const struct refusal *refusal)
+{
+    const struct atls_span der = {refusal->shown->cert_der,
+                                  refusal->shown->cert_len};
+    char subject[ATLS_SUBJECT_MAX] = "?", hex[2 * ATLS_SHA256_LEN + 1] = "?";
+    uint8_t digest[ATLS_SHA256_LEN];
+    X509 *cert = NULL;
+
+    if (atls_certificate_parse(der, "it", NULL, &cert) == ATLS_OK)
+        atls_certificate_subject(cert, subject, sizeof(subject));
+    X509_free(cert);
+    if (atls_sha256(der.data, der.len, digest) == ATLS_OK)
+        atls_hex(digest, sizeof(digest), hex);
+    finding_fail(check->findings, TOOL_USAGE, "port",
+                 "Put it into [certificates] of attestd.cnf and run attest "
+                 "measure --all",
+                 "%s serves certificate %s, sha256:%s, which is not in the "
+                 "measured log",
+                 refusal->port, subject, hex);
+}
+
+/* Evidence for the certificate that it shows: what the quoter says of that, it
+ * says to the server. */
+static enum atls_error try_certificate(struct check *check,
+                                       const struct refusal *refusal,
+                                       struct atls_reason *why)
+{
+    const struct peer_evidence *shown = refusal->shown;
+    struct atls_attester *attester = NULL;
+    struct peer_evidence evidence = {0};
+    enum atls_error r = subject_read_settings(check, refusal->subject, why);
+
+    check->runs_nothing = refusal->subject->list.items[0]->has_other_root;
+    if (r != ATLS_OK || check_would_run_foreign_code(check))
+        return r;
+    r = atls_attester_new(&check->configuration.attester, NULL, NULL, why,
+                          &attester);
+    if (r == ATLS_OK)
+        r = here_evidence(attester,
+                          (struct atls_span){shown->cert_der, shown->cert_len},
+                          why, &evidence);
+    peer_evidence_clear(&evidence);
+    atls_attester_free(attester);
+    return r;
+}
+
+static int explain_refusal(struct check *check, const void *arg)
+{
+    const struct refusal *refusal = arg;
+    struct atls_reason why = {0};
+    enum atls_error r = try_certificate(check, refusal, &why);
+
+    if (r == ATLS_E_CERTIFICATE_UNMEASURED)
+        report_unmeasured(check, refusal);
+    else
+        finding_fail(check->findings, TOOL_UNAVAILABLE, "port",
+                     check->configuration.attester.socket != NULL
+                         ? "See journalctl -u attestd and the server's log"
+                         : "See the server's log",
+                     "%s serves TLS but gives no evidence%s%s", refusal->port,
+                     r != ATLS_OK ? ": " : "", why.text);
+    return 0;
+}
+
+/* Nobody but who asks for evidence is refused: then it is the evidence. */
+static bool check_refusal(struct check *check, const struct ports *ports,
+                          const struct peer_address *address)
+{
+    struct peer_evidence shown = {0};
+    const struct refusal refusal = {
+        .subject = ports->subject, .port = address->port, .shown = &shown};
+    bool is_refusal = peer_ask_plainly(address, PORT_TIMEOUT_MS, NULL, &shown)
+                      == PEER_NO_EVIDENCE;
+
+    if (is_refusal)
+        (void)place_run(check, explain_refusal, &refusal);
+    peer_evidence_clear(&shown);
+    return is_refusal;
+}
+
+static void check_port(struct check *check, const struct ports *ports,
+                       const struct peer_address *address)
 {
     struct peer_evidence evidence = {0};
     struct atls_reason why = {0};
+    const enum peer_answer answer =
+        peer_ask(address, PORT_TIMEOUT_MS, &why, &evidence);
 
-    switch (peer_ask(address, PORT_TIMEOUT_MS, &why, &evidence)) {
+    if ((answer == PEER_ALERT || answer == PEER_NO_TLS)
+        && check_refusal(check, ports, address))
+        return;
+    switch (answer) {
     case PEER_EVIDENCE:
         report_evidence(check, address->port, &evidence);
         break;
@@ -187,7 +286,7 @@ static int ask_ports(struct check *check, const void *arg)
         return 0;
     }
     for (size_t i = 0; i < ports->count; i++)
-        check_port(check, &ports->items[i]);
+        check_port(check, ports, &ports->items[i]);
     if (ports->are_more)
         finding_note(check->findings, "port", "only the first %u were asked",
                      PORTS_MAX);
@@ -196,7 +295,8 @@ static int ask_ports(struct check *check, const void *arg)
 
 void check_ports(struct check *check, const struct subject *subject)
 {
-    struct ports ports = {.process = subject->list.items[0]};
+    struct ports ports = {.subject = subject,
+                          .process = subject->list.items[0]};
 
     take_table(subject, "net/tcp", false, &ports);
     take_table(subject, "net/tcp6", true, &ports);

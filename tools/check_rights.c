@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -23,7 +24,7 @@ struct trial {
     const struct subject *subject;
     const struct process *process; /* NULL: none runs, but a user is known */
     struct place_user user;
-    char name[SUBJECT_USER_MAX];
+    char name[CHECK_USER_MAX];
     bool is_in_tpm_group;
 };
 
@@ -34,25 +35,6 @@ static const char *quoter_of(const struct check *check)
     const struct atls_attester_config *config = &check->configuration.attester;
 
     return config->socket != NULL ? config->socket : config->quoter.tcti;
-}
-
-/* Where the configuration is read: by the process that was named, before any
- * worker went elsewhere. */
-static enum atls_error read_settings(struct check *check,
-                                     const struct trial *trial,
-                                     struct atls_reason *why)
-{
-    const struct subject *subject = trial->subject;
-    enum atls_error r = ATLS_OK;
-
-    subject_use_environment(subject);
-    if (trial->process != NULL)
-        r = place_enter(subject->list.items[0], subject_place(subject), why);
-    if (r == ATLS_OK)
-        r = check_load(check, subject->conf, why);
-    if (r == ATLS_OK)
-        tool_conf_configuration(check->conf, &check->configuration);
-    return r;
 }
 
 static enum atls_error become(const struct trial *trial,
@@ -207,12 +189,37 @@ static void report_unreachable(struct check *check, const struct trial *trial,
                      process->root, why->text);
 }
 
+/* Its rights, or those of the socket, were changed after it was connected. */
+static bool may_not_connect(const char *socket)
+{
+    return faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) != 0
+           && errno == EACCES;
+}
+
+static void report_kept_out(struct check *check, const struct trial *trial)
+{
+    finding_warn(check->findings, WHAT,
+                 "Let it search the socket's folders and write the socket "
+                 "(SocketMode= of attestd.socket)",
+                 "%s may not connect to %s, but process %d holds a connection "
+                 "that was made before: good until the agent restarts",
+                 trial->name, check->configuration.attester.socket,
+                 trial->process->pid);
+}
+
 static void report_failure(struct check *check, const struct trial *trial,
                            bool has_door, struct atls_reason *why)
 {
-    if (why->code == ATLS_E_AGENT_UNAVAILABLE && trial->process != NULL
-        && trial->process->has_other_root) {
+    const bool is_out_of_reach =
+        why->code == ATLS_E_AGENT_UNAVAILABLE && trial->process != NULL;
+
+    if (is_out_of_reach && trial->process->has_other_root) {
         report_unreachable(check, trial, has_door, why);
+        return;
+    }
+    if (is_out_of_reach && has_door
+        && may_not_connect(check->configuration.attester.socket)) {
+        report_kept_out(check, trial);
         return;
     }
     if (why->text[0] == '\0')
@@ -225,6 +232,18 @@ static void report_failure(struct check *check, const struct trial *trial,
                  trial->name, why->text);
 }
 
+/* A log is opened when the program begins: what one user has opened, those have
+ * that it forks. */
+static bool opens_its_log(const struct trial *trial)
+{
+    const struct process *first =
+        trial->process != NULL ? trial->subject->list.items[0] : NULL;
+
+    return first == NULL
+           || (first != trial->process && first->uid != 0
+               && !first->gave_up_rights);
+}
+
 static int try_as_user(struct check *check, const void *arg)
 {
     const struct trial *trial = arg;
@@ -232,7 +251,7 @@ static int try_as_user(struct check *check, const void *arg)
     struct atls_attester *attester = NULL;
     struct peer_evidence evidence = {0};
     struct atls_reason why = {0};
-    enum atls_error r = read_settings(check, trial, &why);
+    enum atls_error r = subject_read_settings(check, trial->subject, &why);
     bool is_connected = false;
     int64_t begin;
 
@@ -257,6 +276,8 @@ static int try_as_user(struct check *check, const void *arg)
     else
         report_failure(check, trial, is_connected, &why);
     check_direct_use(check, trial);
+    if (opens_its_log(trial))
+        check_logging(check);
     peer_evidence_clear(&evidence);
     atls_attester_free(attester);
     return 0;
@@ -276,7 +297,7 @@ static bool is_in_tpm_group(const struct place_user *user)
 
 static void try(struct check *check, struct trial *trial)
 {
-    subject_user(trial->user.uid, trial->name);
+    check_user(check, trial->user.uid, trial->name);
     trial->is_in_tpm_group = is_in_tpm_group(&trial->user);
     (void)place_run(check, try_as_user, trial);
 }

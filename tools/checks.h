@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attester/attester.h"
 #include "cnfscan.h"
@@ -48,6 +49,20 @@ bool check_configuration(struct check *check);
 
 /* Its limits for all of TLS: a part of check_configuration(). */
 void check_tls13(struct check *check);
+
+/* What stands in the sections of attest: unknown keys, values. Another part. */
+void check_settings(struct check *check);
+
+/* The keys of a section; NULL where there is none of that name. */
+const STACK_OF(CONF_VALUE)
+    * check_keys_of(const struct check *check, const char *section);
+
+/* The line of a key, 0 when the raw text does not have it. */
+unsigned check_line(const struct check *check, const char *section,
+                    const char *key, const char **ret_file);
+
+/* Can this user write the file of `log`? Another part of it. */
+void check_logging(struct check *check);
 
 /* The module and its second part: there, safe, loadable. */
 void check_module(struct check *check);
@@ -96,6 +111,15 @@ bool check_permissions(struct check *check, const char *what, const char *path);
 /* The same but for the rights to the file itself. */
 bool check_surroundings(struct check *check, const char *what,
                         const char *path);
+
+/* The folders above it alone: who can put something else in its place? */
+bool check_folders(struct check *check, const char *what, const char *path);
+
+/* "www-data (33)", in this machine's names; in a root of others "user 33": names
+ * there are looked up by libraries that stand there. */
+#define CHECK_USER_MAX 64u
+void check_user(const struct check *check, uid_t uid,
+                char ret_user[CHECK_USER_MAX]);
 
 /* Has something a time of expiry that is past (FAIL) or near (warning)? thing:
  * "section [inference]"; adds nothing when it is far. */

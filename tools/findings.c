@@ -207,6 +207,14 @@ static int exit_status(const struct findings *findings, bool strict)
     return findings->unavailable ? TOOL_UNAVAILABLE : TOOL_DONE;
 }
 
+/* Before what to do next; some reasons end with a question. */
+static const char *end_of(const char *detail)
+{
+    size_t len = strlen(detail);
+
+    return len > 0 && detail[len - 1] == '?' ? " " : ". ";
+}
+
 static void print_line(json_t *finding, bool colour)
 {
     const char *name = "", *what = "", *detail = "", *next = NULL;
@@ -218,7 +226,8 @@ static void print_line(json_t *finding, bool colour)
     printf("%s%-4s%s  %s: %s%s%s\n", colour ? levels[level].colour : "",
            levels[level].word,
            colour && levels[level].colour[0] != '\0' ? "\033[0m" : "", what,
-           detail, next != NULL ? ". " : "", next != NULL ? next : "");
+           detail, next != NULL ? end_of(detail) : "",
+           next != NULL ? next : "");
 }
 
 int findings_print(const struct findings *findings,

@@ -28,6 +28,7 @@
 struct fetch {
     const struct peer_address *address;
     int64_t deadline_ms;
+    bool is_plain; /* asks for no evidence */
     int fd;
     SSL_CTX *ctx;
     SSL *ssl;
@@ -268,11 +269,12 @@ static enum atls_error new_context(struct fetch *fetch, const char *cafile,
                 SSL_CTX_new_ex(atls_libctx(), NULL, TLS_client_method()))
                == NULL
         || SSL_CTX_set_min_proto_version(fetch->ctx, TLS1_3_VERSION) != 1
-        || SSL_CTX_add_custom_ext(fetch->ctx, ATLS_EXTENSION_TYPE,
-                                  SSL_EXT_CLIENT_HELLO
-                                      | SSL_EXT_TLS1_3_CERTIFICATE,
-                                  on_add, NULL, NULL, on_parse, NULL)
-               != 1)
+        || (!fetch->is_plain
+            && SSL_CTX_add_custom_ext(fetch->ctx, ATLS_EXTENSION_TYPE,
+                                      SSL_EXT_CLIENT_HELLO
+                                          | SSL_EXT_TLS1_3_CERTIFICATE,
+                                      on_add, NULL, NULL, on_parse, NULL)
+                   != 1))
         return atls_fail(why, ATLS_E_NOMEM, "cannot set up a TLS context");
     SSL_CTX_set_keylog_callback(fetch->ctx, on_keylog);
     if (cafile == NULL) {
@@ -412,7 +414,7 @@ static enum atls_error collect(struct fetch *fetch, struct atls_reason *why,
     X509 *cert = SSL_get0_peer_certificate(fetch->ssl);
     int len;
 
-    if (cert == NULL || fetch->cmw == NULL)
+    if (cert == NULL || (fetch->cmw == NULL && !fetch->is_plain))
         return atls_fail(
             why, ATLS_E_NO_EVIDENCE,
             "%s port %s sent no attestation evidence: attest is not "
@@ -456,7 +458,7 @@ static enum atls_error converse(struct fetch *fetch, const char *cafile,
     if (r != ATLS_OK)
         return r;
     r = collect(fetch, why, evidence);
-    fetch->answer = r == ATLS_OK ? PEER_EVIDENCE : PEER_NO_EVIDENCE;
+    fetch->answer = evidence->cmw != NULL ? PEER_EVIDENCE : PEER_NO_EVIDENCE;
     SSL_shutdown(fetch->ssl); /* courtesy: close_notify, answer not awaited */
     return r;
 }
@@ -507,6 +509,20 @@ enum peer_answer peer_ask(const struct peer_address *address,
     enum atls_error r = fetch_evidence(&fetch, NULL, timeout_ms, why, ret);
 
     return r == ATLS_OK ? PEER_EVIDENCE : fetch.answer;
+}
+
+enum peer_answer peer_ask_plainly(const struct peer_address *address,
+                                  unsigned timeout_ms, struct atls_reason *why,
+                                  struct peer_evidence *ret)
+{
+    struct fetch fetch = {
+        .address = address, .is_plain = true, .fd = -1, .answer = PEER_NO_TLS};
+    enum atls_error r = fetch_evidence(&fetch, NULL, timeout_ms, why, ret);
+
+    /* Without a certificate there is nothing to tell of. */
+    if (r != ATLS_OK && fetch.answer == PEER_NO_EVIDENCE)
+        return PEER_NO_TLS;
+    return fetch.answer;
 }
 
 void peer_evidence_clear(struct peer_evidence *evidence)

@@ -88,6 +88,15 @@ enum peer_answer peer_ask(const struct peer_address *address,
                           unsigned timeout_ms, struct atls_reason *why,
                           struct peer_evidence *ret);
 
+/*
+ * The same without asking for evidence: what does it show to everybody else?
+ *   ret  set only with PEER_NO_EVIDENCE: what the connection tells, the certificate
+ *        among it, and no record; peer_evidence_clear() it
+ */
+enum peer_answer peer_ask_plainly(const struct peer_address *address,
+                                  unsigned timeout_ms, struct atls_reason *why,
+                                  struct peer_evidence *ret);
+
 void peer_evidence_clear(struct peer_evidence *evidence);
 
 #endif

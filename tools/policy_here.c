@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include "conf.h"
 #include "here.h"
 #include "input.h"
+
+#define AGENT_SECTION "attestd"
 
 /* What the quote is bound to besides the channel; nothing: the stand-in. */
 static enum atls_error take_certificate(const struct policy_here *here,
@@ -108,6 +111,17 @@ static enum atls_error configure(const struct tool_conf *conf,
     return why->code = ATLS_E_CONFIG;
 }
 
+/* attestd.cnf(5) says what the agent does; who asks it, openssl.cnf. */
+static bool is_agents(const struct tool_conf *conf)
+{
+    bool found;
+
+    ERR_set_mark();
+    found = NCONF_get_section(conf->nconf, AGENT_SECTION) != NULL;
+    ERR_pop_to_mark();
+    return found;
+}
+
 enum atls_error policy_here_make(const struct policy_here *here,
                                  struct atls_reason *why,
                                  struct peer_evidence *ret)
@@ -117,6 +131,11 @@ enum atls_error policy_here_make(const struct policy_here *here,
     struct tool_conf *conf = NULL;
     enum atls_error r = tool_conf_load(here->conf, why, &conf);
 
+    if (r == ATLS_OK && conf->init == NULL && is_agents(conf))
+        r = atls_fail(why, ATLS_E_CONFIG,
+                      "%s is the agent's: name an openssl.cnf with quoter = "
+                      "unix: and its socket",
+                      conf->path);
     if (r == ATLS_OK)
         r = configure(conf, why, &configuration);
     if (r == ATLS_OK)

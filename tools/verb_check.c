@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <openssl/asn1.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,7 @@ static bool go_up(char *path)
 
 /* Who besides its owner can replace what stands in a folder, or a folder above:
  * with the sticky bit nobody (chmod(2)). Symbolic links are followed first. */
-static bool folders_are_safe(struct check *check, const char *what,
-                             const char *path)
+bool check_folders(struct check *check, const char *what, const char *path)
 {
     char *folder = realpath(path, NULL);
     struct stat st;
@@ -52,6 +52,17 @@ static bool folders_are_safe(struct check *check, const char *what,
                      path, folder != NULL ? folder : "it is in");
     free(folder);
     return safe;
+}
+
+void check_user(const struct check *check, uid_t uid,
+                char ret_user[CHECK_USER_MAX])
+{
+    const struct passwd *user = check->runs_nothing ? NULL : getpwuid(uid);
+
+    if (user != NULL)
+        snprintf(ret_user, CHECK_USER_MAX, "%.40s (%u)", user->pw_name, uid);
+    else
+        snprintf(ret_user, CHECK_USER_MAX, "user %u", uid);
 }
 
 bool check_permissions(struct check *check, const char *what, const char *path)
@@ -75,13 +86,15 @@ bool check_permissions(struct check *check, const char *what, const char *path)
 
 bool check_surroundings(struct check *check, const char *what, const char *path)
 {
+    char owner[CHECK_USER_MAX];
     struct stat st;
 
-    if (stat(path, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid())
+    if (stat(path, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid()) {
+        check_user(check, st.st_uid, owner);
         finding_warn(check->findings, what, "Give it to root: chown root",
-                     "%s belongs to user %u, who can change it", path,
-                     (unsigned)st.st_uid);
-    return folders_are_safe(check, what, path);
+                     "%s belongs to %s, who can change it", path, owner);
+    }
+    return check_folders(check, what, path);
 }
 
 int64_t check_time_of(const ASN1_TIME *time)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "attester/agent_client.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/async.h>
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attester/agent_door.h"
@@ -23,6 +26,7 @@ struct atls_agent_client {
     char *socket;
     unsigned timeout_ms;
     struct atls_agent_door door;
+    struct stat root; /* when it was made */
 };
 
 struct atls_agent_call {
@@ -53,6 +57,7 @@ enum atls_error atls_agent_client_new(
         OPENSSL_free(client);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
+    (void)stat("/", &client->root);
     if (atls_agent_connect(client->socket, atls_now_ms() + PATIENCE_AT_START_MS,
                            &absent, &fd)
         == ATLS_OK)
@@ -83,8 +88,48 @@ static void reopen_door(struct atls_agent_client *client)
         atls_agent_door_set(&client->door, fd);
 }
 
+/* Hand a reason on. */
+static enum atls_error fail_as(const struct atls_reason *reason,
+                               struct atls_reason *why)
+{
+    if (why != NULL)
+        *why = *reason;
+    return reason->code;
+}
+
+/* Has the program another root than when it began? Or the root of no mount
+ * (statx(2), Linux 5.8), which somebody else made its root? */
+static bool is_in_chroot(const struct atls_agent_client *client)
+{
+    struct statx mount;
+    struct stat root;
+
+    if (stat("/", &root) != 0 || root.st_ino != client->root.st_ino
+        || root.st_dev != client->root.st_dev)
+        return true;
+    return statx(AT_FDCWD, "/", 0, 0, &mount) == 0
+           && (mount.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0
+           && (mount.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0;
+}
+
+/* Neither path nor door: there, the agent may well be up. */
+static enum atls_error fail_without_door(const struct atls_agent_client *client,
+                                         const struct atls_reason *path_why,
+                                         struct atls_reason *why)
+{
+    if (access(client->socket, F_OK) != 0 && errno == ENOENT
+        && is_in_chroot(client))
+        return atls_fail(why, path_why->code,
+                         "no agent at %s (No such file or directory) in this "
+                         "chroot: bind its folder there (BindReadOnlyPaths=), "
+                         "or restart this program",
+                         client->socket);
+    return fail_as(path_why, why);
+}
+
 /* By the path, else by the door. What the path says is told where the door is
- * closed or silent; what else the door says, such as a refusal, is the agent's. */
+ * closed; what else the door says, such as a refusal, or nothing at all, is the
+ * agent's. */
 static enum atls_error reach(struct atls_agent_client *client,
                              int64_t deadline_ms, struct atls_reason *why,
                              int *ret_fd)
@@ -100,20 +145,15 @@ static enum atls_error reach(struct atls_agent_client *client,
         reopen_door(client);
         return ATLS_OK;
     }
-    if (r != ATLS_E_AGENT_UNAVAILABLE) {
-        *why = path_why;
-        return r;
-    }
+    if (r != ATLS_E_AGENT_UNAVAILABLE)
+        return fail_as(&path_why, why);
     r = atls_agent_door_ask(&client->door, deadline_ms, &door_why, ret_fd);
     if (r == ATLS_OK)
         return ATLS_OK;
-    if (r != ATLS_E_AGENT_UNAVAILABLE) {
-        *why = door_why;
-        return r;
-    }
-    *why = path_why;
-    atls_reason_prefix(why, "%s; ", door_why.text);
-    return r;
+    if (r == ATLS_E_AGENT_UNAVAILABLE
+        && !atls_agent_door_is_open(&client->door))
+        return fail_without_door(client, &path_why, why);
+    return fail_as(&door_why, why);
 }
 
 static enum atls_error send_request(int fd,

@@ -24,8 +24,10 @@
  * connection that comes out of it is as good as another.
  *
  *           | path reaches the agent     | path fails, door works | both fail
- *   request | connection by path; a door | connection by the door | refused: both
- *           | that is gone is reopened   |                        | reasons
+ *   request | connection by path; a door | connection by the door | refused: what
+ *           | that is gone is reopened   |                        | the path says,
+ *           |                            |                        | or that an open
+ *           |                            |                        | door is silent
  */
 struct atls_agent_client;
 

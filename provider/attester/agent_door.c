@@ -171,7 +171,8 @@ static enum atls_error wait_for_answer(int door_fd, int64_t deadline_ms,
             return r;
     }
     return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                     "the agent's door is silent");
+                     "the agent does not answer at its door: see systemctl "
+                     "status attestd");
 }
 
 enum atls_error atls_agent_door_ask(struct atls_agent_door *door,

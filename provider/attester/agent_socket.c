@@ -38,7 +38,8 @@ static int folder_len(const char *path)
     return slash == path ? 1 : (int)(slash - path);
 }
 
-/* errno as a sentence for whoever is called at night. */
+/* errno as a sentence for whoever is called at night, with room for the longest
+ * path (ATLS_REASON_MAX). */
 static enum atls_error fail_to_connect(const char *path, int error,
                                        struct atls_reason *why)
 {
@@ -47,11 +48,9 @@ static enum atls_error fail_to_connect(const char *path, int error,
     switch (error) {
     case ENOENT:
     case ENOTDIR:
-        return atls_fail(
-            why, ATLS_E_AGENT_UNAVAILABLE,
-            "no agent at %s (%s): see systemctl status attestd; in a chroot "
-            "bind %.*s (BindReadOnlyPaths=), or restart this program",
-            path, text, folder_len(path), path);
+        return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
+                         "no agent at %s (%s): systemctl start attestd.socket",
+                         path, text);
     case ECONNREFUSED:
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
                          "no agent listens at %s (%s): see systemctl status "
@@ -60,8 +59,8 @@ static enum atls_error fail_to_connect(const char *path, int error,
     case EACCES:
     case EPERM:
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                         "user %u may not connect to the agent at %s (%s): it "
-                         "needs to search its folders and to write the socket",
+                         "user %u may not reach the agent at %s (%s): it needs "
+                         "to search its folders and to write the socket",
                          (unsigned)geteuid(), path, text);
     case EPROTOTYPE:
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
@@ -115,8 +114,8 @@ static enum atls_error check_who_answers(const char *path, int fd,
     if (peer.uid != 0 && peer.uid != geteuid() && peer.uid != st.st_uid)
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
                          "user %u answers at %s, who is neither root nor the "
-                         "owner of %s: is it really attestd?",
-                         (unsigned)peer.uid, path, folder);
+                         "owner of its folder: is it really attestd?",
+                         (unsigned)peer.uid, path);
     return ATLS_OK;
 }
 

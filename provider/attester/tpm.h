@@ -50,9 +50,18 @@ void atls_tpm_set_deadline(struct atls_tpm *tpm, int64_t deadline_ms,
                            int wake_fd);
 
 /*
+ * Which persistent handle does an `ak` mean? Needs no TPM.
+ *   ak   "0x81010002"; key files are not supported
+ *   why  "ak = AK: what is expected"
+ * Returns ATLS_OK or ATLS_E_CONFIG. Pure and thread-safe.
+ * Source: TPM 2.0 Library Part 2, TPM_HT_PERSISTENT.
+ */
+enum atls_error atls_tpm_parse_ak(const char *ak, struct atls_reason *why,
+                                  uint32_t *ret_handle) ATLS_MUST_CHECK;
+
+/*
  * Load the attestation key.
- *   ak    "0x81010002" (persistent handle), or a path of a TSS2 key file ("-----BEGIN
- *         TSS2 PRIVATE KEY-----"); files are not yet supported: ATLS_E_CONFIG
+ *   ak    as of atls_tpm_parse_ak()
  *   auth  authorization value of the key, auth_len 0: empty
  * Refuses keys that are not restricted signing keys with ATLS_E_AK, says which
  * attribute is missing. Returns ATLS_OK, ATLS_E_AK, ATLS_E_CONFIG,

@@ -10,8 +10,8 @@
 #define PERSISTENT_FIRST 0x81000000u
 #define PERSISTENT_LAST 0x81ffffffu
 
-static enum atls_error parse_handle(const char *ak, struct atls_reason *why,
-                                    TPM2_HANDLE *ret)
+enum atls_error atls_tpm_parse_ak(const char *ak, struct atls_reason *why,
+                                  uint32_t *ret_handle)
 {
     unsigned long handle;
     char *end = NULL;
@@ -27,7 +27,7 @@ static enum atls_error parse_handle(const char *ak, struct atls_reason *why,
                          "ak = %s: expected a persistent handle, 0x81000000 to "
                          "0x81ffffff",
                          ak);
-    *ret = (TPM2_HANDLE)handle;
+    *ret_handle = (uint32_t)handle;
     return ATLS_OK;
 }
 
@@ -118,7 +118,7 @@ enum atls_error atls_tpm_load_ak(struct atls_tpm *tpm, const char *ak,
     ESYS_TR object = ESYS_TR_NONE;
     enum atls_error r;
 
-    r = parse_handle(ak, why, &tpm->ak_handle);
+    r = atls_tpm_parse_ak(ak, why, &tpm->ak_handle);
     if (r != ATLS_OK)
         return r;
     /* ESYS holds on to what it once found at a handle. */

@@ -174,6 +174,13 @@ static const struct atls_link_kind *kind_of(const char *tcti)
     return &atls_link_tctildr;
 }
 
+enum atls_error atls_link_check(const char *tcti, struct atls_reason *why)
+{
+    const struct atls_link_kind *kind = kind_of(tcti);
+
+    return kind->check != NULL ? kind->check(tcti, why) : ATLS_OK;
+}
+
 enum atls_error atls_link_open(const char *tcti, struct atls_reason *why,
                                struct atls_link **ret_link)
 {

@@ -21,6 +21,13 @@ struct atls_link;
 #define ATLS_LINK_OCTETS_MAX 4096u
 
 /*
+ * Is there a TCTI of this name? Nothing is opened but a library of tpm2-tss.
+ * Returns ATLS_OK or ATLS_E_CONFIG.
+ */
+enum atls_error atls_link_check(const char *tcti,
+                                struct atls_reason *why) ATLS_MUST_CHECK;
+
+/*
  *   tcti      as of atls_tpm_open()
  *   ret_link  set only on success
  * Returns ATLS_OK, ATLS_E_TPM_UNAVAILABLE, ATLS_E_CONFIG, ATLS_E_NOMEM.

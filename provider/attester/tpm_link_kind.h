@@ -13,6 +13,8 @@
  * clean up after itself: close() follows. */
 struct atls_link_kind {
     const char *name; /* before the ':' of a TCTI configuration */
+    /* As of atls_link_check(); NULL: there is nothing to ask. */
+    enum atls_error (*check)(const char *tcti, struct atls_reason *why);
     enum atls_error (*open)(struct atls_link *link, struct atls_reason *why);
     enum atls_error (*exchange)(struct atls_link *link,
                                 struct atls_span command, uint8_t *response,

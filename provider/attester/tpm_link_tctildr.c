@@ -2,10 +2,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <string.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 
 #include "attester/tpm_link_kind.h"
+
+/* Room for a TCTI's name, which may be the path of its library. */
+#define NAME_SIZE 256
+/* What of it a reason has room for, twice. */
+#define SHOWN_MAX 40
 
 /* How often a TCTI that is not ready is asked for its response. */
 #define ASK_AGAIN_MS 5
@@ -46,12 +52,43 @@ static void set_cloexec(struct atls_link *link)
     }
 }
 
+/* The loader found no library of that name, Debian's packages are called after. */
+static enum atls_error no_such_tcti(const char *tcti, struct atls_reason *why)
+{
+    const size_t len = strcspn(tcti, ":");
+    const int shown = len < SHOWN_MAX ? (int)len : SHOWN_MAX;
+
+    return atls_fail(
+        why, ATLS_E_CONFIG,
+        "tpm2-tss has no TCTI \"%.*s\": correct quoter, or install "
+        "libtss2-tcti-%.*s",
+        shown, tcti, shown, tcti);
+}
+
+static enum atls_error tctildr_check(const char *tcti, struct atls_reason *why)
+{
+    size_t len = strcspn(tcti, ":");
+    TSS2_TCTI_INFO *info = NULL;
+    char name[NAME_SIZE];
+
+    if (len >= sizeof(name))
+        return no_such_tcti(tcti, why);
+    memcpy(name, tcti, len);
+    name[len] = '\0';
+    if (Tss2_TctiLdr_GetInfo(name, &info) != TSS2_RC_SUCCESS)
+        return no_such_tcti(tcti, why);
+    Tss2_TctiLdr_FreeInfo(&info);
+    return ATLS_OK;
+}
+
 static enum atls_error tctildr_open(struct atls_link *link,
                                     struct atls_reason *why)
 {
     TSS2_RC rc = Tss2_TctiLdr_Initialize(link->tcti, &link->inner);
 
-    if (rc == TSS2_TCTI_RC_NOT_SUPPORTED || rc == TSS2_TCTI_RC_BAD_VALUE)
+    if (rc == TSS2_TCTI_RC_NOT_SUPPORTED)
+        return no_such_tcti(link->tcti, why);
+    if (rc == TSS2_TCTI_RC_BAD_VALUE)
         return failed(link, ATLS_E_CONFIG, rc, why);
     if (rc != TSS2_RC_SUCCESS)
         return failed(link, ATLS_E_TPM_UNAVAILABLE, rc, why);
@@ -109,6 +146,7 @@ static void tctildr_close(struct atls_link *link)
 
 const struct atls_link_kind atls_link_tctildr = {
     .name = "tctildr",
+    .check = tctildr_check,
     .open = tctildr_open,
     .exchange = tctildr_exchange,
     .close = tctildr_close,

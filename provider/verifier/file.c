@@ -99,8 +99,8 @@ static enum atls_error fill(struct atls_file *file, int fd,
     file->is_young = atls_file_is_young(&file->st);
     if (file->st.st_size > ATLS_FILE_MAX)
         return atls_fail(why, ATLS_E_IO,
-                         "%s: is larger than 1 MiB (%lld octets): not a file "
-                         "for a policy",
+                         "%s: is larger than 1 MiB (%lld octets): name the "
+                         "right file",
                          label, (long long)file->st.st_size);
     file->len = (size_t)file->st.st_size;
     file->text = OPENSSL_zalloc(file->len + 1);

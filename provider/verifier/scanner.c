@@ -147,12 +147,12 @@ static enum atls_error cut_value(const struct scanner *scanner, char *text,
             "nothing behind it; give a value or take the line out");
     if (strchr(value, '$') != NULL)
         return atls_fail(scanner->why, ATLS_E_POLICY,
-                         "'$' in a value; a policy has no variables, write the "
-                         "value itself");
+                         "'$' in a value; there are no variables here, write "
+                         "the value itself");
     if (strchr(value, '\\') != NULL)
         return atls_fail(scanner->why, ATLS_E_POLICY,
-                         "'\\' in a value; a policy has no escapes and no "
-                         "continued lines, use quotes");
+                         "'\\' in a value; there are no escapes and no continued "
+                         "lines here, use quotes");
     *ret_value = value;
     return ATLS_OK;
 }
@@ -202,7 +202,7 @@ static enum atls_error add_pair(struct scanner *scanner,
 
     if (!scanner->section_open)
         return atls_fail(scanner->why, ATLS_E_POLICY,
-                         "stands in no section; put [policy] or the [NAME] it "
+                         "stands in no section; put the [NAME] of the one it "
                          "belongs to above it");
     section = &scanner->scan.sections[scanner->scan.section_count - 1];
     earlier = atls_scan_find(section, pair->key);
@@ -336,7 +336,7 @@ static enum atls_error scan_file(struct scanner *scanner,
                          ATLS_SCAN_DEPTH_MAX);
     if (scanner->file_count == ATLS_SCAN_FILES_MAX)
         return atls_fail(scanner->why, ATLS_E_POLICY,
-                         "more than %u files make up this policy",
+                         "more than %u files are included",
                          ATLS_SCAN_FILES_MAX);
     r = atls_file_read(&scanner->scan.files,
                        includer == NULL ? NULL : includer->file, path,

@@ -80,8 +80,8 @@ test_B4_other_users() {
     configure
     start
     as_nobody
-    refuses_to 'refusal not-allowed: user nobody (uid 65534) may not ask this agent: add it to allow in'
-    says "$work/agent.log" 'user nobody (uid 65534) may not ask'
+    refuses_to 'refusal not-allowed: user 65534 may not ask this agent: add it to allow in'
+    says "$work/agent.log" 'user 65534 may not ask'
     # No restart.
     configure 'allow = nobody'
     await ask_agent || fail 'nobody is still refused'
@@ -153,6 +153,107 @@ s.bind(sys.argv[1]); s.listen(); print("listens", flush=True); time.sleep(60)' "
     [[ $output == *'the folder must exist'* ]] || fail 'no reason'
 }
 
+# as_agent COMMAND...: as the agent's user, nobody, who may read what it needs.
+as_agent() {
+    timeout "$seconds" "${as_user[@]}" "$ATTEST_BUILDDIR/attestd" --config "$work/attestd.cnf" "$@"
+}
+
+as_agent_exec() {
+    exec "${as_user[@]}" "$ATTEST_BUILDDIR/attestd" --config "$work/attestd.cnf" "$@"
+}
+
+need_root() {
+    ((EUID == 0)) || skip 'not root'
+    as_nobody
+    configure
+    chmod 644 "$work/attestd.cnf"
+    run as_agent --check || skip 'nobody cannot read what the lab has'
+}
+
+# refused REASON [OPTION...]: the agent's user cannot start it.
+refused() {
+    local status=0
+    run as_agent "${@:2}" || status=$?
+    same 'exit status' 2 "$status"
+    [[ $output == *"$1"* ]] || fail "refused without: $1"
+}
+
+# Programs believe root and the owner of the socket's folder.
+test_folder_of_somebody_else() {
+    need_root
+    install -d -o daemon -m 777 "$work/daemons"
+    refused "$work/daemons: the folder belongs to daemon: programs will not believe this agent: chown it to nobody, mode 755" \
+        --socket "$work/daemons/agent.sock"
+    [[ ! -e $work/daemons/agent.sock.lock ]] || fail 'a lock was left there'
+    install -d -o root -m 1777 "$work/roots"
+    refused 'the folder belongs to root' --socket "$work/roots/agent.sock"
+    install -d -o nobody -m 777 "$work/open"
+    refused "$work/open: anybody may write to this folder" --socket "$work/open/agent.sock"
+    # Also root's agent, but for folders as /tmp.
+    local status=0
+    run attestd --socket "$work/open/agent.sock" || status=$?
+    same 'exit status' 2 "$status"
+    [[ $output == *'anybody may write to this folder'* ]] || fail 'no reason'
+    start --socket "$work/roots/agent.sock"
+    stop "$spawned"
+    # As attestd(8) says.
+    install -d -o nobody "$work/own"
+    spawn agent as_agent_exec --socket "$work/own/agent.sock"
+    says "$work/agent.log" 'listening on'
+    stop "$spawned"
+}
+
+test_lock_of_root() {
+    need_root
+    install -d -o nobody "$work/own"
+    (umask 077 && : >"$work/own/agent.sock.lock")
+    refused "$work/own/agent.sock.lock belongs to root: remove it" --socket "$work/own/agent.sock"
+}
+
+test_configuration_of_somebody_else() {
+    need_root
+    chmod 600 "$work/attestd.cnf"
+    refused 'cannot be opened: Permission denied; it must be readable for user nobody' --check
+}
+
+# A daemon that nobody hears must not seem to run well.
+test_log_that_cannot_be_opened() {
+    local status option
+    configure "log = $work/nope/x.log"
+    for option in --check ''; do
+        status=0
+        run attestd ${option:+"$option"} || status=$?
+        same "exit status of attestd $option" 2 "$status"
+        [[ $output == attestd:*"attestd.cnf:8: log = $work/nope/x.log: cannot be opened: No such file or directory; make the folder, or give it to the agent's user" ]] ||
+            fail 'no reason'
+    done
+    mkdir "$work/nope"
+    run attestd --check || fail 'the folder is there'
+    [[ ! -e $work/nope/x.log ]] || fail '--check made the log'
+    spawn agent attestd_exec
+    await has "$work/nope/x.log" 'attestd['
+    has "$work/nope/x.log" "listening on $work/agent.sock" || fail 'nothing logged'
+}
+
+# What --check sees of the machine, and what a wrong boot log is: worth a warning.
+test_check_warns_of_the_boot_log() {
+    configure
+    run attestd --check || fail 'the configuration is fine'
+    [[ $output == *'no mistakes found'* && $output != *warning* ]] || fail 'a warning'
+    local log reason
+    while IFS='|' read -r log reason; do
+        configure
+        sed -i "s|^boot_log.*|boot_log = $log|" "$work/attestd.cnf"
+        run attestd --check || fail 'a boot log is not needed'
+        [[ $output == *"attestd: warning: "*"attestd.cnf:7: boot_log: $reason"* ]] ||
+            fail "no warning of $log"
+        [[ $output != *'no mistakes'* ]] || fail 'a mistake, and none'
+    done <<END
+$work/none|cannot open $work/none: No such file or directory
+$lab/ak-chain.pem|$lab/ak-chain.pem:
+END
+}
+
 test_hangup_reloads() {
     configure
     start
@@ -211,20 +312,21 @@ test_tells_the_journal() {
     configure
     : >"$work/agent.log"
     JOURNAL_STREAM=$(stat -c %d:%i "$work/agent.log") start
-    says "$work/agent.log" '<6>attest: attestd '
+    says "$work/agent.log" '<6>attestd: version '
     refuses_to 'certificate-unmeasured' "$scratch/plain.der"
-    says "$work/agent.log" '<4>attest: refused pid'
+    says "$work/agent.log" '<4>attestd: refused pid'
 }
 
 test_P2_mistakes() {
     local line status
     for line in 'alow = x' 'allow = no-such-user' 'timeout = 0' 'event_log = none' \
-        'ak_auth = secret' 'log_level = all' '[component]'; do
+        'ak_auth = secret' 'log_level = all' '[component]' 'pcrs = sha256:0-99' \
+        'pcrs = sha256:0-7' "ak_auth = file:$work/none"; do
         configure "$line"
         status=0
         run attestd --check || status=$?
         same "exit status of --check with $line" 2 "$status"
-        [[ $output == attestd:* ]] || fail 'no reason'
+        [[ $output == "attestd: "*attestd.cnf:[78]:* ]] || fail 'no reason, or not where'
         status=0
         run attestd || status=$?
         same "exit status with $line" 2 "$status"
@@ -234,7 +336,16 @@ test_P2_mistakes() {
     status=0
     run attestd --check || status=$?
     same 'exit status without a chain' 2 "$status"
-    [[ $output == *"ak_chain: cannot open $work/none.pem"* ]] || fail 'no reason'
+    [[ $output == *"attestd.cnf:5: ak_chain: cannot open $work/none.pem"* ]] || fail 'no reason'
+    sed -i "s|^ak_chain.*|ak_chain = $work/attestd.cnf|" "$work/attestd.cnf"
+    ! run attestd --check || fail 'a chain without a certificate'
+    [[ $output == *"attestd.cnf:5: ak_chain: $work/attestd.cnf: no certificate in it"* ]] ||
+        fail 'no reason'
+    configure
+    sed -i 's|^quoter.*|quoter = tcti:nosuch:x|' "$work/attestd.cnf"
+    ! run attestd --check || fail 'a TCTI that there is not'
+    [[ $output == *'attestd.cnf:3: quoter: tpm2-tss has no TCTI "nosuch": '* ]] || fail 'no reason'
+    status=0
     status=0
     run "$ATTEST_BUILDDIR/attestd" --config "$work/none.cnf" || status=$?
     same 'exit status without a file' 2 "$status"
@@ -246,11 +357,16 @@ test_options() {
     [[ $output == 'usage: attestd '* ]] || fail 'no usage'
     run "$ATTEST_BUILDDIR/attestd" --version || fail 'version'
     [[ $output == 'attestd '[0-9]* ]] || fail 'no version'
-    run "$ATTEST_BUILDDIR/attestd" --colour || status=$?
-    same 'exit status' 2 "$status"
-    status=0
-    run "$ATTEST_BUILDDIR/attestd" attestd.cnf || status=$?
-    same 'exit status' 2 "$status"
+    configure
+    local option
+    for option in --colour attestd.cnf --socket= --socket=agent.sock --config \
+        "--socket=/$(printf '%0107d' 0)"; do
+        status=0
+        run attestd --check "$option" || status=$?
+        same "exit status with $option" 2 "$status"
+        [[ $output == *"Try 'attestd --help'." ]] || fail 'nothing to try'
+    done
+    run attestd --check "--socket=/$(printf '%0106d' 0)" || fail 'a socket as long as can be'
 }
 
 # manual PAGE: the first literal display of a page, as a user would copy it.

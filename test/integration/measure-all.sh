@@ -86,6 +86,13 @@ test_an_openssl_cnf_does_too() {
         fail 'does not say what to write'
 }
 
+# Who may ask the agent is not the matter of a boot.
+test_users_that_are_missing() {
+    echo one >"$work/code"
+    write_agents attestd.cnf 'allow = no-such-user' '[components]' "code = $work/code"
+    ends 0 attest measure --all --conf "$work/attestd.cnf"
+}
+
 # A policy that lists the one digest refuses, and --all has said so.
 test_a_changed_component_is_told() {
     local one two

@@ -159,6 +159,13 @@ test_another_user_may_not_use_what_root_may() {
     ends 2 setpriv --reuid=nobody --regid=nogroup --clear-groups \
         "$ATTEST_BUILDDIR/attest" check --pid "$spawned"
     prints "FAIL  process: what process $spawned has mapped and its environment cannot be seen: Permission denied. Run this as root, or as its user"
+    prints "process: $spawned is openssl as root (0)"
+    # A root of less than all rights, as in a container.
+    as_nobody
+    serve nobody "$lab/server.cnf" -cert "$lab/server.pem" -key "$work/server.key"
+    ends 2 setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace \
+        "$ATTEST_BUILDDIR/attest" check --pid "$spawned"
+    prints 'Even root may not: a container, or kernel.yama.ptrace_scope'
 }
 
 test_its_user_may_check_it() {
@@ -345,7 +352,10 @@ test_C8_workers_of_nginx() {
     nginx_up
     check_pid 2
     prints 'warn  environment: process '
-    prints 'Name the file it has read with --conf'
+    prints "FAIL  configuration: not known which file process $spawned has read: it runs $module"
+    prints 'Name it with --conf (often /etc/attest/openssl.cnf)'
+    prints_not 'FAIL  providers'
+    prints_not 'FAIL  openssl_conf'
     check_pid 0 --conf "$lab/server.cnf"
     prints 'with 2 more of the same program'
     prints 'root (0) gets evidence from swtpm:'
@@ -398,11 +408,113 @@ test_B4_workers_ask_the_agent() {
     agent_start
     ends 4 attest check --warn 0 --conf "$work/service.cnf" --pid "$server"
     prints "root (0) gets evidence from $work/agent/agent.sock"
-    prints 'FAIL  rights: www-data (33) gets no evidence: user www-data (uid 33) may not ask this agent'
+    prints 'FAIL  rights: www-data (33) gets no evidence: user 33 may not ask this agent'
     # Others can stand in for it.
     chmod 777 "$work/agent"
     ends 2 attest check --warn 0 --conf "$work/service.cnf"
     prints 'FAIL  socket: others can replace '
+}
+
+digest_of() {
+    openssl x509 -in "$1" -outform der | sha256sum | cut -d' ' -f1
+}
+
+# Whoever does not ask is served: that is no server in order.
+test_B4_a_certificate_that_was_not_measured() {
+    agent_up
+    serve plain "$work/service.cnf" -cert "$lab/plain.pem" -key "$lab/plain.key"
+    check_pid 2
+    prints 'root (0) gets evidence from '
+    prints "FAIL  port: $port serves certificate CN="
+    prints ", sha256:$(digest_of "$lab/plain.pem"), which is not in the measured log. Put it into [certificates] of attestd.cnf and run attest measure --all"
+    prints_not 'tlsv1 alert'
+}
+
+# agent_by_hand MODE-OF-LOG: as nobody, in a folder of his own.
+agent_by_hand() {
+    agent_up
+    stop "${pids[agent]}"
+    rm -f "$work/agent/agent.sock"*
+    chown nobody "$work/agent"
+    install -m "$1" "$lab/events.cel" "$work/events.cel"
+    sed -i "s|^event_log .*|event_log = $work/events.cel\ncertificate = any|" \
+        "$work/attestd.cnf"
+    spawn agent setpriv --reuid=nobody --regid=nogroup --clear-groups -- \
+        "$ATTEST_BUILDDIR/attestd" --config "$work/attestd.cnf"
+    says "$work/agent.log" 'listening on'
+}
+
+test_M3_an_agent_started_by_hand() {
+    agent_by_hand 644
+    ends 0 attest check --conf "$work/service.cnf" --warn 0
+    prints_not 'warn  socket'
+    chown daemon "$work/agent/agent.sock"
+    ends 0 attest check --conf "$work/service.cnf" --warn 0
+    prints "warn  socket: $work/agent/agent.sock belongs to daemon (1). Right for an agent of that user, started by hand; with attestd.socket it is root's"
+}
+
+test_M10_an_agent_that_may_not_read_its_log() {
+    agent_by_hand 600
+    ends 2 attest check --conf "$work/service.cnf" --warn 0
+    prints 'warn  event log: the agent sends no measured log'
+    prints "the agent could not read it: journalctl -u attestd says why; it must be readable for the agent's user"
+}
+
+# Workers that were connected before their way was closed.
+test_M6_a_way_that_was_closed() {
+    agent_up
+    nginx_up TLSv1.3 "$work/service.cnf"
+    check_pid 0 --conf "$work/service.cnf"
+    chmod 700 "$work/agent"
+    check_pid 0 --conf "$work/service.cnf"
+    prints "warn  rights: www-data (33) may not connect to $work/agent/agent.sock, but process "
+    prints 'good until the agent restarts'
+    prints "ok    port: $port answers with evidence"
+    local server=$spawned
+    chmod 755 "$work/agent"
+    agent_start
+    chmod 600 "$work/agent/agent.sock"
+    ends 4 attest check --warn 0 --conf "$work/service.cnf" --pid "$server"
+    prints 'FAIL  rights: www-data (33) gets no evidence: user 33 may not reach the agent'
+    prints "FAIL  port: $port serves TLS but gives no evidence. See journalctl -u attestd and the server's log"
+}
+
+test_E18_an_agent_whose_log_lost_events() {
+    agent_up
+    sed '$d' "$lab/events.cel" >"$work/events.cel"
+    sed -i -e "s|^event_log .*|event_log = $work/events.cel|" -e '$a certificate = any' \
+        "$work/attestd.cnf"
+    agent_start
+    ends 2 attest check --conf "$work/service.cnf" --warn 0
+    prints 'without a log? Every peer refuses it'
+}
+
+test_here_is_no_file_of_the_agent() {
+    agent_up
+    ends 2 attest policy --here --host localhost --conf "$work/attestd.cnf" \
+        --trust "$lab/ak-roots.pem"
+    prints "$work/attestd.cnf is the agent's: name an openssl.cnf with quoter = unix:"
+}
+
+# What is meant for a log that cannot be opened goes elsewhere.
+test_H2_a_log_that_cannot_be_opened() {
+    variant server log "s|^log .*|log = $work/missing/attest.log|"
+    serve log "$work/log.cnf"
+    check_pid 2
+    prints "cannot open $work/missing/attest.log for writing: No such file or directory"
+    ends 2 attest check --warn 0 --conf "$work/log.cnf"
+    prints 'Make its folder'
+    mkdir "$work/missing"
+    check_pid 0
+    needs_root
+    as_nobody
+    chmod 755 "$scratch" "$work" "$lab" "$work/missing"
+    install -m 600 -o nobody "$lab/server.key" "$work/server.key"
+    serve nobody "$work/log.cnf" -cert "$lab/server.pem" -key "$work/server.key"
+    as_user=(env)
+    ends 0 attest check --warn 0 --conf "$work/log.cnf"
+    check_pid 2
+    prints "FAIL  log: nobody (65534) cannot open $work/missing/attest.log for writing: Permission denied"
 }
 
 test_C8_the_agent_is_down() {
@@ -413,7 +525,8 @@ test_C8_the_agent_is_down() {
     stop "${pids[agent]}"
     ends 4 attest check --warn 0 --pid "$server"
     prints 'FAIL  evidence: '
-    prints 'systemctl status attestd'
+    prints 'systemctl start attestd.socket'
+    prints "FAIL  port: $port serves TLS but gives no evidence: no agent at "
     prints 'FAIL  rights: root (0) gets no evidence: '
     ends 4 attest check --warn 0 --conf "$work/service.cnf"
 }

@@ -28,10 +28,11 @@ static struct {
     struct agent_listener listener;
     struct atls_log *log;
     pthread_t thread;
-    atomic_long uid; /* of who comes next; -1: as the kernel says */
+    atomic_long uid;    /* of who comes next; -1: as the kernel says */
+    atomic_long sender; /* the same of messages */
     atomic_uint accepted;
     atomic_bool is_holding;
-} running = {.uid = -1};
+} running = {.uid = -1, .sender = -1};
 
 static struct {
     atomic_bool is_closed;
@@ -132,6 +133,17 @@ static enum atls_error make_up_peer(int fd, struct atls_reason *why,
     return r;
 }
 
+/* In the server's thread. */
+static void rename_sender(struct ucred *sender)
+{
+    long uid = atomic_load(&running.sender);
+
+    if (uid >= 0) {
+        sender->uid = (uid_t)uid;
+        sender->gid = (gid_t)uid;
+    }
+}
+
 static void *run(void *arg)
 {
     agent_server_run(arg);
@@ -144,9 +156,11 @@ void agentcase_start(void)
         .path = agentcase.path,
         .connections_max = agentcase.connections_max,
         .peer_of = make_up_peer,
+        .rename_sender = rename_sender,
     };
     struct atls_reason why;
 
+    agentcase_send_as(-1);
     running.log = atls_log_open(agentcase.log, ATLS_LOG_DEBUG);
     ck_assert_ptr_nonnull(running.log);
     config.log = running.log;
@@ -209,6 +223,11 @@ int agentcase_connect_as(long uid)
 int agentcase_connect(void)
 {
     return agentcase_connect_as(-1);
+}
+
+void agentcase_send_as(long uid)
+{
+    atomic_store(&running.sender, uid);
 }
 
 void agentcase_hold(void)

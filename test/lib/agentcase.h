@@ -50,6 +50,9 @@ void agentcase_stop(void);
 int agentcase_connect_as(long uid);
 int agentcase_connect(void);
 
+/* Messages that the server takes from now on are somebody's; -1: as the kernel says. */
+void agentcase_send_as(long uid);
+
 /* Connect a socket, and wait for nothing; the same with a new one, for any thread:
  * nothing is asserted. */
 bool agentcase_connect_socket(int fd);

@@ -137,26 +137,21 @@ END_TEST
 START_TEST(test_B4_refusal_says_what_to_do)
 {
     const struct agent_peer stranger = {.uid = STRANGER};
-    const struct passwd *daemon = getpwnam("daemon");
-    struct agent_peer known = {.uid = daemon->pw_uid};
 
     ck_assert_int_eq(resolve("root"), ATLS_OK);
     ck_assert_int_eq(
         agent_access_check(access_list, &stranger, "/etc/a.cnf", &why),
         ATLS_E_NOT_ALLOWED);
     ck_assert_str_eq(why.text,
-                     "user 3999999991 (uid 3999999991) may not ask this "
-                     "agent: add it to allow in /etc/a.cnf");
-    ck_assert_int_eq(
-        agent_access_check(access_list, &known, "/etc/a.cnf", &why),
-        ATLS_E_NOT_ALLOWED);
-    ck_assert_ptr_nonnull(strstr(why.text, "user daemon (uid "));
+                     "user 3999999991 may not ask this agent: add it to allow "
+                     "in /etc/a.cnf");
 }
 END_TEST
 
 START_TEST(test_peer_of_a_socket)
 {
-    struct agent_peer peer, copy;
+    struct agent_peer peer, sender;
+    struct ucred sent = {.pid = 7, .uid = geteuid(), .gid = FRIENDS};
     gid_t groups[256];
     int count = getgroups(256, groups);
     int ends[2];
@@ -167,14 +162,22 @@ START_TEST(test_peer_of_a_socket)
     ck_assert_uint_eq(peer.uid, geteuid());
     ck_assert_uint_eq(peer.gid, getegid());
     ck_assert_int_eq((int)peer.group_count, count);
-    ck_assert_int_eq(agent_peer_copy(&peer, &copy), ATLS_OK);
-    ck_assert_uint_eq(copy.uid, peer.uid);
-    ck_assert_uint_eq(copy.group_count, peer.group_count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         ck_assert_uint_eq(peer.groups[i], groups[i]);
-        ck_assert_uint_eq(copy.groups[i], groups[i]);
-    }
-    agent_peer_clear(&copy);
+    /* Who sends has these groups if it is the same user. */
+    ck_assert_int_eq(agent_peer_of_sender(&peer, &sent, &sender), ATLS_OK);
+    ck_assert_int_eq(sender.pid, 7);
+    ck_assert_uint_eq(sender.uid, peer.uid);
+    ck_assert_uint_eq(sender.gid, FRIENDS);
+    ck_assert_uint_eq(sender.group_count, peer.group_count);
+    for (int i = 0; i < count; i++)
+        ck_assert_uint_eq(sender.groups[i], groups[i]);
+    agent_peer_clear(&sender);
+    sent.uid = FRIEND;
+    ck_assert_int_eq(agent_peer_of_sender(&peer, &sent, &sender), ATLS_OK);
+    ck_assert_uint_eq(sender.uid, FRIEND);
+    ck_assert_uint_eq(sender.group_count, 0);
+    ck_assert_ptr_null(sender.groups);
     agent_peer_clear(&peer);
     close(ends[0]);
     close(ends[1]);

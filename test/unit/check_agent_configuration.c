@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/configuration.h"
 #include "attester/measure.h"
@@ -13,6 +14,7 @@
     "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define QUOTER \
     "[attestd]\nquoter = tcti:x\nak = 0x81010002\nak_chain = /c.pem\n"
+#define AK(ak) "[attestd]\nquoter = tcti:x\nak = " ak "\nak_chain = /c.pem\n"
 
 static struct agent_configuration configuration;
 static struct atls_reason why;
@@ -55,7 +57,8 @@ START_TEST(test_defaults)
     ck_assert_str_eq(configuration.quoter.event_log,
                      atls_measure_default_log());
     ck_assert_uint_eq(configuration.quoter.measure_pcr, 15);
-    ck_assert_uint_eq(configuration.quoter.timeout_ms, 5000);
+    /* The agent's reason comes before the programs' 5000 ms are over. */
+    ck_assert_uint_eq(configuration.quoter.timeout_ms, 4500);
     ck_assert_ptr_null(configuration.components.components);
     ck_assert_ptr_null(configuration.components.certificates);
     ck_assert_ptr_null(configuration.components.authorities);
@@ -109,7 +112,10 @@ static const struct {
 } mistakes[] = {
     {"", "attestd.cnf: no section [attestd]"},
     {"[attestd]\n", "attestd.cnf:1: [attestd] has no quoter"},
-    {"[attestd]\nquoter = tcti:x\n", "attestd.cnf:1: "},
+    {"[attestd]\nquoter = tcti:x\n",
+     "attestd.cnf:1: [attestd] has no ak; for example ak = 0x81010002"},
+    {"[attestd]\nquoter = tcti:x\nak = 0x81010002\n",
+     "attestd.cnf:1: [attestd] has no ak_chain; for example"},
     {QUOTER "alow = www-data\n", "attestd.cnf:5: alow: unknown key"},
     {QUOTER "prove_to = any\n", "attestd.cnf:5: prove_to: unknown key"},
     {QUOTER "socket = agent.sock\n",
@@ -125,11 +131,31 @@ static const struct {
     {QUOTER "timeout = 5s\n", "attestd.cnf:5: timeout = 5s is no number"},
     {QUOTER "max_queue = 4097\n", "attestd.cnf:5: max_queue = 4097 is not"},
     {QUOTER "measure_pcr = 7\n", "attestd.cnf:5: measure_pcr = 7 is not"},
-    {QUOTER "allow = root, nobody-of-that-name\n",
-     "attestd.cnf:5: allow: this machine has no user nobody-of-that-name"},
     {"[attestd]\nquoter = unix:/run/attest/agent.sock\nak = 1\nak_chain = c\n",
      "attestd.cnf:2: quoter = unix:/run/attest/agent.sock: expected tcti:"},
-    {"[attestd]\nquoter = tcti:\n", "attestd.cnf:2: quoter = tcti:: expected"},
+    {"[attestd]\nquoter = tcti:\nak = 1\nak_chain = c\n",
+     "attestd.cnf:2: quoter = tcti:: expected"},
+    {AK("foo"), "attestd.cnf:3: ak = foo: expected a persistent handle"},
+    {AK("81010002"), "attestd.cnf:3: ak = 81010002: expected a persistent"},
+    {AK("0x91010002"), "attestd.cnf:3: ak = 0x91010002: expected a persistent"},
+    {AK("/etc/attest/ak.tss"), "attestd.cnf:3: ak = /etc/attest/ak.tss: "},
+    {"[attestd]\nquoter = tcti:x\nak = 0x81010002\nak_chain = c.pem\n",
+     "attestd.cnf:4: ak_chain = c.pem: expected an absolute path"},
+    {QUOTER "event_log = e.cel\n",
+     "attestd.cnf:5: event_log = e.cel: expected an absolute path or none"},
+    {QUOTER "boot_log = log\n",
+     "attestd.cnf:5: boot_log = log: expected an absolute path or none"},
+    {QUOTER "ak_auth = file:a\n",
+     "attestd.cnf:5: ak_auth: expected file: and an absolute path"},
+    {QUOTER "ak_auth = hunter2\n", "attestd.cnf:5: ak_auth: expected file:"},
+    {QUOTER "pcrs = sha256:0-99\n",
+     "attestd.cnf:5: pcrs: PCR selection: expected PCRs from 0 to 23"},
+    {QUOTER "event_log = none\ncertificate = any\n[components]\nx = /x\n",
+     "attestd.cnf:5: event_log = none: [components], [certificates] and"},
+    {QUOTER "event_log = none\ncertificate = any\n[certificates]\nx = /x\n",
+     "attestd.cnf:5: event_log = none: [components], "},
+    {QUOTER "event_log = none\ncertificate = any\n[authorities]\nx = /x\n",
+     "attestd.cnf:5: event_log = none: [components], "},
     {QUOTER "[component]\nx = /x\n",
      "attestd.cnf:5: [component]: unknown section: expected attestd"},
     {QUOTER "[components]\nx = y\n",
@@ -142,8 +168,10 @@ static const struct {
      "attestd.cnf:6: ca = ca.pem: expected an absolute path"},
     {QUOTER "ak = 0x81010003\n", "attestd.cnf:5: "},
     {QUOTER "[attestd]\n", "attestd.cnf:5: "},
-    {"quoter = tcti:x\n", "attestd.cnf:1: "},
-    {QUOTER "socket = $HOME/a\n", "attestd.cnf:5: "},
+    {"quoter = tcti:x\n", "attestd.cnf:1: quoter: stands in no section; put "
+                          "the [NAME] of the one it belongs to above it"},
+    {QUOTER "socket = $HOME/a\n", "attestd.cnf:5: socket: '$' in a value; "
+                                  "there are no variables here"},
     {QUOTER ".include other.cnf\n", "other.cnf"},
 };
 
@@ -157,6 +185,75 @@ START_TEST(test_P2_mistakes)
     ck_assert_msg(strstr(why.text, mistakes[_i].expected) != NULL,
                   "expected \"%s\" in \"%s\"", mistakes[_i].expected, why.text);
     ck_assert_uint_lt(strlen(why.text), 200);
+    /* Nobody's secret gets into a log. */
+    ck_assert_ptr_null(strstr(why.text, "hunter2"));
+}
+END_TEST
+
+START_TEST(test_sections_without_entries_need_no_log)
+{
+    expect_loaded(QUOTER "event_log = none\ncertificate = any\n"
+                         "[components]\n[certificates]\n[authorities]\n");
+}
+END_TEST
+
+/* At boot the machine is measured by this file, whoever is missing. */
+START_TEST(test_allow_is_resolved_by_itself)
+{
+    expect_loaded(QUOTER "allow = root, nobody-of-that-name\n");
+    ck_assert_ptr_null(configuration.access);
+    ck_assert_int_eq(agent_configuration_resolve(&configuration, &why),
+                     ATLS_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(
+        why.text,
+        "attestd.cnf:5: allow: this machine has no user nobody-of-that-name"));
+    agent_configuration_clear(&configuration);
+    expect_loaded(QUOTER "allow = root\n");
+    ck_assert_int_eq(agent_configuration_resolve(&configuration, &why),
+                     ATLS_OK);
+    ck_assert_ptr_nonnull(configuration.access);
+}
+END_TEST
+
+/* What begins a reason of those who use a value, and where it stands. */
+static const struct {
+    const char *reason;
+    const char *expected;
+} places[] = {
+    {"pcrs = sha256:1: not among", "attestd.cnf:5: pcrs = sha256:1: not among"},
+    {"ak_auth: cannot open /a", "attestd.cnf:6: ak_auth: cannot open /a"},
+    {"/c.pem: no certificate", "attestd.cnf:4: ak_chain: /c.pem: no "},
+    {"timeout = 5: late", "attestd.cnf:1: timeout = 5: late"},
+    {"akin to nothing", "attestd.cnf:1: akin to nothing"},
+};
+
+START_TEST(test_places)
+{
+    expect_loaded(QUOTER "pcrs = sha256:0-15\nak_auth = file:/a\n");
+    (void)atls_fail(&why, ATLS_E_IO, "%s", places[_i].reason);
+    agent_configuration_locate(&configuration, &why);
+    ck_assert_msg(strstr(why.text, places[_i].expected) != NULL, "%s",
+                  why.text);
+}
+END_TEST
+
+START_TEST(test_P1_file_of_somebody_else)
+{
+    uid_t own = geteuid();
+    enum atls_error r;
+
+    scratch_write("attestd.cnf", QUOTER, strlen(QUOTER), 0);
+    if (own == 0)
+        ck_assert_int_eq(seteuid(65534), 0);
+    r = agent_configuration_load(scratch_path("attestd.cnf"), &why,
+                                 &configuration);
+    ck_assert_int_eq(seteuid(own), 0);
+    ck_assert_int_eq(r, ATLS_E_IO);
+    ck_assert_ptr_nonnull(strstr(why.text, "cannot be opened: Permission "
+                                           "denied; it must be readable for "
+                                           "user "));
+    if (own == 0)
+        ck_assert_ptr_nonnull(strstr(why.text, "for user nobody"));
 }
 END_TEST
 
@@ -204,6 +301,11 @@ START_TEST(test_R3_out_of_memory)
         allocation_fail_at(n);
         r = agent_configuration_load(scratch_path("attestd.cnf"), &why,
                                      &configuration);
+        if (r == ATLS_OK) {
+            r = agent_configuration_resolve(&configuration, &why);
+            if (r != ATLS_OK)
+                agent_configuration_clear(&configuration);
+        }
         allocation_fail_at(0);
         ck_assert_msg(r == ATLS_OK || r == ATLS_E_NOMEM, "%s", why.text);
     }
@@ -236,6 +338,11 @@ int main(void)
     tcase_add_test(tcase, test_no_log_where_any_certificate_does);
     tcase_add_loop_test(tcase, test_P2_mistakes, 0,
                         sizeof(mistakes) / sizeof(mistakes[0]));
+    tcase_add_test(tcase, test_sections_without_entries_need_no_log);
+    tcase_add_test(tcase, test_allow_is_resolved_by_itself);
+    tcase_add_loop_test(tcase, test_places, 0,
+                        sizeof(places) / sizeof(places[0]));
+    tcase_add_test(tcase, test_P1_file_of_somebody_else);
     tcase_add_test(tcase, test_socket_that_does_not_fit);
     tcase_add_test(tcase, test_P1_missing_file);
     tcase_add_test(tcase, test_P9_included_line);

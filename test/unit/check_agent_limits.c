@@ -304,6 +304,70 @@ START_TEST(test_R4_most_greedy_user_loses_idle_connections)
 }
 END_TEST
 
+/* Ask on a connection for another one, which is given back at once. */
+static void use_door(int fd)
+{
+    const uint8_t request[] = {ATLS_AGENT_VERSION, ATLS_AGENT_CONNECTION};
+    struct atls_agent_answer answer;
+
+    agentcase_send(fd, request, sizeof(request));
+    /* The descriptor is not taken: the kernel closes it. */
+    ck_assert_int_eq(agentcase_receive(fd, &answer), ATLS_OK);
+    ck_assert_int_eq(answer.type, ATLS_AGENT_CONNECTION);
+}
+
+static void expect_open(int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+
+    ck_assert_int_eq(poll(&end, 1, 100), 0);
+}
+
+/* A program in a chroot cannot open its door again, so doors go last: first what
+ * has its evidence, then the last that waits, then doors nobody has used yet. */
+START_TEST(test_R4_doors_outlast_all_others)
+{
+    int used, unused, busy[2], idle, fds[4];
+
+    agentcase_make_gate();
+    agentcase.connections_max = 5;
+    agentcase_start();
+    used = agentcase_connect();
+    use_door(used);
+    unused = agentcase_connect();
+    idle = agentcase_connect();
+    ck_assert(agentcase_ask(idle, 1));
+    agentcase_expect_evidence(idle, 1);
+    agentcase_close_gate();
+    for (unsigned i = 0; i < 2; i++) {
+        busy[i] = agentcase_connect();
+        ck_assert(agentcase_ask(busy[i], 2 + i));
+        usleep(50000); /* the agent begins to wait for it */
+    }
+    fds[0] = agentcase_connect();
+    agentcase_expect_end(idle);
+    fds[1] = agentcase_connect();
+    agentcase_expect_end(busy[1]);
+    expect_open(busy[0]);
+    fds[2] = agentcase_connect();
+    agentcase_expect_end(busy[0]);
+    expect_open(unused);
+    fds[3] = agentcase_connect();
+    agentcase_expect_end(unused);
+    agentcase_open_gate();
+    use_door(used);
+    ck_assert(agentcase_ask(fds[3], 4));
+    agentcase_expect_evidence(fds[3], 4);
+    for (unsigned i = 0; i < 4; i++)
+        close(fds[i]);
+    close(used);
+    close(unused);
+    close(busy[0]);
+    close(busy[1]);
+    close(idle);
+}
+END_TEST
+
 START_TEST(test_R4_busy_connections_outlast_idle_ones)
 {
     int busy, used, idle, fresh;
@@ -311,11 +375,13 @@ START_TEST(test_R4_busy_connections_outlast_idle_ones)
     agentcase_make_gate();
     agentcase.connections_max = 3;
     agentcase_start();
+    idle = agentcase_connect();
+    ck_assert(agentcase_ask(idle, 4));
+    agentcase_expect_evidence(idle, 4);
     agentcase_close_gate();
     busy = agentcase_connect();
     ck_assert(agentcase_ask(busy, 1));
     used = agentcase_connect();
-    idle = agentcase_connect();
     ck_assert(agentcase_ask(used, 2));
     fresh = agentcase_connect();
     agentcase_expect_end(idle);
@@ -451,6 +517,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_R1_descriptors_that_linger, 0,
                         sizeof(lingerers) / sizeof(lingerers[0]));
     tcase_add_test(tcase, test_R4_most_greedy_user_loses_idle_connections);
+    tcase_add_test(tcase, test_R4_doors_outlast_all_others);
     tcase_add_test(tcase, test_R4_busy_connections_outlast_idle_ones);
     tcase_add_test(tcase, test_R4_no_descriptors);
     tcase_add_test(tcase, test_R4_no_descriptors_but_an_idle_connection);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "attester/clock.h"
@@ -83,11 +84,8 @@ START_TEST(test_an_absent_agent_is_no_error_at_start)
     ck_assert_int_eq(
         atls_agent_client_new(&config, note_log, NULL, &why, &client), ATLS_OK);
     ck_assert_int_eq(logged_level, 3); /* debug */
-    ck_assert_str_eq(logged,
-                     "no agent at /nowhere/agent.sock (No such file or "
-                     "directory): see systemctl status attestd; in a chroot "
-                     "bind /nowhere (BindReadOnlyPaths=), or restart this "
-                     "program");
+    ck_assert_str_eq(logged, "no agent at /nowhere/agent.sock (No such file or "
+                             "directory): systemctl start attestd.socket");
     atls_agent_client_free(client);
     atls_agent_client_free(NULL);
 }
@@ -112,20 +110,77 @@ static void ck_unreachable(const char *path, const char *text)
 START_TEST(test_no_agent_at_the_path)
 {
     ck_unreachable("/nowhere/a",
-                   "no door to the agent is open; no agent at /nowhere/a (No "
-                   "such file or directory): see systemctl status attestd; in "
-                   "a chroot bind /nowhere (BindReadOnlyPaths=), or restart "
-                   "this program");
-    ck_unreachable("/nowhere",
-                   "no door to the agent is open; no agent at /nowhere (No "
-                   "such file or directory): see systemctl status attestd; in "
-                   "a chroot bind / (BindReadOnlyPaths=), or restart this "
-                   "program");
+                   "no agent at /nowhere/a (No such file or directory): "
+                   "systemctl start attestd.socket");
+    ck_unreachable(
+        "/nowhere",
+        "no agent at /nowhere (No such file or directory): systemctl "
+        "start attestd.socket");
     ck_unreachable("/dev/null/a",
-                   "no door to the agent is open; no agent at /dev/null/a "
-                   "(Not a directory): see systemctl status attestd; in a "
-                   "chroot bind /dev/null (BindReadOnlyPaths=), or restart "
-                   "this program");
+                   "no agent at /dev/null/a (Not a directory): systemctl start "
+                   "attestd.socket");
+}
+END_TEST
+
+/* The longest path there is, and all of the advice. */
+static const char *longest_path(void)
+{
+    static char path[108];
+
+    memset(path, 'x', sizeof(path) - 1);
+    path[0] = path[60] = '/';
+    return path;
+}
+
+START_TEST(test_a_long_path_leaves_the_advice)
+{
+    char text[ATLS_REASON_MAX];
+
+    snprintf(text, sizeof(text),
+             "no agent at %s (No such file or directory): systemctl start "
+             "attestd.socket",
+             longest_path());
+    ck_unreachable(longest_path(), text);
+}
+END_TEST
+
+static int begin_in_chroot(struct atls_agent_client *client, const char *text)
+{
+    struct atls_agent_call *call = NULL;
+    struct atls_reason why;
+
+    if (chroot(scratch_path("")) != 0
+        || agentcalls_begin_with(client, &calls, 1, &why, &call)
+               != ATLS_E_AGENT_UNAVAILABLE)
+        return 1;
+    return strcmp(why.text, text) == 0 ? 0 : 2;
+}
+
+START_TEST(test_a_long_path_leaves_the_advice_in_a_chroot)
+{
+    const struct atls_agent_client_config config = {.socket = longest_path(),
+                                                    .timeout_ms = 100};
+    struct atls_agent_client *client = NULL;
+    char text[ATLS_REASON_MAX];
+    struct atls_reason why;
+    int status = -1;
+    pid_t pid;
+    int len = snprintf(text, sizeof(text),
+                       "no agent at %s (No such file or directory) in this "
+                       "chroot: bind its folder there (BindReadOnlyPaths=), or "
+                       "restart this program",
+                       longest_path());
+
+    ck_assert_int_lt(len, (int)sizeof(text));
+    ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
+                     ATLS_OK);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        _exit(begin_in_chroot(client, text));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    atls_agent_client_free(client);
 }
 END_TEST
 
@@ -136,8 +191,8 @@ START_TEST(test_nobody_listens_at_the_path)
     fakeagent_stop(calls.agent);
     calls.agent = NULL;
     snprintf(text, sizeof(text),
-             "no door to the agent is open; no agent listens at %s (Connection "
-             "refused): see systemctl status attestd",
+             "no agent listens at %s (Connection refused): see systemctl "
+             "status attestd",
              calls.path);
     ck_unreachable(calls.path, text);
 }
@@ -163,7 +218,7 @@ START_TEST(test_a_socket_of_another_type)
     bind_at(SOCK_STREAM, path, &fd);
     ck_assert_int_eq(listen(fd, 1), 0);
     snprintf(text, sizeof(text),
-             "no door to the agent is open; %s is no socket of attestd, but of "
+             "%s is no socket of attestd, but of "
              "another program (Protocol wrong type for socket)",
              path);
     ck_unreachable(path, text);
@@ -179,9 +234,8 @@ START_TEST(test_a_socket_that_this_user_may_not_write)
     ck_assert_int_eq(chmod(calls.path, 0600), 0);
     ck_assert_int_eq(seteuid(65534), 0);
     snprintf(text, sizeof(text),
-             "no door to the agent is open; user 65534 may not connect to the "
-             "agent at %s (Permission denied): it needs to search its folders "
-             "and to write the socket",
+             "user 65534 may not reach the agent at %s (Permission denied): it "
+             "needs to search its folders and to write the socket",
              calls.path);
     ck_unreachable(calls.path, text);
     ck_assert_int_eq(seteuid(0), 0);
@@ -202,9 +256,9 @@ START_TEST(test_a_socket_of_somebody_else_is_not_believed)
     snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path),
              path);
     snprintf(text, sizeof(text),
-             "no door to the agent is open; user 65534 answers at %s, who is "
-             "neither root nor the owner of %s: is it really attestd?",
-             path, folder);
+             "user 65534 answers at %s, who is "
+             "neither root nor the owner of its folder: is it really attestd?",
+             path);
     ck_unreachable(path, text);
 
     /* But whom the folder belongs to may. */
@@ -379,7 +433,9 @@ static Suite *agent_reach_suite(void)
     tcase_add_test(lost, test_no_agent_at_the_path);
     tcase_add_test(lost, test_nobody_listens_at_the_path);
     tcase_add_test(lost, test_a_socket_of_another_type);
+    tcase_add_test(lost, test_a_long_path_leaves_the_advice);
     if (geteuid() == 0) {
+        tcase_add_test(lost, test_a_long_path_leaves_the_advice_in_a_chroot);
         tcase_add_test(lost, test_a_socket_that_this_user_may_not_write);
         tcase_add_test(lost, test_a_socket_of_somebody_else_is_not_believed);
     }

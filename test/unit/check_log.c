@@ -56,6 +56,22 @@ START_TEST(test_level_and_one_line)
 }
 END_TEST
 
+START_TEST(test_name_of_a_daemon)
+{
+    struct atls_log *log = atls_log_open(path, ATLS_LOG_INFO);
+    char text[512];
+
+    atls_log_write(log, ATLS_LOG_INFO, "a guest");
+    atls_log_set_name(log, "attestd");
+    atls_log_write(log, ATLS_LOG_INFO, "a host");
+    atls_log_set_name(NULL, "attestd");
+    atls_log_close(log);
+    read_log(text, sizeof(text));
+    ck_assert_msg(strstr(text, " attest[") != NULL, "%s", text);
+    ck_assert_msg(strstr(text, " attestd[") != NULL, "%s", text);
+}
+END_TEST
+
 START_TEST(test_long_lines_are_cut)
 {
     struct atls_log *log = atls_log_open(path, ATLS_LOG_DEBUG);
@@ -109,6 +125,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_level_and_one_line);
+    tcase_add_test(tcase, test_name_of_a_daemon);
     tcase_add_test(tcase, test_long_lines_are_cut);
     tcase_add_test(tcase, test_L5_descriptor_is_closed_by_exec);
     tcase_add_test(tcase, test_no_log_and_no_file_are_no_crash);

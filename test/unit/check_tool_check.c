@@ -235,7 +235,23 @@ static const struct {
     {{.verifier = "polcy = /x\n"},
      "fail",
      "settings",
-     "neither attester nor verifier"},
+     "[verifier_sect] has no policy"},
+    {{.attest = "activate = 1\nattester = attester_sect\n",
+      .rest = "[attester_sect]\nQuoter = unix:/run/x\n"},
+     "fail",
+     "settings",
+     "[attester_sect] has no quoter"},
+    /* the log */
+    {{.attest = "activate = 1\nverifier = verifier_sect\n"
+                "log = /nonexistent/attest.log\n"},
+     "fail",
+     "log",
+     "cannot open /nonexistent/attest.log for writing: No such file"},
+    {{.attest = "activate = 1\nverifier = verifier_sect\n"
+                "log = /proc/self/attest.log\n"},
+     "fail",
+     "log",
+     "Give that user the right"},
     {{.verifier = "colour = blue\n"}, "fail", "unknown key", "See attest(7)"},
     /* values */
     {{.attest = "activate = 1\nverifier = verifier_sect\nlog_level = loud\n"},
@@ -251,7 +267,7 @@ static const struct {
       .rest = "[attester_sect]\nquoter = unix:/nonexistent/agent.sock\n"},
      "fail",
      "evidence",
-     "systemctl status attestd"},
+     "systemctl start attestd.socket"},
     {{.attest = "activate = 1\nattester = attester_sect\n",
       .rest = "[attester_sect]\nquoter = unix:/nonexistent/agent.sock\n"
               "ak = 0x81010002\npcrs = sha256:0\n"},

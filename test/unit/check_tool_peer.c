@@ -261,6 +261,41 @@ START_TEST(test_unknown_host)
 }
 END_TEST
 
+/* What is shown to those that do not ask. */
+static enum peer_answer ask_plainly(enum evidence_server_kind kind)
+{
+    struct peer_address address = {.host = "127.0.0.1", .is_literal = true};
+
+    server = evidence_server_start(kind, &factory);
+    snprintf(address.port, sizeof(address.port), "%u",
+             evidence_server_port(server));
+    return peer_ask_plainly(&address, TIMEOUT_MS, &why, &evidence);
+}
+
+START_TEST(test_plainly)
+{
+    ck_assert_int_eq(ask_plainly(SERVE_EVIDENCE), PEER_NO_EVIDENCE);
+    ck_assert_ptr_null(evidence.cmw);
+    ck_assert_uint_gt(evidence.cert_len, 0);
+    ck_assert_ptr_nonnull(strstr(evidence.tls, "TLSv1.3"));
+}
+END_TEST
+
+static const struct {
+    enum evidence_server_kind kind;
+    enum peer_answer answer;
+} plain_answers[] = {{SERVE_TLS12, PEER_OLD_TLS},
+                     {SERVE_TEXT, PEER_NO_TLS},
+                     {SERVE_HANGUP, PEER_NO_TLS}};
+
+START_TEST(test_plainly_nothing)
+{
+    ck_assert_int_eq(ask_plainly(plain_answers[_i].kind),
+                     plain_answers[_i].answer);
+    ck_assert_ptr_null(evidence.cert_der);
+}
+END_TEST
+
 /* --- saved evidence --------------------------------------------------------- */
 
 START_TEST(test_saved_again)
@@ -421,6 +456,8 @@ int main(void)
     tcase_add_loop_test(tcase, test_fetch_fails, 0, COUNT(failures));
     tcase_add_test(tcase, test_nobody_listens);
     tcase_add_test(tcase, test_unknown_host);
+    tcase_add_test(tcase, test_plainly);
+    tcase_add_loop_test(tcase, test_plainly_nothing, 0, COUNT(plain_answers));
     tcase_add_test(tcase, test_saved_again);
     tcase_add_loop_test(tcase, test_saved_lengths, 0, 5);
     tcase_add_test(tcase, test_bare_record);

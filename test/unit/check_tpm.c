@@ -39,7 +39,9 @@ static const struct {
     {"swtpm:port=123456789", ATLS_E_CONFIG,
      "expected swtpm:host=HOST,port=PORT"},
     {"swtpm:path=/tmp/x", ATLS_E_CONFIG, "expected swtpm:host=HOST,port=PORT"},
-    {"nosuchtcti:x", ATLS_E_CONFIG, "tcti nosuchtcti:x: tcti:"},
+    {"nosuchtcti:x", ATLS_E_CONFIG,
+     "tpm2-tss has no TCTI \"nosuchtcti\": correct "
+     "quoter, or install libtss2-tcti-nosuchtcti"},
     {"", ATLS_E_CONFIG,
      "no TCTI is named: expected one such as device:/dev/tpmrm0"},
 };
@@ -139,6 +141,23 @@ START_TEST(test_T1_wrong_ak_is_named)
         atls_tpm_load_ak(tpmcase.tpm, SWTPM_AK, NULL, 0, &tpmcase.why), ATLS_OK,
         "");
     tpmcase_expect(tpmcase_quote(), ATLS_OK, "");
+}
+END_TEST
+
+/* The same without a TPM. */
+START_TEST(test_T1_handles)
+{
+    uint32_t handle = 0;
+
+    ck_assert_int_eq(atls_tpm_parse_ak("0x81ffffff", &tpmcase.why, &handle),
+                     ATLS_OK);
+    ck_assert_uint_eq(handle, 0x81ffffff);
+    tpmcase_expect(atls_tpm_parse_ak("0x91010002", &tpmcase.why, &handle),
+                   ATLS_E_CONFIG,
+                   "ak = 0x91010002: expected a persistent handle, 0x81000000");
+    tpmcase_expect(atls_tpm_parse_ak("foo", &tpmcase.why, &handle),
+                   ATLS_E_CONFIG, "ak = foo: expected a persistent handle");
+    ck_assert_uint_eq(handle, 0x81ffffff);
 }
 END_TEST
 
@@ -387,6 +406,7 @@ static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, test_T1_no_permission_names_the_group);
     tcase_add_loop_test(tcase, test_all_ways_to_a_tpm, 0, 4);
+    tcase_add_test(tcase, test_T1_handles);
     tcase_add_loop_test(tcase, test_T1_wrong_ak_is_named, 0,
                         sizeof(bad_aks) / sizeof(bad_aks[0]));
     tcase_add_loop_test(tcase, test_E3_ak_with_wrong_attributes, 0,
