@@ -150,9 +150,10 @@ static enum atls_error cut_value(const struct scanner *scanner, char *text,
                          "'$' in a value; there are no variables here, write "
                          "the value itself");
     if (strchr(value, '\\') != NULL)
-        return atls_fail(scanner->why, ATLS_E_POLICY,
-                         "'\\' in a value; there are no escapes and no continued "
-                         "lines here, use quotes");
+        return atls_fail(
+            scanner->why, ATLS_E_POLICY,
+            "'\\' in a value; there are no escapes and no continued "
+            "lines here, use quotes");
     *ret_value = value;
     return ATLS_OK;
 }
