@@ -380,6 +380,7 @@ void agent_server_run(struct agent_server *server)
 
         if (atomic_exchange(&server->is_reloading, false)) {
             agent_notify_reloading();
+            atls_log_reopen(server->config.log);
             server->failure =
                 (struct atls_reason){.code = ATLS_OK}; /* say it */
             reload(server);

@@ -18,6 +18,7 @@ void atls_descriptor_set(struct atls_descriptor *descriptor, int fd)
     descriptor->fd = fd;
     descriptor->device = st.st_dev;
     descriptor->inode = st.st_ino;
+    descriptor->owner = getpid();
 }
 
 bool atls_descriptor_is_ours(const struct atls_descriptor *descriptor)
@@ -32,6 +33,13 @@ void atls_descriptor_close(struct atls_descriptor *descriptor)
 {
     if (atls_descriptor_is_ours(descriptor))
         close(descriptor->fd);
+    descriptor->fd = -1;
+}
+
+void atls_descriptor_close_anonymous(struct atls_descriptor *descriptor)
+{
+    if (descriptor->fd >= 0 && descriptor->owner == getpid())
+        atls_descriptor_close(descriptor);
     descriptor->fd = -1;
 }
 

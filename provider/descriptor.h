@@ -15,6 +15,7 @@ struct atls_descriptor {
     int fd; /* -1: none */
     dev_t device;
     ino_t inode;
+    pid_t owner; /* the process that took it over */
 };
 
 /* Take over fd; -1 is fine. */
@@ -25,6 +26,13 @@ bool atls_descriptor_is_ours(const struct atls_descriptor *descriptor);
 
 /* Close it if it is still ours. */
 void atls_descriptor_close(struct atls_descriptor *descriptor);
+
+/*
+ * The same of one that looks like all others of its kind: epoll(7), timerfd, eventfd
+ * share one inode. A forked child, which may have closed all and opened others, as
+ * daemons do, leaves it open: exec(2) closes it.
+ */
+void atls_descriptor_close_anonymous(struct atls_descriptor *descriptor);
 
 /*
  * Write all octets with one write(2), raising no SIGPIPE in the program where a

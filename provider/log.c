@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +27,11 @@
 enum target { TARGET_NONE, TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 
 struct atls_log {
+    /* Of out. Only atls_log_reopen() takes it for writing, so nobody who writes
+     * lines ever waits elsewhere, nor in the child of a fork. */
+    pthread_rwlock_t lock;
+    char *path;             /* of a file */
+    atomic_uint lost_count; /* lines that could not be written */
     enum target target;
     enum atls_log_level level;
     const char *name;           /* of the program */
@@ -45,15 +53,19 @@ static int connect_syslog(void)
     return fd;
 }
 
+static int open_path(const char *path)
+{
+    return open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+        S_IRUSR | S_IWUSR | S_IRGRP);
+}
+
 static void open_file(struct atls_log *log, const char *path)
 {
-    int reason, fd;
+    int fd = open_path(path);
+    int reason = errno;
 
     log->target = TARGET_FILE;
-    fd = open(path,
-              O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-              S_IRUSR | S_IWUSR | S_IRGRP);
-    reason = errno;
     atls_descriptor_set(&log->out, fd);
     if (fd >= 0)
         return;
@@ -73,6 +85,14 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
     log->level = level;
     log->name = "attest";
     log->out.fd = -1;
+    log->path = target != NULL ? OPENSSL_strdup(target) : NULL;
+    if ((target != NULL && log->path == NULL)
+        || pthread_rwlock_init(&log->lock, NULL) != 0) {
+        OPENSSL_free(log->path);
+        OPENSSL_free(log);
+        errno = saved;
+        return NULL;
+    }
     if (target == NULL) {
         log->target = TARGET_NONE;
     } else if (strcmp(target, "stderr") == 0) {
@@ -89,9 +109,30 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
 
 void atls_log_close(struct atls_log *log)
 {
-    if (log != NULL)
-        atls_descriptor_close(&log->out);
+    if (log == NULL)
+        return;
+    atls_descriptor_close(&log->out);
+    pthread_rwlock_destroy(&log->lock);
+    OPENSSL_free(log->path);
     OPENSSL_free(log);
+}
+
+void atls_log_reopen(struct atls_log *log)
+{
+    int fd;
+
+    if (log == NULL || log->target != TARGET_FILE)
+        return;
+    fd = open_path(log->path);
+    if (fd < 0) {
+        atls_log_write(log, ATLS_LOG_ERROR, "cannot write the log %s: %s",
+                       log->path, strerror(errno));
+        return;
+    }
+    pthread_rwlock_wrlock(&log->lock);
+    atls_descriptor_close(&log->out);
+    atls_descriptor_set(&log->out, fd);
+    pthread_rwlock_unlock(&log->lock);
 }
 
 void atls_log_set_name(struct atls_log *log, const char *name)
@@ -135,39 +176,74 @@ static int write_head(const struct atls_log *log, enum atls_log_level level,
     return snprintf(line, size, "%s: %s: ", log->name, names[level]);
 }
 
+/* The line without its end; its length. */
+static size_t write_line(const struct atls_log *log, enum atls_log_level level,
+                         unsigned lost_count, const char *fmt, va_list args,
+                         char *line, size_t size)
+{
+    int head = write_head(log, level, line, size);
+    int body, lost = 0;
+    size_t len;
+
+    if (head < 0 || (size_t)head >= size)
+        return 0;
+    if (lost_count > 0)
+        lost = snprintf(line + head, size - (size_t)head,
+                        "(%u lines before this one were lost) ", lost_count);
+    len = (size_t)head + (lost > 0 ? (size_t)lost : 0);
+    if (len >= size)
+        return 0;
+    body = vsnprintf(line + len, size - len, fmt, args);
+    len += body > 0 ? (size_t)body : 0;
+    if (len > size - 2)
+        len = size - 2;
+    for (size_t i = (size_t)head; i < len; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+    return len;
+}
+
+/* A full pipe, or a terminal that was stopped, would stop the program as well. */
+static bool has_room(int fd)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+    return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
+}
+
+/* False: it is lost. The line has room for its end. */
+static bool put_out(const struct atls_log *log, char *line, size_t len)
+{
+    int fd = log->target == TARGET_STDERR ? STDERR_FILENO : log->out.fd;
+
+    if (log->target == TARGET_SYSLOG)
+        return send(fd, line, len, MSG_NOSIGNAL) >= 0;
+    if (!has_room(fd))
+        return false;
+    line[len] = '\n';
+    atls_descriptor_write(fd, line, len + 1);
+    return true;
+}
+
 void atls_log_write(struct atls_log *log, enum atls_log_level level,
                     const char *fmt, ...)
 {
     char line[LINE_MAX_OCTETS];
-    int saved = errno, head, body;
+    int saved = errno;
+    unsigned lost_count;
     size_t len;
     va_list args;
-    ssize_t ignored = 0;
 
     if (log == NULL || log->target == TARGET_NONE || level > log->level)
         return;
-    if (log->target != TARGET_STDERR && !atls_descriptor_is_ours(&log->out))
-        return;
-    head = write_head(log, level, line, sizeof(line));
-    if (head < 0 || (size_t)head >= sizeof(line))
-        return;
+    lost_count = atomic_exchange(&log->lost_count, 0);
     va_start(args, fmt);
-    body = vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, args);
+    len = write_line(log, level, lost_count, fmt, args, line, sizeof(line));
     va_end(args);
-    len = (size_t)head + (body > 0 ? (size_t)body : 0);
-    if (len > sizeof(line) - 2)
-        len = sizeof(line) - 2;
-    for (size_t i = (size_t)head; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-    if (log->target == TARGET_SYSLOG) {
-        ignored = send(log->out.fd, line, len, MSG_NOSIGNAL);
-        (void)ignored; /* a log that cannot be written has no one to be told */
-    } else {
-        line[len++] = '\n';
-        atls_descriptor_write(log->target == TARGET_STDERR ? STDERR_FILENO
-                                                           : log->out.fd,
-                              line, len);
-    }
+    pthread_rwlock_rdlock(&log->lock);
+    if ((log->target == TARGET_STDERR || atls_descriptor_is_ours(&log->out))
+        && len > 0 && !put_out(log, line, len))
+        atomic_fetch_add(&log->lost_count, lost_count + 1);
+    pthread_rwlock_unlock(&log->lock);
     errno = saved;
 }

@@ -36,7 +36,17 @@ void atls_log_set_name(struct atls_log *log, const char *name);
  * (sd-daemon(3)): for a daemon whose stderr that is. log may be NULL. */
 void atls_log_mark_priorities(struct atls_log *log);
 
-/* log may be NULL: nothing is written. Keeps errno. Thread-safe. */
+/*
+ * Open the file anew, as it may have been renamed (logrotate(8)). Where that fails
+ * the one that is open stays in use, and is told so. log may be NULL, and need not
+ * be a file. Not while a fork is made in another thread.
+ */
+void atls_log_reopen(struct atls_log *log);
+
+/*
+ * log may be NULL: nothing is written. Keeps errno. Thread-safe. Never waits: while
+ * whoever reads the log does not, lines are lost, and the next one says how many.
+ */
 void atls_log_write(struct atls_log *log, enum atls_log_level level,
                     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

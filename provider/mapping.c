@@ -82,6 +82,23 @@ const struct atls_inner *atls_mapping_inner(void)
     return atomic_load(&inner);
 }
 
+static void raise_absence(void)
+{
+    static const struct atls_reason no_memory = {
+        ATLS_E_NOMEM, "no memory to load attest's second part"};
+    const struct atls_reason *why = atomic_load(&inner_reason);
+
+    atls_raise(why != NULL ? why : &no_memory);
+}
+
+bool atls_mapping_check(void)
+{
+    if (atls_mapping_inner() != NULL)
+        return true;
+    raise_absence();
+    return false;
+}
+
 /* What is needed of libssl to refuse without the inner object. */
 static struct {
     void (*set_security_callback)(SSL_CTX *,
@@ -94,10 +111,6 @@ static struct {
 static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
                     void *other, void *ex)
 {
-    static const struct atls_reason no_memory = {
-        ATLS_E_NOMEM, "no memory to load attest's second part"};
-    const struct atls_reason *why = atomic_load(&inner_reason);
-
     (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
     /* What a program sets up on its context is no handshake yet: refused here it
      * would see an error that is not ours. */
@@ -109,7 +122,7 @@ static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
         return 1;
     /* OpenSSL asks about many versions; it has emptied the queue before. */
     if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
-        atls_raise(why != NULL ? why : &no_memory);
+        raise_absence();
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #define ATLS_MAPPING_H
 
 #include <openssl/types.h>
+#include <stdbool.h>
 
 #include "inner.h"
 
@@ -17,6 +18,9 @@
  * a fork made at any moment.
  */
 const struct atls_inner *atls_mapping_inner(void);
+
+/* Is it mapped? Else its absence is raised in OpenSSL's error queue. */
+bool atls_mapping_check(void);
 
 /*
  * Make a context refuse every handshake after that: with the reason of the first

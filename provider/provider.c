@@ -284,6 +284,10 @@ static int get_capabilities(void *provctx, const char *capability,
     (void)callback, (void)arg;
     if (strcmp(capability, "TLS-GROUP") != 0)
         return 1;
+    /* SSL_CTX_new fails with us: a context that merely refuses would do so only
+     * until the program gives it a security callback of its own. */
+    if (!atls_mapping_check())
+        return 0;
     atomic_store(&capabilities_asked, true);
     if (asked == instance)
         return 1;

@@ -12,10 +12,12 @@
 #include "attester/clock.h"
 #include "attester/measure.h"
 #include "attester/tpm.h"
+#include "attester/tpm_link.h"
 #include "checks.h"
 #include "evidence/codec.h"
 #include "evidence/eventlog.h"
 #include "here.h"
+#include "input.h"
 #include "verifier/certificate.h"
 
 static const char *text_of(const struct atls_reason *why)
@@ -52,17 +54,23 @@ const char *check_quoter_hint(enum atls_error code)
 static STACK_OF(X509) * read_chain(const char *path)
 {
     STACK_OF(X509) *chain = sk_X509_new_null();
-    FILE *file = fopen(path, "re");
+    struct atls_reason why = {0};
+    uint8_t *data = NULL;
+    size_t len = 0;
+    BIO *bio = NULL;
     X509 *cert = NULL;
 
-    while (chain != NULL && file != NULL
-           && (cert = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
+    if (input_read(path, INPUT_ROOTS_MAX, &why, &data, &len) == ATLS_OK)
+        bio = BIO_new_mem_buf(data, (int)len);
+    while (chain != NULL && bio != NULL
+           && (cert = PEM_read_bio_X509(bio, NULL, input_no_password, NULL))
+                  != NULL)
         if (sk_X509_push(chain, cert) <= 0) {
             X509_free(cert);
             break;
         }
-    if (file != NULL)
-        fclose(file);
+    BIO_free(bio);
+    OPENSSL_free(data);
     ERR_clear_error(); /* the end of a PEM file is an error, too */
     if (sk_X509_num(chain) > 0)
         return chain;
@@ -275,15 +283,32 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
     sk_X509_pop_free(chain, X509_free);
 }
 
-/* device: and swtpm: are in the library itself (attester/tpm_link.c). */
-bool check_would_run_foreign_code(const struct check *check)
+/* What is tried speaks to a device or to an address; rights to it are the
+ * process's. The value of ak_auth would go to whatever is configured as a TPM. */
+const char *check_why_not_tried(const struct check *check)
 {
     const struct atls_attester_config *config = &check->configuration.attester;
     const char *tcti = config->socket == NULL ? config->quoter.tcti : NULL;
 
-    return check->runs_nothing && tcti != NULL
-           && strncmp(tcti, "device:", 7) != 0
-           && strncmp(tcti, "swtpm:", 6) != 0;
+    if (!check->of_process || tcti == NULL)
+        return NULL;
+    if (!atls_link_is_plain(tcti))
+        return "it would run a library, a program or a resolver that its "
+               "configuration names";
+    if (config->quoter.ak_auth != NULL)
+        return "its AK needs ak_auth, which is read by nobody but its quoter";
+    return NULL;
+}
+
+enum atls_error check_new_attester(const struct check *check,
+                                   struct atls_reason *why,
+                                   struct atls_attester **ret_attester)
+{
+    struct atls_attester_config config = check->configuration.attester;
+
+    if (check->of_process)
+        config.quoter.ak_auth = NULL;
+    return atls_attester_new(&config, NULL, NULL, why, ret_attester);
 }
 
 void check_attester(struct check *check)
@@ -291,19 +316,20 @@ void check_attester(struct check *check)
     const struct atls_configuration *configuration = &check->configuration;
     struct atls_attester *attester = NULL;
     struct atls_reason why = {0};
+    const char *not_tried;
 
     if (!configuration->has_attester
         || configuration->attester_broken.code != ATLS_OK)
         return;
-    if (check_would_run_foreign_code(check)) {
+    not_tried = check_why_not_tried(check);
+    if (not_tried != NULL) {
         finding_note(check->findings, "TPM",
-                     "tcti:%s is a library of another root, which is not run "
-                     "here: whether it works shows at the ports",
-                     configuration->attester.quoter.tcti);
+                     "tcti:%s is not tried: %s; whether it works shows at the "
+                     "ports",
+                     configuration->attester.quoter.tcti, not_tried);
         return;
     }
-    if (atls_attester_new(&configuration->attester, NULL, NULL, &why, &attester)
-        != ATLS_OK) {
+    if (check_new_attester(check, &why, &attester) != ATLS_OK) {
         check_fail(check, "attester", NULL, &why);
         return;
     }

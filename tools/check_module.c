@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_process.h"
 #include "checks.h"
 #include "inner.h"
 
@@ -68,6 +72,18 @@ static bool crashes_loading(const char *path)
            && WIFSIGNALED(status);
 }
 
+static bool check_exists(struct check *check, const char *path, const char *why,
+                         struct stat *ret_st)
+{
+    if (stat(path, ret_st) == 0)
+        return true;
+    finding_fail(check->findings, TOOL_USAGE, "module",
+                 "Install attest for this OpenSSL, or correct the path",
+                 "%s (%s): %s; OpenSSL runs programs without it", path, why,
+                 strerror(errno));
+    return false;
+}
+
 /* Map a shared object and find what it must export. NULL after a finding. */
 static const void *load_symbol(struct check *check, const char *path,
                                const char *symbol, const char *why)
@@ -76,13 +92,8 @@ static const void *load_symbol(struct check *check, const char *path,
     void *object;
     struct stat st;
 
-    if (stat(path, &st) != 0) {
-        finding_fail(check->findings, TOOL_USAGE, "module",
-                     "Install attest for this OpenSSL, or correct the path",
-                     "%s (%s): %s; OpenSSL runs programs without it", path, why,
-                     strerror(errno));
+    if (!check_exists(check, path, why, &st))
         return NULL;
-    }
     /* What somebody else can write is not run here. */
     if (!check_permissions(check, "module", path))
         return NULL;
@@ -108,15 +119,69 @@ static const void *load_symbol(struct check *check, const char *path,
     return found;
 }
 
-/* C5, and that it is there, where its code must not run in us: of another root,
- * a container's perhaps. That it can be loaded shows in who has loaded it. */
-static bool look_at_file(struct check *check, const char *path)
+/* ---- of a process: looked at, never loaded ---- */
+
+static bool is_elf(const char *path)
 {
-    if (!check_permissions(check, "module", path))
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    char magic[SELFMAG] = "";
+    bool is_one = fd >= 0 && pread(fd, magic, sizeof(magic), 0) == SELFMAG
+                  && memcmp(magic, ELFMAG, SELFMAG) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return is_one;
+}
+
+/* Is that what the process has mapped? File systems made of others (overlayfs,
+ * btrfs) tell another device, one without a number of its own: major 0. What was
+ * replaced since has been told, and has another inode. */
+static bool is_mapped(const struct process_file *mapped, const struct stat *st)
+{
+    return mapped->is_stale
+           || (mapped->inode == st->st_ino
+               && (mapped->device == st->st_dev || major(mapped->device) == 0
+                   || major(st->st_dev) == 0));
+}
+
+/* C5, and that it is there. That it can be loaded shows in who has loaded it. */
+static bool look_at_file(struct check *check, const char *path, const char *why,
+                         const struct process_file *mapped)
+{
+    struct stat st;
+
+    if (!check_exists(check, path, why, &st)
+        || !check_permissions(check, "module", path))
         return false;
+    if (!S_ISREG(st.st_mode) || !is_elf(path)) {
+        finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
+                     "%s is no shared object that can be read", path);
+        return false;
+    }
+    if (mapped != NULL && mapped->path != NULL && !is_mapped(mapped, &st)) {
+        finding_fail(check->findings, TOOL_USAGE, "loaded",
+                     "Correct module, or restart it",
+                     "process %d runs %s, which is not the %s that its "
+                     "configuration names",
+                     check->process->pid, mapped->path, path);
+        return false;
+    }
     finding_ok(check->findings, "module", "%s", path);
     return true;
 }
+
+static void look_at_files(struct check *check, const char *path,
+                          const char *second, const char *why)
+{
+    const struct process *process = check->process;
+
+    if (look_at_file(check, path, why,
+                     process != NULL ? &process->outer : NULL))
+        (void)look_at_file(check, second, "beside attest.so",
+                           process != NULL ? &process->inner : NULL);
+}
+
+/* ---- */
 
 /* attest.so takes its second part from its own folder. */
 static char *inner_path(const char *path)
@@ -141,8 +206,8 @@ void check_module(struct check *check)
     if (second == NULL)
         finding_fail(check->findings, TOOL_USAGE, "module", "Try again",
                      "out of memory");
-    else if (check->runs_nothing)
-        (void)(look_at_file(check, path) && look_at_file(check, second));
+    else if (check->of_process)
+        look_at_files(check, path, second, why);
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
         inner =
             load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");

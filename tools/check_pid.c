@@ -27,32 +27,6 @@ bool subject_is_worker(const struct subject *subject, size_t i)
            || (main != NULL && other != NULL && strcmp(main, other) == 0);
 }
 
-static void set_variable(const char *text)
-{
-    const char *equals = strchr(text, '=');
-    char *name = equals != NULL ? strndup(text, (size_t)(equals - text)) : NULL;
-
-    if (name != NULL)
-        setenv(name, equals + 1, 0); /* the first counts */
-    free(name);
-}
-
-/* C3: with AT_SECURE set, secure_getenv(3) finds none of these. */
-void subject_use_environment(const struct subject *subject)
-{
-    const char *end = subject->environment + subject->environment_len;
-
-    clearenv();
-    for (const char *p = subject->environment; p != NULL && p < end;
-         p += strlen(p) + 1)
-        set_variable(p);
-    if (subject->list.count > 0 && subject->list.items[0]->is_secure) {
-        unsetenv("OPENSSL_CONF");
-        unsetenv("OPENSSL_MODULES");
-        unsetenv("OPENSSL_CONF_INCLUDE");
-    }
-}
-
 /* ---- configuration ---- */
 
 /* What is read once cannot be newer than the process. */
@@ -73,65 +47,6 @@ static void check_changes(struct check *check, const struct process *process)
     }
 }
 
-/* Where a program that has called chroot(2) has been before: its namespace. Does
- * its new root have the file? Then it has always been there. */
-static bool is_in_root(const struct process *process, const char *path)
-{
-    char way[PATH_MAX + 8];
-
-    if (path == NULL || path[0] != '/')
-        return true;
-    snprintf(way, sizeof(way), "root%s", path);
-    return faccessat(process->dir, way, F_OK, 0) == 0;
-}
-
-unsigned subject_place(const struct subject *subject)
-{
-    const struct process *process = subject->list.items[0];
-    char *path = CONF_get1_default_config_file();
-    const bool is_there =
-        is_in_root(process, subject->conf != NULL ? subject->conf : path);
-
-    OPENSSL_free(path);
-    return PLACE_MOUNTS | PLACE_NETWORK | (is_there ? PLACE_ROOT : 0u);
-}
-
-enum atls_error subject_read_settings(struct check *check,
-                                      const struct subject *subject,
-                                      struct atls_reason *why)
-{
-    enum atls_error r = ATLS_OK;
-
-    subject_use_environment(subject);
-    if (subject->list.count > 0)
-        r = place_enter(subject->list.items[0], subject_place(subject), why);
-    if (r == ATLS_OK)
-        r = check_load(check, subject->conf, why);
-    if (r == ATLS_OK)
-        tool_conf_configuration(check->conf, &check->configuration);
-    return r;
-}
-
-static void enter_folder(const struct process *process)
-{
-    int fd = openat(process->dir, "cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        (void)!fchdir(fd);
-        close(fd);
-    }
-}
-
-/* Is the root that we have entered the machine's? A container's files are as it
- * likes. */
-static bool is_root(const struct stat *before)
-{
-    struct stat now;
-
-    return stat("/", &now) == 0 && now.st_dev == before->st_dev
-           && now.st_ino == before->st_ino;
-}
-
 static int tell(const struct atls_configuration *configuration)
 {
     if (!configuration->has_attester || configuration->broken.code != ATLS_OK
@@ -141,51 +56,73 @@ static int tell(const struct atls_configuration *configuration)
            | (configuration->attester.socket != NULL ? HAS_AGENT : 0);
 }
 
+/* C8 */
+static void check_devices(struct check *check, const struct unit *unit)
+{
+    const char *tcti = check->configuration.attester.quoter.tcti;
+
+    if (unit->has_private_devices && tcti != NULL
+        && strncmp(tcti, "device:", strlen("device:")) == 0)
+        finding_fail(check->findings, TOOL_UNAVAILABLE, "service",
+                     "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
+                     "%s has PrivateDevices=yes: there is no TPM in its /dev "
+                     "for quoter = tcti:%s",
+                     unit->name, tcti);
+}
+
 /* It has the module, and nothing tells what OPENSSL_CONF is: when the system's
  * file knows nothing of attest, it has read another one. */
-static void check_its_file(struct check *check, const struct subject *subject)
+static bool has_read_another(const struct check *check,
+                             const struct subject *subject)
 {
-    const struct process *process = subject->list.items[0];
-    struct atls_reason why = {0};
+    return subject->conf == NULL && subject->environment == NULL
+           && check->process->outer.path != NULL
+           && (check->conf == NULL || check->conf->provider == NULL);
+}
 
-    if (subject->conf != NULL || subject->environment != NULL
-        || process->outer.path == NULL)
-        check_load_and_run(check, subject->conf);
-    else if (check_load(check, NULL, &why) == ATLS_OK
-             && check->conf->provider != NULL)
-        check_run(check);
-    else
+static void report_unread(struct check *check, const struct subject *subject,
+                          const struct atls_reason *why)
+{
+    const struct process *process = check->process;
+
+    if (process != NULL && has_read_another(check, subject))
         finding_fail(check->findings, TOOL_USAGE, "configuration",
                      "Name it with --conf (often /etc/attest/openssl.cnf)",
                      "not known which file process %d has read: it runs %s, "
                      "and the system's file says nothing of that",
                      process->pid, process->outer.path);
+    else
+        finding_fail(check->findings, TOOL_USAGE, "configuration",
+                     process != NULL && process->may_have_been_root
+                         ? "If it was read before root was given up, name it "
+                           "with --conf, as root"
+                         : "OpenSSL runs programs without it",
+                     "%s", why->text);
 }
 
 static int read_configuration(struct check *check, const void *arg)
 {
     const struct subject *subject = arg;
-    const struct process *process = subject->list.items[0];
     struct atls_reason why = {0};
-    struct stat root = {0};
+    enum atls_error r;
 
-    subject_use_environment(subject);
-    (void)stat("/", &root);
-    if (place_enter(process, subject_place(subject), &why) != ATLS_OK) {
+    if (subject->list.count > 0)
+        check->process = subject->list.items[0];
+    r = subject_read_settings(check, subject, &why);
+    if (r != ATLS_OK
+        || (check->process != NULL && has_read_another(check, subject))) {
+        report_unread(check, subject, &why);
+        return 0;
+    }
+    if (place_become(&subject->user, &why) != ATLS_OK) {
         check_fail(check, "process", "Run this as root", &why);
         return 0;
     }
-    enter_folder(process);
-    if (!process->gave_up_rights
-        && place_enter(process, PLACE_USER, &why) != ATLS_OK) {
-        check_fail(check, "process", "Run this as root", &why);
-        return 0;
-    }
-    check->of_process = true;
-    check->runs_nothing = !is_root(&root);
-    check_its_file(check, subject);
-    if (check->conf != NULL)
-        check_changes(check, process);
+    check_run(check);
+    if (check->process != NULL)
+        check_changes(check, check->process);
+    else
+        check_devices(check, subject->unit);
     return tell(&check->configuration);
 }
 
@@ -240,7 +177,7 @@ static void use_unit(struct subject *subject)
 
 static void choose_environment(struct subject *subject)
 {
-    const struct process *process = subject->list.items[0];
+    const struct process *process = subject->reader;
 
     if (process->environment != NULL) {
         subject->environment = process->environment;
@@ -277,10 +214,21 @@ static void check_subject(struct check *check, struct subject *subject)
     bool is_loaded;
     int told;
 
+    subject_choose_reader(subject);
     choose_environment(subject);
     is_loaded = check_loaded(check, subject);
     if (subject->list.items[0]->hidden.code != ATLS_OK)
         return;
+    if (subject->list.items[0]->has_other_users) {
+        finding_note(check->findings, "sandbox",
+                     "process %d has a user namespace of its own: its "
+                     "configuration and rights are not looked at from here. "
+                     "Run attest check in there",
+                     subject->list.items[0]->pid);
+        if (is_loaded)
+            check_ports(check, subject);
+        return;
+    }
     report_environment(check, subject);
     check_upgrade(check, subject);
     told = place_run(check, read_configuration, subject);
@@ -317,40 +265,17 @@ void check_pid(struct check *check, pid_t pid, const char *conf)
         check_subject(check, &subject);
     }
     unit_free(unit);
+    process_free(subject.master);
     process_list_clear(&subject.list);
 }
 
 /* ---- services ---- */
 
-/* C8 */
-static void check_devices(struct check *check, const struct unit *unit)
-{
-    const char *tcti = check->configuration.attester.quoter.tcti;
-
-    if (unit->has_private_devices && tcti != NULL
-        && strncmp(tcti, "device:", strlen("device:")) == 0)
-        finding_fail(check->findings, TOOL_UNAVAILABLE, "service",
-                     "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
-                     "%s has PrivateDevices=yes: there is no TPM in its /dev "
-                     "for quoter = tcti:%s",
-                     unit->name, tcti);
-}
-
-static int read_configuration_of_unit(struct check *check, const void *arg)
-{
-    const struct subject *subject = arg;
-
-    subject_use_environment(subject);
-    check->of_process = true;
-    check_load_and_run(check, subject->conf);
-    check_devices(check, subject->unit);
-    return tell(&check->configuration);
-}
-
 /* What it would be, were it started. */
 static void check_stopped(struct check *check, struct subject *subject)
 {
     const struct unit *unit = subject->unit;
+    gid_t groups[PLACE_GROUPS_MAX];
     int told;
 
     finding_warn(check->findings, "service", "systemctl start starts it",
@@ -361,7 +286,9 @@ static void check_stopped(struct check *check, struct subject *subject)
                      "it runs in the root %s, which is not looked at before",
                      unit->root);
     use_unit(subject);
-    told = place_run(check, read_configuration_of_unit, subject);
+    if (!subject_use_user(check, subject, groups))
+        return;
+    told = place_run(check, read_configuration, subject);
     if (told > 0) {
         check_rights_of_unit(check, subject);
         check_order(check, unit, told);
@@ -399,6 +326,7 @@ void check_service(struct check *check, const char *name, const char *conf)
         check_stopped(check, &subject);
     else
         check_subject(check, &subject);
+    process_free(subject.master);
     process_list_clear(&subject.list);
     unit_free(unit);
 }

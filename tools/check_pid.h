@@ -30,24 +30,41 @@ struct subject {
      * NULL: not known. Borrowed. */
     const char *environment;
     size_t environment_len;
+    /* With whose rights, in whose place: the first, the root that has forked it,
+     * or NULL for a service that is stopped. */
+    const struct process *reader;
+    struct process *master; /* owned, or NULL */
+    struct place_user user; /* of the reader, or of the stopped service */
 };
 
 /* Does it run the same program as the one named, as workers do? */
 bool subject_is_worker(const struct subject *subject, size_t i);
 
-/* In a child: take its environment for ours, as OpenSSL in it would. */
-void subject_use_environment(const struct subject *subject);
+/* Set reader, master and user, of a process that runs. */
+void subject_choose_reader(struct subject *subject);
 
-/* In a child with its environment: the places in which it has read its
- * configuration. Not its root, where it has called chroot(2) since. */
-unsigned subject_place(const struct subject *subject);
+/* Set user to that of a unit that is stopped; false after a FAIL.
+ *   groups  must live as long as the subject's user */
+bool subject_use_user(struct check *check, struct subject *subject,
+                      gid_t groups[PLACE_GROUPS_MAX]);
 
-/* In a child: go there and read the settings, as the process that was named has
- * read them before any worker went elsewhere. Errors as of place_enter() and
- * check_load(). */
+/*
+ * In a child: go where the reader is, its root excepted where it has called
+ * chroot(2) since, and read the settings with its user's rights; afterwards they
+ * are ours again. Sets of_process. The environment is what OpenSSL goes by, no
+ * more. Errors as of place_enter() and check_load(); ATLS_E_CONFIG for a file of
+ * a third user.
+ */
 enum atls_error subject_read_settings(struct check *check,
                                       const struct subject *subject,
                                       struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* In that child: its attester, which reads its files with the same rights. As of
+ * check_new_attester(). */
+enum atls_error subject_new_attester(
+    const struct check *check, const struct subject *subject,
+    struct atls_reason *why,
+    struct atls_attester **ret_attester) ATLS_MUST_CHECK;
 
 /* As seen from outside: what it is, what it has loaded, whether that is still
  * what is installed. Returns whether attest is loaded, false too where that

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -84,6 +85,15 @@ static bool set_capabilities(uint64_t wanted)
     return syscall(SYS_capset, &header, data) == 0;
 }
 
+/* Whoever is the user that we are must not read our memory, nor hand us rights
+ * by what we execute. A change of user undoes the first two (prctl(2)). */
+static bool shut_off(void)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+           && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0
+           && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
 enum atls_error place_become(const struct place_user *user,
                              struct atls_reason *why)
 {
@@ -94,26 +104,66 @@ enum atls_error place_become(const struct place_user *user,
         || setgroups(user->group_count, user->groups) != 0
         || setresgid(user->gid, user->gid, user->gid) != 0
         || setresuid(user->uid, user->uid, user->uid) != 0
-        || !set_capabilities(user->capabilities)
-        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        || !set_capabilities(user->capabilities) || !shut_off())
         return atls_fail(why, ATLS_E_IO,
                          "cannot become user %u: %s; run this as root",
                          user->uid, strerror(errno));
     return ATLS_OK;
 }
 
-enum atls_error place_enter(const struct process *process, unsigned places,
-                            struct atls_reason *why)
+struct place_user place_user_of(const struct process *process)
 {
-    const struct place_user user = {
+    return (struct place_user){
         .uid = process->uid,
         .gid = process->gid,
         .group_count = process->group_count,
         .groups = process->groups,
-        .capabilities = process->capabilities,
+        /* Those of another user namespace would be others here. */
+        .capabilities = process->has_other_users ? 0 : process->capabilities,
     };
+}
+
+enum atls_error place_borrow(const struct place_user *user,
+                             struct atls_reason *why,
+                             struct place_borrowed *ret_own)
+{
+    *ret_own = (struct place_borrowed){.gid = getegid()};
+    if (geteuid() == user->uid)
+        return ATLS_OK;
+    ret_own->group_count = getgroups(PLACE_GROUPS_MAX, ret_own->groups);
+    if (ret_own->group_count < 0
+        || setgroups(user->group_count, user->groups) != 0)
+        return atls_fail(why, ATLS_E_IO,
+                         "cannot become user %u: %s; run this as root",
+                         user->uid, strerror(errno));
+    ret_own->is_borrowed = true;
+    if (setegid(user->gid) != 0 || seteuid(user->uid) != 0 || !shut_off())
+        return atls_fail(why, ATLS_E_IO, "cannot become user %u: %s", user->uid,
+                         strerror(errno));
+    return ATLS_OK;
+}
+
+/* Nothing that follows would be true with other rights than our own. */
+void place_give_back(const struct place_borrowed *own)
+{
+    if (own->is_borrowed
+        && (seteuid(0) != 0 || setegid(own->gid) != 0
+            || setgroups((size_t)own->group_count, own->groups) != 0
+            || !shut_off()))
+        _exit(PLACE_RESULT_MAX + 1);
+}
+
+enum atls_error place_enter(const struct process *process, unsigned places,
+                            struct atls_reason *why)
+{
+    const struct place_user user = place_user_of(process);
     enum atls_error r = ATLS_OK;
 
+    if ((places & PLACE_USER) != 0 && process->has_other_users)
+        return atls_fail(why, ATLS_E_IO,
+                         "process %d has a user namespace of its own: its user "
+                         "is nobody's here",
+                         process->pid);
     if ((places & PLACE_NETWORK) != 0 && process->has_other_network)
         r = enter_namespace(process, "ns/net", CLONE_NEWNET, why);
     if (r == ATLS_OK && (places & PLACE_MOUNTS) != 0
@@ -128,6 +178,18 @@ enum atls_error place_enter(const struct process *process, unsigned places,
 
 /* ---- and back ---- */
 
+/* No terminal to type into (ioctl_tty(2), TIOCSTI), no input to eat. */
+static bool cut_off(void)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    bool is_cut = null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO
+                  && setsid() > 0 && shut_off();
+
+    if (null > STDIN_FILENO)
+        close(null);
+    return is_cut;
+}
+
 static void run_child(struct check *check, place_body *body, const void *arg,
                       int out) __attribute__((noreturn));
 static void run_child(struct check *check, place_body *body, const void *arg,
@@ -137,6 +199,8 @@ static void run_child(struct check *check, place_body *body, const void *arg,
     int result;
 
     alarm(PLACE_SECONDS_MAX);
+    if (!cut_off())
+        _exit(PLACE_RESULT_MAX + 1);
     findings_free(check->findings); /* the parent has its own */
     check->findings = findings_new();
     if (check->findings == NULL)

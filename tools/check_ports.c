@@ -188,11 +188,11 @@ static enum atls_error try_certificate(struct check *check,
     struct peer_evidence evidence = {0};
     enum atls_error r = subject_read_settings(check, refusal->subject, why);
 
-    check->runs_nothing = refusal->subject->list.items[0]->has_other_root;
-    if (r != ATLS_OK || check_would_run_foreign_code(check))
+    if (r == ATLS_OK)
+        r = place_become(&refusal->subject->user, why);
+    if (r != ATLS_OK || check_why_not_tried(check) != NULL)
         return r;
-    r = atls_attester_new(&check->configuration.attester, NULL, NULL, why,
-                          &attester);
+    r = check_new_attester(check, why, &attester);
     if (r == ATLS_OK)
         r = here_evidence(attester,
                           (struct atls_span){shown->cert_der, shown->cert_len},

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define DELETED " (deleted)"
@@ -138,14 +139,15 @@ static void read_label(struct process *process)
 }
 
 /* Who changes his user without executing anything is not dumpable afterwards,
- * and then his files in /proc are root's (proc(5), prctl(2)). */
+ * and then his files in /proc are root's (proc(5), prctl(2)). That is a sign and
+ * no proof: anybody may ask for it. */
 static void read_past(struct process *process)
 {
     struct stat st;
 
-    process->gave_up_rights = process->uid != 0
-                              && fstatat(process->dir, "environ", &st, 0) == 0
-                              && st.st_uid == 0;
+    process->may_have_been_root =
+        process->uid != 0 && fstatat(process->dir, "environ", &st, 0) == 0
+        && st.st_uid == 0;
 }
 
 /* ---- what is mapped ---- */
@@ -185,7 +187,8 @@ static void take_file(const struct process *process, const char *path,
 }
 
 /* `libssl.so.3`, `attest.so`: by the name, whatever the folder. */
-static void take_mapping(struct process *process, const char *path)
+static void take_mapping(struct process *process, const char *path,
+                         dev_t device, ino_t inode)
 {
     const struct {
         const char *name;
@@ -206,8 +209,12 @@ static void take_mapping(struct process *process, const char *path)
 
         if (strncmp(slash + 1, known[i].name, len) == 0
             && (*rest == '\0' || strcmp(rest, DELETED) == 0
-                || (known[i].has_version && *rest == '.')))
+                || (known[i].has_version && *rest == '.'))
+            && known[i].file->path == NULL) {
             take_file(process, path, known[i].file);
+            known[i].file->device = device;
+            known[i].file->inode = inode;
+        }
     }
 }
 
@@ -221,10 +228,18 @@ static bool read_maps(struct process *process)
         return false;
     while (getline(&line, &room, file) > 0) {
         char *path = strchr(line, '/');
+        unsigned major = 0, minor = 0;
+        uint64_t inode = 0;
+        char may_run = '-';
 
         line[strcspn(line, "\n")] = '\0';
-        if (path != NULL)
-            take_mapping(process, path);
+        /* proc(5): range, rights, offset, device, inode, path */
+        if (path != NULL
+            && sscanf(line, "%*s %*c%*c%c%*c %*s %x:%x %" SCNu64, &may_run,
+                      &major, &minor, &inode)
+                   == 4
+            && may_run == 'x')
+            take_mapping(process, path, makedev(major, minor), (ino_t)inode);
     }
     free(line);
     fclose(file);
@@ -317,6 +332,7 @@ static void read_place(struct process *process)
 {
     struct stat own, theirs;
 
+    process->has_other_users = is_other_namespace(process, "user");
     process->has_other_mounts = is_other_namespace(process, "mnt");
     process->has_other_network = is_other_namespace(process, "net");
     (void)read_link(process, "root", process->root);
@@ -393,6 +409,7 @@ bool process_is_alike(const struct process *a, const struct process *b)
            && a->group_count == b->group_count
            && memcmp(a->groups, b->groups, a->group_count * sizeof(gid_t)) == 0
            && strcmp(a->root, b->root) == 0
+           && a->has_other_users == b->has_other_users
            && a->has_other_mounts == b->has_other_mounts
            && a->has_other_network == b->has_other_network;
 }

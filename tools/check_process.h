@@ -26,6 +26,8 @@
 struct process_file {
     char *path;    /* NULL: not mapped; as in the reader's root, see maps */
     bool is_stale; /* deleted, or changed since the process began */
+    dev_t device;  /* of a mapping; and its inode */
+    ino_t inode;
 };
 
 /* What runs as another than the file says it would, or sees other files. */
@@ -40,9 +42,9 @@ struct process {
     gid_t groups[PROCESS_GROUPS_MAX];
     uint64_t capabilities; /* effective */
     bool has_seccomp;
-    char label[128];     /* of AppArmor or SELinux; "": none, or not confined */
-    bool gave_up_rights; /* no root now, but began as it: what it has read, it
-                            has read as root */
+    char label[128]; /* of AppArmor or SELinux; "": none, or not confined */
+    bool may_have_been_root; /* no root now: may have given that up, or looks
+                                as if (prctl(2), PR_SET_DUMPABLE) */
     struct process_file exe;
     /* What needs ptrace(2) rights, that is root's or the same user's. Nothing of
      * what follows is known where it is not ATLS_OK. */
@@ -59,6 +61,8 @@ struct process {
     /* Its root as link text, "/" or a chroot(2)'s folder. */
     char root[PATH_MAX];
     bool has_other_root;    /* not the root folder that we have */
+    bool has_other_users;   /* a user namespace of its own: its root and its
+                               capabilities are none here */
     bool has_other_mounts;  /* a mount namespace of its own */
     bool has_other_network; /* the same */
 };

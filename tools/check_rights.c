@@ -45,32 +45,21 @@ static enum atls_error become(const struct trial *trial,
     return place_become(&trial->user, why);
 }
 
-/* A quoter reads its files when the program makes its first context, which one
- * that began as root does as root; the agent is asked by whoever serves. */
-static bool reads_files_as_root(const struct check *check,
-                                const struct trial *trial)
-{
-    const struct process *first =
-        trial->process != NULL ? trial->subject->list.items[0] : NULL;
-
-    return check->configuration.attester.socket == NULL && first != NULL
-           && (first->uid == 0 || first->gave_up_rights);
-}
-
+/* A quoter reads its files when the program makes its first context, with the
+ * rights of then; the agent is asked by whoever serves. */
 static enum atls_error prepare(struct check *check, const struct trial *trial,
                                struct atls_reason *why,
                                struct atls_attester **ret_attester)
 {
-    const struct atls_attester_config *config = &check->configuration.attester;
-    const bool is_early = reads_files_as_root(check, trial);
+    const bool is_early = check->configuration.attester.socket == NULL;
     enum atls_error r = ATLS_OK;
 
     if (is_early)
-        r = atls_attester_new(config, NULL, NULL, why, ret_attester);
+        r = subject_new_attester(check, trial->subject, why, ret_attester);
     if (r == ATLS_OK)
         r = become(trial, why);
     if (r == ATLS_OK && !is_early)
-        r = atls_attester_new(config, NULL, NULL, why, ret_attester);
+        r = check_new_attester(check, why, ret_attester);
     return r;
 }
 
@@ -239,9 +228,7 @@ static bool opens_its_log(const struct trial *trial)
     const struct process *first =
         trial->process != NULL ? trial->subject->list.items[0] : NULL;
 
-    return first == NULL
-           || (first != trial->process && first->uid != 0
-               && !first->gave_up_rights);
+    return first == NULL || (first != trial->process && first->uid != 0);
 }
 
 static int try_as_user(struct check *check, const void *arg)
@@ -255,14 +242,12 @@ static int try_as_user(struct check *check, const void *arg)
     bool is_connected = false;
     int64_t begin;
 
-    if (r == ATLS_OK && trial->process != NULL)
-        check->runs_nothing = trial->process->has_other_root;
     /* With the rights that we have now. */
     if (r == ATLS_OK && trial->process != NULL
         && check->configuration.attester.socket != NULL)
         is_connected = holds_connection(trial->process,
                                         check->configuration.attester.socket);
-    if (r == ATLS_OK && check_would_run_foreign_code(check))
+    if (r == ATLS_OK && check_why_not_tried(check) != NULL)
         return 0; /* said so for the configuration */
     if (r == ATLS_OK)
         r = prepare(check, trial, &why, &attester);
@@ -318,44 +303,24 @@ void check_rights(struct check *check, const struct subject *subject)
         struct trial trial = {
             .subject = subject,
             .process = process,
-            .user =
-                {
-                    .uid = process->uid,
-                    .gid = process->gid,
-                    .group_count = process->group_count,
-                    .groups = process->groups,
-                    .capabilities = process->capabilities,
-                },
+            .user = place_user_of(process),
         };
 
         if (!subject_is_worker(subject, i) || was_tried(subject, i))
             continue;
-        try(check, &trial);
+        if (process->has_other_users)
+            finding_note(check->findings, WHAT,
+                         "process %d has a user namespace of its own: its "
+                         "rights are not tried",
+                         process->pid);
+        else
+            try(check, &trial);
     }
 }
 
 void check_rights_of_unit(struct check *check, const struct subject *subject)
 {
-    const char *name =
-        subject->unit->user[0] != '\0' ? subject->unit->user : "root";
-    const struct passwd *user = getpwnam(name);
-    gid_t groups[PROCESS_GROUPS_MAX];
-    int count = PROCESS_GROUPS_MAX;
-    struct trial trial = {.subject = subject};
+    struct trial trial = {.subject = subject, .user = subject->user};
 
-    if (user == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "service",
-                     "Correct User= in the unit", "there is no user %s", name);
-        return;
-    }
-    if (getgrouplist(name, user->pw_gid, groups, &count) < 0)
-        count = 0;
-    trial.user = (struct place_user){
-        .uid = user->pw_uid,
-        .gid = user->pw_gid,
-        .group_count = (size_t)count,
-        .groups = groups,
-        .capabilities = user->pw_uid == 0 ? UINT64_MAX : 0,
-    };
     try(check, &trial);
 }

@@ -14,6 +14,8 @@
 #include "findings.h"
 #include "peer.h"
 
+struct process;
+
 /*
  * `attest check`, in four parts that add to one list of findings. Each looks at
  * what the provider would see, through the provider's own code where there is
@@ -27,8 +29,10 @@ struct check {
     int64_t now;                             /* seconds since 1970 */
     int64_t warn_seconds; /* what expires sooner is warned about */
     /* Of a process, seen from inside it: */
-    bool of_process;
-    bool runs_nothing; /* its files are not this machine's: load none of them */
+    bool of_process;   /* nothing that it names is loaded or run */
+    bool is_elsewhere; /* its files are not this machine's: no name of a user is
+                          looked up, by libraries that stand there */
+    const struct process *process; /* with its modules mapped, or NULL */
 };
 
 /*
@@ -84,8 +88,15 @@ bool check_evidence(struct check *check, struct atls_attester *attester,
 void check_ak_chain(struct check *check, STACK_OF(X509) * chain,
                     const char *path);
 
-/* Would the TCTI be a library of another root? It must not be run in us. */
-bool check_would_run_foreign_code(const struct check *check);
+/* NULL, or why the quoter of a process is not tried: a library, a program or a
+ * resolver would have to run in us. */
+const char *check_why_not_tried(const struct check *check);
+
+/* The attester, without `ak_auth` where it is a process's: that is for its TPM
+ * alone, not for whatever its configuration names. As of atls_attester_new(). */
+enum atls_error check_new_attester(
+    const struct check *check, struct atls_reason *why,
+    struct atls_attester **ret_attester) ATLS_MUST_CHECK;
 
 /* What to do when there is no evidence. */
 const char *check_quoter_hint(enum atls_error code);
@@ -114,6 +125,9 @@ bool check_surroundings(struct check *check, const char *what,
 
 /* The folders above it alone: who can put something else in its place? */
 bool check_folders(struct check *check, const char *what, const char *path);
+
+/* The same as a question. */
+bool check_folders_are_safe(const char *path);
 
 /* "www-data (33)", in this machine's names; in a root of others "user 33": names
  * there are looked up by libraries that stand there. */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DIRECTIVE_INCLUDE ".include"
 #define DIRECTIVE_PRAGMA ".pragma"
@@ -374,30 +376,47 @@ static enum atls_error scan_lines(struct scanner *scanner, FILE *file)
     return r;
 }
 
+/* OpenSSL passes over an include that it cannot open, and waits at a FIFO for its
+ * writer. */
+static enum atls_error check_file(struct scanner *scanner, const char *path,
+                                  int fd)
+{
+    const bool is_included = scanner->depth > 0;
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return atls_fail(scanner->why, is_included ? ATLS_E_CONFIG : ATLS_E_IO,
+                         "%s%s is not a regular file", path,
+                         is_included ? ", which is included," : "");
+    if (st.st_size > CNF_FILE_MAX)
+        return atls_fail(scanner->why, ATLS_E_LIMIT,
+                         "%s is larger than 1 MiB: no configuration", path);
+    return ATLS_OK;
+}
+
 static enum atls_error open_file(struct scanner *scanner, const char *path,
                                  FILE **ret_file)
 {
     struct cnf_scan *scan = scanner->scan;
-    struct stat st;
+    enum atls_error r;
+    int fd;
 
     if (scanner->depth >= CNF_DEPTH_MAX || scan->file_count >= CNF_FILES_MAX)
         return atls_fail(scanner->why, ATLS_E_LIMIT,
                          "%s: more than %u files, or .include deeper than %u "
                          "(does a file include itself?)",
                          path, CNF_FILES_MAX, CNF_DEPTH_MAX);
-    if (stat(path, &st) != 0)
+    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
         return atls_fail(scanner->why, ATLS_E_IO, "cannot open %s: %s", path,
                          strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return atls_fail(scanner->why, ATLS_E_IO, "%s is not a regular file",
-                         path);
-    if (st.st_size > CNF_FILE_MAX)
-        return atls_fail(scanner->why, ATLS_E_LIMIT,
-                         "%s is larger than 1 MiB: no configuration", path);
-    *ret_file = fopen(path, "re");
-    if (*ret_file == NULL)
-        return atls_fail(scanner->why, ATLS_E_IO, "cannot open %s: %s", path,
-                         strerror(errno));
+    r = check_file(scanner, path, fd);
+    if (r == ATLS_OK && (*ret_file = fdopen(fd, "r")) == NULL)
+        r = atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
+    if (r != ATLS_OK) {
+        close(fd);
+        return r;
+    }
     scan->files[scan->file_count] = strdup(path);
     if (scan->files[scan->file_count] == NULL) {
         fclose(*ret_file);

@@ -34,9 +34,8 @@ static bool go_up(char *path)
 
 /* Who besides its owner can replace what stands in a folder, or a folder above:
  * with the sticky bit nobody (chmod(2)). Symbolic links are followed first. */
-bool check_folders(struct check *check, const char *what, const char *path)
+static bool folders_are_safe(char *folder)
 {
-    char *folder = realpath(path, NULL);
     struct stat st;
     bool safe = folder != NULL;
 
@@ -44,6 +43,23 @@ bool check_folders(struct check *check, const char *what, const char *path)
         safe = stat(folder, &st) == 0
                && ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0
                    || (st.st_mode & S_ISVTX) != 0);
+    return safe;
+}
+
+bool check_folders_are_safe(const char *path)
+{
+    char *folder = realpath(path, NULL);
+    bool safe = folders_are_safe(folder);
+
+    free(folder);
+    return safe;
+}
+
+bool check_folders(struct check *check, const char *what, const char *path)
+{
+    char *folder = realpath(path, NULL);
+    bool safe = folders_are_safe(folder);
+
     if (!safe)
         finding_fail(check->findings, TOOL_USAGE, what,
                      "Take the right away: chmod go-w",
@@ -57,7 +73,7 @@ bool check_folders(struct check *check, const char *what, const char *path)
 void check_user(const struct check *check, uid_t uid,
                 char ret_user[CHECK_USER_MAX])
 {
-    const struct passwd *user = check->runs_nothing ? NULL : getpwuid(uid);
+    const struct passwd *user = check->is_elsewhere ? NULL : getpwuid(uid);
 
     if (user != NULL)
         snprintf(ret_user, CHECK_USER_MAX, "%.40s (%u)", user->pw_name, uid);

@@ -12,6 +12,7 @@
 
 #include "attester/agent_client.h"
 #include "attester/clock.h"
+#include "descriptor.h"
 
 /* One of the two. */
 struct atls_attester {
@@ -25,9 +26,8 @@ struct atls_pending {
     const struct atls_attester *attester;
     struct atls_ticket *ticket;
     struct atls_agent_call *call;
-    int timer_fd;  /* -1: nobody watches */
-    int epoll_fd;  /* who watches */
-    pid_t watcher; /* and the process that asked for it */
+    struct atls_descriptor timer; /* none: nobody watches */
+    int epoll_fd;                 /* who watches */
 };
 
 enum atls_error atls_attester_new(const struct atls_attester_config *config,
@@ -90,7 +90,7 @@ enum atls_error atls_attester_begin(struct atls_attester *attester,
     if (pending == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     pending->attester = attester;
-    pending->timer_fd = -1;
+    pending->timer.fd = -1;
     if (attester->client != NULL)
         r = atls_agent_call_begin(attester->client, role, channel, cert_der,
                                   formats, why, &pending->call);
@@ -125,7 +125,7 @@ static enum atls_error watch_call(struct atls_pending *pending, int epoll_fd,
             atls_timespec_of_ms(atls_agent_call_deadline_ms(pending->call)),
     };
 
-    if (timerfd_settime(pending->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+    if (timerfd_settime(pending->timer.fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
         return atls_fail(why, ATLS_E_INTERNAL, "cannot set a timer: %s",
                          strerror(errno));
     return add_watched(epoll_fd, atls_agent_call_fd(pending->call), why);
@@ -134,23 +134,22 @@ static enum atls_error watch_call(struct atls_pending *pending, int epoll_fd,
 enum atls_error atls_pending_watch(struct atls_pending *pending, int epoll_fd,
                                    struct atls_reason *why)
 {
+    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     enum atls_error r;
 
     pending->epoll_fd = epoll_fd;
-    pending->watcher = getpid();
-    pending->timer_fd =
-        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (pending->timer_fd < 0)
+    if (timer_fd < 0)
         return atls_fail(why, ATLS_E_IO,
                          "cannot make a timer: %s; raise the limit of "
                          "descriptors",
                          strerror(errno));
-    r = add_watched(epoll_fd, pending->timer_fd, why);
+    atls_descriptor_set(&pending->timer, timer_fd);
+    r = add_watched(epoll_fd, timer_fd, why);
     if (r != ATLS_OK)
         return r;
     if (pending->call != NULL)
         return watch_call(pending, epoll_fd, why);
-    return atls_ticket_notify(pending->ticket, pending->timer_fd, why);
+    return atls_ticket_notify(pending->ticket, timer_fd, why);
 }
 
 bool atls_pending_is_ready(struct atls_pending *pending)
@@ -165,9 +164,9 @@ bool atls_pending_is_ready(struct atls_pending *pending)
  * it is the parent's too. */
 static void unwatch(const struct atls_pending *pending)
 {
-    if (pending->timer_fd < 0 || pending->watcher != getpid())
+    if (pending->timer.fd < 0 || pending->timer.owner != getpid())
         return;
-    (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL, pending->timer_fd, NULL);
+    (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL, pending->timer.fd, NULL);
     if (pending->call != NULL)
         (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL,
                         atls_agent_call_fd(pending->call), NULL);
@@ -176,8 +175,7 @@ static void unwatch(const struct atls_pending *pending)
 /* The timer is closed after the ticket, which may set it until then. */
 static void end(struct atls_pending *pending)
 {
-    if (pending->timer_fd >= 0)
-        close(pending->timer_fd);
+    atls_descriptor_close_anonymous(&pending->timer);
     OPENSSL_free(pending);
 }
 

@@ -2,12 +2,15 @@
 #include "attester/quoter_setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "attester/quoter_boot.h"
 #include "digest.h"
@@ -16,6 +19,28 @@
 #define DEFAULT_PCRS "sha256:0-9,11-15"
 #define TIMEOUT_MAX_MS 600000u
 #define AUTH_PREFIX "file:"
+
+/* A FIFO would let the program wait for a writer, for ever. Errors begin with the
+ * key that names the file. */
+static enum atls_error open_file(const char *key, const char *path,
+                                 struct atls_reason *why, FILE **ret_file)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    enum atls_error r = ATLS_OK;
+    struct stat st;
+
+    if (fd < 0)
+        return atls_fail(why, ATLS_E_IO, "%s: cannot open %s: %s", key, path,
+                         strerror(errno));
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        r = atls_fail(why, ATLS_E_IO, "%s: %s is not a regular file", key,
+                      path);
+    else if ((*ret_file = fdopen(fd, "r")) == NULL)
+        r = atls_fail(why, ATLS_E_NOMEM, NULL);
+    if (r != ATLS_OK)
+        close(fd);
+    return r;
+}
 
 static enum atls_error add_certificate(struct atls_quoter_setup *setup,
                                        X509 *cert, struct atls_reason *why)
@@ -121,12 +146,11 @@ static enum atls_error read_certificates(struct atls_quoter_setup *setup,
 static enum atls_error read_chain(struct atls_quoter_setup *setup,
                                   struct atls_reason *why)
 {
-    FILE *in = fopen(setup->ak_chain, "re");
-    enum atls_error r;
+    FILE *in = NULL;
+    enum atls_error r = open_file("ak_chain", setup->ak_chain, why, &in);
 
-    if (in == NULL)
-        return atls_fail(why, ATLS_E_IO, "ak_chain: cannot open %s: %s",
-                         setup->ak_chain, strerror(errno));
+    if (r != ATLS_OK)
+        return r;
     ERR_set_mark();
     r = read_certificates(setup, in, why);
     ERR_pop_to_mark();
@@ -139,17 +163,17 @@ static enum atls_error read_auth(struct atls_quoter_setup *setup,
                                  const char *ak_auth, struct atls_reason *why)
 {
     uint8_t value[ATLS_AK_AUTH_MAX + 2];
+    FILE *in = NULL;
     const char *path;
+    enum atls_error r;
     size_t len;
-    FILE *in;
 
     if (strncmp(ak_auth, AUTH_PREFIX, strlen(AUTH_PREFIX)) != 0)
         return atls_fail(why, ATLS_E_CONFIG, "ak_auth: expected file:PATH");
     path = ak_auth + strlen(AUTH_PREFIX);
-    in = fopen(path, "re");
-    if (in == NULL)
-        return atls_fail(why, ATLS_E_IO, "ak_auth: cannot open %s: %s", path,
-                         strerror(errno));
+    r = open_file("ak_auth", path, why, &in);
+    if (r != ATLS_OK)
+        return r;
     setvbuf(in, NULL, _IONBF, 0); /* no second copy of a secret */
     len = fread(value, 1, sizeof(value), in);
     fclose(in);

@@ -181,6 +181,21 @@ enum atls_error atls_link_check(const char *tcti, struct atls_reason *why)
     return kind->check != NULL ? kind->check(tcti, why) : ATLS_OK;
 }
 
+/* What follows the name of its kind. */
+static const char *conf_of(const char *tcti)
+{
+    const char *colon = strchr(tcti, ':');
+
+    return colon != NULL ? colon + 1 : "";
+}
+
+bool atls_link_is_plain(const char *tcti)
+{
+    const struct atls_link_kind *kind = kind_of(tcti);
+
+    return kind->is_plain != NULL && kind->is_plain(conf_of(tcti));
+}
+
 enum atls_error atls_link_open(const char *tcti, struct atls_reason *why,
                                struct atls_link **ret_link)
 {
@@ -202,8 +217,7 @@ enum atls_error atls_link_open(const char *tcti, struct atls_reason *why,
         atls_link_close(link);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
-    link->conf = strchr(link->tcti, ':');
-    link->conf = link->conf != NULL ? link->conf + 1 : "";
+    link->conf = conf_of(link->tcti);
     r = link->kind->open(link, why);
     if (r != ATLS_OK) {
         atls_link_close(link);

@@ -2,6 +2,7 @@
 #ifndef ATLS_ATTESTER_TPM_LINK_H
 #define ATLS_ATTESTER_TPM_LINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -26,6 +27,13 @@ struct atls_link;
  */
 enum atls_error atls_link_check(const char *tcti,
                                 struct atls_reason *why) ATLS_MUST_CHECK;
+
+/*
+ * Does opening it run no code but this library's: no library is loaded for it, no
+ * program is run, no name of a host is looked up? So a TCTI that somebody else
+ * wrote down can be tried with his rights.
+ */
+bool atls_link_is_plain(const char *tcti);
 
 /*
  *   tcti      as of atls_tpm_open()

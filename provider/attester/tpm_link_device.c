@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attester/tpm_link_kind.h"
@@ -29,13 +30,27 @@ static enum atls_error device_open(struct atls_link *link,
                                    struct atls_reason *why)
 {
     const char *path = link->conf[0] != '\0' ? link->conf : DEFAULT_DEVICE;
+    struct stat st;
 
     link->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (link->fd < 0)
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
                          "cannot open the TPM %s: %s; %s", path,
                          strerror(errno), what_next(errno));
+    /* A command would be written into a file. */
+    if (fstat(link->fd, &st) != 0 || !S_ISCHR(st.st_mode))
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "%s is no TPM: expected a character device, such as " DEFAULT_DEVICE
+            "; correct quoter = tcti:device:PATH",
+            path);
     return ATLS_OK;
+}
+
+static bool device_is_plain(const char *conf)
+{
+    (void)conf;
+    return true;
 }
 
 static void device_close(struct atls_link *link)
@@ -46,6 +61,7 @@ static void device_close(struct atls_link *link)
 
 const struct atls_link_kind atls_link_device = {
     .name = "device",
+    .is_plain = device_is_plain,
     .open = device_open,
     .exchange = atls_link_converse,
     .close = device_close,

@@ -2,6 +2,7 @@
 #ifndef ATLS_ATTESTER_TPM_LINK_KIND_H
 #define ATLS_ATTESTER_TPM_LINK_KIND_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <tss2/tss2_tcti.h>
 
@@ -15,6 +16,8 @@ struct atls_link_kind {
     const char *name; /* before the ':' of a TCTI configuration */
     /* As of atls_link_check(); NULL: there is nothing to ask. */
     enum atls_error (*check)(const char *tcti, struct atls_reason *why);
+    /* As of atls_link_is_plain(); NULL: never. */
+    bool (*is_plain)(const char *conf);
     enum atls_error (*open)(struct atls_link *link, struct atls_reason *why);
     enum atls_error (*exchange)(struct atls_link *link,
                                 struct atls_span command, uint8_t *response,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -45,10 +46,9 @@ static bool is_port(const char *text)
 }
 
 /* "host=HOST,port=PORT", both optional, in any order. */
-static enum atls_error parse(const struct atls_link *link,
-                             struct atls_reason *why, struct target *ret)
+static bool parse(const char *conf, struct target *ret)
 {
-    const char *p = link->conf;
+    const char *p = conf;
 
     snprintf(ret->host, sizeof(ret->host), "%s", DEFAULT_HOST);
     snprintf(ret->port, sizeof(ret->port), "%s", DEFAULT_PORT);
@@ -61,18 +61,27 @@ static enum atls_error parse(const struct atls_link *link,
             value = ret->port;
             size = sizeof(ret->port);
         } else if (strncmp(p, "host=", 5) != 0) {
-            return bad_conf(link, why);
+            return false;
         }
         if (len == 5 || len - 5 >= size)
-            return bad_conf(link, why);
+            return false;
         memcpy(value, p + 5, len - 5);
         value[len - 5] = '\0';
         p += len;
         p += *p == ',';
     }
-    if (!is_port(ret->port))
-        return bad_conf(link, why);
-    return ATLS_OK;
+    return is_port(ret->port);
+}
+
+/* No resolver is asked for an address. */
+static bool swtpm_is_plain(const char *conf)
+{
+    struct target target;
+    struct in6_addr address;
+
+    return parse(conf, &target)
+           && (inet_pton(AF_INET, target.host, &address) == 1
+               || inet_pton(AF_INET6, target.host, &address) == 1);
 }
 
 static enum atls_error resolve(const struct atls_link *link,
@@ -201,9 +210,8 @@ static enum atls_error swtpm_open(struct atls_link *link,
     struct target target;
     enum atls_error r;
 
-    r = parse(link, why, &target);
-    if (r != ATLS_OK)
-        return r;
+    if (!parse(link->conf, &target))
+        return bad_conf(link, why);
     r = resolve(link, &target, why, &found);
     if (r != ATLS_OK)
         return r;
@@ -228,6 +236,7 @@ static enum atls_error swtpm_exchange(struct atls_link *link,
 
 const struct atls_link_kind atls_link_swtpm = {
     .name = "swtpm",
+    .is_plain = swtpm_is_plain,
     .open = swtpm_open,
     .exchange = swtpm_exchange,
     .close = swtpm_close,

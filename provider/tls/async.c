@@ -10,13 +10,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "descriptor.h"
+
 /* From here on ex_data of an SSL are made too early and freed too late. */
 #define VERSION_3_2 0x30200000ul
 
 /* Of one wait context. */
 struct atls_parking {
-    int epoll_fd;
-    bool is_told;                 /* the program knows epoll_fd */
+    struct atls_descriptor epoll;
+    bool is_told;                 /* the program knows it */
     struct atls_pending *pending; /* what a parked job waits for; NULL: none */
 };
 
@@ -28,7 +30,7 @@ static const char wait_key;
 static void free_parking(struct atls_parking *parking)
 {
     atls_pending_drop(parking->pending);
-    close(parking->epoll_fd);
+    atls_descriptor_close_anonymous(&parking->epoll);
     OPENSSL_free(parking);
 }
 
@@ -47,11 +49,12 @@ static enum atls_error make_parking(struct atls_reason *why,
                                     struct atls_parking **ret_parking)
 {
     struct atls_parking *parking = OPENSSL_zalloc(sizeof(*parking));
+    int epoll_fd;
 
     if (parking == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    parking->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (parking->epoll_fd < 0) {
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0) {
         int error = errno;
 
         OPENSSL_free(parking);
@@ -60,6 +63,7 @@ static enum atls_error make_parking(struct atls_reason *why,
                          "%s; raise the limit of descriptors",
                          strerror(error));
     }
+    atls_descriptor_set(&parking->epoll, epoll_fd);
     *ret_parking = parking;
     return ATLS_OK;
 }
@@ -154,12 +158,12 @@ static enum atls_error park(struct atls_connection *connection, const SSL *s,
                             struct atls_pending *pending, int *found_errno,
                             struct atls_reason *why)
 {
-    enum atls_error r = atls_pending_watch(pending, parking->epoll_fd, why);
+    enum atls_error r = atls_pending_watch(pending, parking->epoll.fd, why);
 
     if (r != ATLS_OK)
         return r;
     if (!parking->is_told
-        && !ASYNC_WAIT_CTX_set_wait_fd(ctx, &wait_key, parking->epoll_fd,
+        && !ASYNC_WAIT_CTX_set_wait_fd(ctx, &wait_key, parking->epoll.fd,
                                        parking, clean_up))
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     parking->pending = pending;

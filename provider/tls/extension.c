@@ -15,6 +15,7 @@
 #include "tls/connection.h"
 #include "tls/context.h"
 #include "tls/gate.h"
+#include "tls/refusal.h"
 
 /* struct { opaque cmw<1..49152>; } Attestation: octets of the length. */
 #define ATTESTATION_HEAD_LEN 2u
@@ -35,9 +36,8 @@ static int finish(struct atls_connection *connection, const SSL *s,
     if (connection == NULL) {
         atls_raise(why);
     } else if (SSL_is_server(s)) {
-        atls_log_write(
-            atls_engine_log(atls_context_engine(connection->context)),
-            ATLS_LOG_ERROR, "handshake refused: %s", why->text);
+        atls_refusal_log(
+            atls_engine_log(atls_context_engine(connection->context)), why);
         atls_raise(why);
     } else {
         atls_gate_raise(connection, why);

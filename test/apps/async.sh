@@ -9,7 +9,7 @@
 need haproxy curl openssl swtpm python3 prlimit
 need_nobody
 
-readonly clients=${0%/*}/async_clients.py
+readonly clients=$ATTEST_SRCDIR/test/apps/async_clients.py
 
 setup() {
     lab_up && slow slow 200 || return

@@ -35,7 +35,7 @@
 # shellcheck source=lib-unit.bash
 . "${BASH_SOURCE[0]%/*}/lib-unit.bash"
 
-readonly unit_library=${BASH_SOURCE[0]%/*}/lib-unit.bash
+readonly unit_library=$ATTEST_SRCDIR/test/apps/lib-unit.bash
 PATH=$PATH:/usr/sbin:/sbin
 ((EUID == 0)) || skip_all 'only root can make namespaces, and be www-data'
 need unshare nsenter setpriv ip python3 swtpm tpm2_pcrextend tpm2_eventlog

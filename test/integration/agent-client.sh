@@ -158,7 +158,7 @@ test_B4_agent_refuses() {
 
 test_C8_confined_servers_use_the_door() {
     local i
-    start_agent
+    start_agent 'allow = nobody'
     serve_confined confined 4
     for ((i = 0; i < 20; i++)); do
         accepts "handshake $i" page_of
@@ -175,11 +175,19 @@ test_C8_confined_servers_use_the_door() {
     done
     # The agent comes back, but the path is out of reach: it says what to do.
     kill_agent
-    start_agent
+    start_agent 'allow = nobody'
     refused_here 'agent restarted' confined \
         "handshake refused: no agent at $socket (No such file or directory) in this chroot: bind its folder there (BindReadOnlyPaths=), or restart this program"
     serve_confined confined 4
     accepts 'after the server was restarted' page_of
+}
+
+# The door was opened as root, which gives the workers no right.
+test_B4_workers_of_a_master_that_is_root() {
+    start_agent
+    serve_confined confined 2
+    refused_here 'not allowed' confined \
+        'handshake refused: user 65534 may not ask this agent: add it to allow in'
 }
 
 # What the reason advises: the folder in the chroot.

@@ -29,7 +29,7 @@ readonly seconds=30
 # What a server gives to those it serves: application data.
 readonly page='The page that only a trusted server may show'
 readonly status_skip=77
-readonly curl_refused=35
+curl_refused=35
 
 test_file=$(realpath "$0")
 # The folder of the file's things; $work: those of the test that runs.

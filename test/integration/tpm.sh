@@ -37,7 +37,7 @@ test_T1_absent() {
         's|^quoter.*|quoter = tcti:swtpm:host=127.0.0.1,port=1|'
     cannot_prove device 'cannot open the TPM /nonexistent/tpmrm0: No such file or directory' \
         's|^quoter.*|quoter = tcti:device:/nonexistent/tpmrm0|'
-    cannot_prove library 'tcti nonexistent: ' 's|^quoter.*|quoter = tcti:nonexistent|'
+    cannot_prove library 'tpm2-tss has no TCTI "nonexistent"' 's|^quoter.*|quoter = tcti:nonexistent|'
     # Something listens, but is no TPM.
     cannot_prove server "cannot quote: " \
         "s|^quoter.*|quoter = tcti:swtpm:host=127.0.0.1,port=$attested_port|"

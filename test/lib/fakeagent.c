@@ -23,6 +23,7 @@
 
 struct fakeagent {
     pthread_t thread;
+    uint8_t octets[ATLS_AGENT_REQUEST_MAX + 1]; /* any message */
     struct pollfd fds[FDS_MAX]; /* listener, waker, connections */
     size_t count;
     int late[FDS_MAX]; /* doors that wait for an answer */
@@ -75,13 +76,12 @@ static void say_with(int fd, const void *octets, size_t len, const int *fds,
         die("fakeagent: sendmsg");
 }
 
-static void say_refusal(int fd)
+static void say_refusal(struct fakeagent *agent, int fd)
 {
-    static uint8_t octets[ATLS_AGENT_ANSWER_MAX];
     struct atls_agent_answer answer = {.type = ATLS_AGENT_REFUSAL};
 
     (void)atls_fail(&answer.reason, ATLS_E_NOT_ALLOWED, FAKEAGENT_REFUSAL);
-    say(fd, octets, atls_agent_answer_write(&answer, octets));
+    say(fd, agent->octets, atls_agent_answer_write(&answer, agent->octets));
 }
 
 static size_t write_evidence(const struct atls_agent_request *request,
@@ -105,10 +105,11 @@ static const uint8_t connection_answer[] = {ATLS_AGENT_VERSION,
 static const uint8_t garbage[] = "garbage";
 
 /* Returns whether the connection lives on. */
-static bool answer_request(int fd, enum fakeagent_mood mood,
+static bool answer_request(struct fakeagent *agent, int fd,
+                           enum fakeagent_mood mood,
                            const struct atls_agent_request *request)
 {
-    static uint8_t octets[ATLS_AGENT_ANSWER_MAX + 1];
+    uint8_t *octets = agent->octets;
     const int surplus[] = {0, 1, 2};
     size_t len = write_evidence(request, octets);
 
@@ -119,13 +120,13 @@ static bool answer_request(int fd, enum fakeagent_mood mood,
     case FAKEAGENT_SILENT:
         return true;
     case FAKEAGENT_REFUSES:
-        say_refusal(fd);
+        say_refusal(agent, fd);
         return true;
     case FAKEAGENT_GARBAGE:
         say(fd, garbage, sizeof(garbage));
         return true;
     case FAKEAGENT_TOO_LONG:
-        say(fd, octets, sizeof(octets));
+        say(fd, octets, ATLS_AGENT_ANSWER_MAX + 1);
         return true;
     case FAKEAGENT_HANDS_OVER:
         say_with(fd, connection_answer, sizeof(connection_answer), &fd, 1);
@@ -199,7 +200,7 @@ static void hand_over_pipe(int door_fd)
 static bool answer_door(struct fakeagent *agent, int fd,
                         enum fakeagent_door door)
 {
-    static uint8_t octets[ATLS_AGENT_ANSWER_MAX];
+    uint8_t *octets = agent->octets;
     const struct atls_agent_request nobody = {.role = ATLS_ROLE_SERVER};
 
     switch (door) {
@@ -212,7 +213,7 @@ static bool answer_door(struct fakeagent *agent, int fd,
         agent->late[agent->late_count++] = fd;
         break;
     case FAKEAGENT_DOOR_REFUSES:
-        say_refusal(fd);
+        say_refusal(agent, fd);
         break;
     case FAKEAGENT_DOOR_CLOSES:
         return false;
@@ -259,13 +260,13 @@ static void sleep_ms(unsigned ms)
 /* Returns whether the connection lives on. */
 static bool serve(struct fakeagent *agent, int fd)
 {
-    static uint8_t octets[ATLS_AGENT_REQUEST_MAX];
     struct atls_agent_request request;
-    ssize_t n = recv(fd, octets, sizeof(octets), 0);
+    ssize_t n = recv(fd, agent->octets, ATLS_AGENT_REQUEST_MAX, 0);
 
     if (n <= 0)
         return false;
-    if (atls_agent_request_read(octets, (size_t)n, NULL, &request) != ATLS_OK)
+    if (atls_agent_request_read(agent->octets, (size_t)n, NULL, &request)
+        != ATLS_OK)
         die("fakeagent: a request that nobody can read");
     sleep_ms(atomic_load(&agent->delay_ms));
     if (request.type == ATLS_AGENT_CONNECTION) {
@@ -274,8 +275,8 @@ static bool serve(struct fakeagent *agent, int fd)
                            (enum fakeagent_door)atomic_load(&agent->door));
     }
     atomic_fetch_add(&agent->asked, 1);
-    return answer_request(fd, (enum fakeagent_mood)atomic_load(&agent->mood),
-                          &request);
+    return answer_request(
+        agent, fd, (enum fakeagent_mood)atomic_load(&agent->mood), &request);
 }
 
 static void accept_one(struct fakeagent *agent)
@@ -286,7 +287,7 @@ static void accept_one(struct fakeagent *agent)
     if (fd < 0)
         return;
     if (mood == FAKEAGENT_REFUSES_FIRST)
-        say_refusal(fd);
+        say_refusal(agent, fd);
     if (mood == FAKEAGENT_REFUSES_FIRST || mood == FAKEAGENT_CLOSES_UNREAD)
         close(fd);
     else

@@ -95,6 +95,21 @@ _Thread_local char client_reason[256];
 _Thread_local char server_reason[256];
 
 /* By pointers: UBSan of gcc 12 takes the arrays of a thread for null. */
+bool has_no_context(OSSL_LIB_CTX *libctx, const SSL_METHOD *method)
+{
+    SSL_CTX *ctx;
+    const char *text;
+
+    ERR_clear_error();
+    ctx = SSL_CTX_new_ex(libctx, NULL, method);
+    text = ERR_reason_error_string(ERR_get_error());
+    snprintf(client_reason, sizeof(client_reason), "%s",
+             text != NULL ? text : "?");
+    memcpy(server_reason, client_reason, sizeof(server_reason));
+    SSL_CTX_free(ctx);
+    return ctx == NULL;
+}
+
 bool reason_has(const char *part)
 {
     const char *client = client_reason, *server = server_reason;

@@ -64,6 +64,9 @@ extern _Thread_local char client_reason[256];
 extern _Thread_local char server_reason[256];
 bool reason_has(const char *part);
 
+/* There is no making a context in it; both reasons are the one for that. */
+bool has_no_context(OSSL_LIB_CTX *libctx, const SSL_METHOD *method);
+
 void make_certificate(void);
 void drop_certificate(void);
 

@@ -49,7 +49,7 @@ static void expect_refused(enum atls_error r, const char *begin,
     ck_assert_int_eq(why.code, ATLS_E_CONFIG);
     ck_assert_msg(strstr(why.text, begin) != NULL, "%s", why.text);
     ck_assert_msg(strstr(why.text, rest) != NULL, "%s", why.text);
-    ck_assert_uint_lt(strlen(why.text), 200);
+    ck_assert_uint_lt(strlen(why.text), sizeof(why.text) - 1); /* not cut */
 }
 
 START_TEST(test_logs_that_open)

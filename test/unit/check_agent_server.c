@@ -509,6 +509,20 @@ START_TEST(test_configuration_is_taken_up_without_restart)
 END_TEST
 
 /* Nothing to take up: that is said once, until the file is back. */
+/* As logrotate(8) does it. */
+START_TEST(test_log_is_opened_anew)
+{
+    char renamed[sizeof(agentcase.log) + 2];
+
+    agentcase_start();
+    agentcase_expect_served(-1, 1);
+    snprintf(renamed, sizeof(renamed), "%s.1", agentcase.log);
+    ck_assert_int_eq(rename(agentcase.log, renamed), 0);
+    agent_server_reload(agentcase.server);
+    agentcase_await_logged("taken up anew", 1);
+}
+END_TEST
+
 START_TEST(test_configuration_that_is_gone)
 {
     char aside[sizeof(agentcase.path) + 8], text[700];
@@ -640,6 +654,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_chain_is_taken_up_without_restart);
     tcase_add_test(tcase, test_authorization_is_taken_up_without_restart);
     tcase_add_test(tcase, test_configuration_is_taken_up_without_restart);
+    tcase_add_test(tcase, test_log_is_opened_anew);
     tcase_add_test(tcase, test_configuration_that_is_gone);
     tcase_add_test(tcase, test_reload_under_a_quote);
     tcase_add_test(tcase, test_T5_tpm_dies_and_comes_back);

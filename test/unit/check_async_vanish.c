@@ -13,6 +13,7 @@
 #include "attester/clock.h"
 #include "lib/allocation.h"
 #include "lib/asynccase.h"
+#include "lib/daemonfds.h"
 #include "lib/swtpm.h"
 
 /*
@@ -379,6 +380,28 @@ START_TEST(test_L4_forked_while_parked)
 }
 END_TEST
 
+/* The wait descriptor and the timer have numbers of its own now. */
+START_TEST(test_L5_a_daemon_keeps_what_it_opened)
+{
+    pid_t child;
+
+    asynclink_park(&one);
+    wait_until_ready();
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        /* Nor are the connection's numbers the program's. */
+        BIO_set_close(SSL_get_rbio(one.server), BIO_NOCLOSE);
+        BIO_set_close(SSL_get_wbio(one.server), BIO_NOCLOSE);
+        daemonfds_take_over();
+        SSL_free(one.server);
+        end_child(daemonfds_are_open());
+    }
+    expect_end(child, SIGKILL);
+    ck_assert(asynclink_finish(&one));
+}
+END_TEST
+
 /* A child that inherits nothing but the module parks handshakes of its own. */
 START_TEST(test_L4_forked_before)
 {
@@ -482,6 +505,7 @@ int main(void)
     tcase_add_test(tcase, test_shut_down_while_parked);
     tcase_add_test(tcase, test_L4_forked_while_parked);
     tcase_add_test(tcase, test_L4_forked_before);
+    tcase_add_test(tcase, test_L5_a_daemon_keeps_what_it_opened);
     tcase_add_test(tcase, test_L1_exit_while_parked);
     tcase_add_test(tcase, test_R3_allocations_of_parking);
     suite_add_tcase(suite, tcase);

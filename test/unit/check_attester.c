@@ -16,6 +16,7 @@
 #include "attester/clock.h"
 #include "lib/agentcalls.h"
 #include "lib/allocation.h"
+#include "lib/daemonfds.h"
 #include "lib/fakeagent.h"
 #include "lib/quotercase.h"
 #include "lib/scratch.h"
@@ -274,6 +275,30 @@ START_TEST(test_a_fork_leaves_the_watch_alone)
 }
 END_TEST
 
+/* Descriptors of ours have numbers of its own now. */
+START_TEST(test_L5_a_daemon_keeps_what_it_opened)
+{
+    struct atls_pending *pending;
+    int status = -1;
+    pid_t pid;
+
+    start(_i, 5000);
+    pending = watched(1);
+    while (!atls_pending_is_ready(pending))
+        usleep(1000);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        daemonfds_take_over();
+        atls_pending_drop(pending);
+        _exit(daemonfds_are_open() ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_own(_i, pending, 1);
+}
+END_TEST
+
 START_TEST(test_a_watch_that_cannot_be)
 {
     struct atls_reason why = {ATLS_OK, ""};
@@ -410,6 +435,7 @@ static Suite *attester_suite(void)
     tcase_add_loop_test(both, test_the_deadline_wakes_who_watches, 0, KINDS);
     tcase_add_loop_test(both, test_dropped_in_every_state, 0, KINDS);
     tcase_add_loop_test(both, test_a_fork_leaves_the_watch_alone, 0, KINDS);
+    tcase_add_loop_test(both, test_L5_a_daemon_keeps_what_it_opened, 0, KINDS);
     tcase_add_loop_test(both, test_a_watch_that_cannot_be, 0, KINDS);
     suite_add_tcase(suite, both);
     tcase_add_checked_fixture(rest, set_up, tear_down);

@@ -51,7 +51,7 @@ static void at_first_context(int unused)
 
     (void)unused;
     take_descriptors();
-    need(!lifecase_shake(libctx));
+    need(has_no_context(libctx, TLS_method()));
     need_reason("cannot load attest's second part");
     need_reason("Too many open files");
     give_descriptors();

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -116,6 +117,74 @@ START_TEST(test_no_log_and_no_file_are_no_crash)
 }
 END_TEST
 
+/* A reader that reads nothing must not stop the program. */
+START_TEST(test_L2_full_pipe_loses_lines)
+{
+    struct atls_log *log = atls_log_open("stderr", ATLS_LOG_INFO);
+    int stderr_fd = dup(STDERR_FILENO), ends[2];
+    static char octets[1 << 17];
+    char expected[200];
+    unsigned written = 0;
+    ssize_t n;
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+    alarm(20);
+    for (unsigned i = 0; i < 5000; i++)
+        atls_log_write(log, ATLS_LOG_INFO, "line %u of a flood", i);
+    alarm(0);
+    while ((n = read(ends[0], octets, sizeof(octets))) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            written += octets[i] == '\n';
+    ck_assert_uint_gt(written, 10);
+    ck_assert_uint_lt(written, 5000);
+    atls_log_write(log, ATLS_LOG_INFO, "the next one");
+    atls_log_write(log, ATLS_LOG_INFO, "the last one");
+    n = read(ends[0], octets, sizeof(octets) - 1);
+    (void)dup2(stderr_fd, STDERR_FILENO);
+    ck_assert_int_gt(n, 0);
+    octets[n] = '\0';
+    snprintf(expected, sizeof(expected),
+             "attest: info: (%u lines before this one were lost) the next one\n"
+             "attest: info: the last one\n",
+             5000 - written);
+    ck_assert_str_eq(octets, expected);
+    atls_log_close(log);
+    close(stderr_fd);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(test_L7_renamed_file)
+{
+    struct atls_log *log = atls_log_open(path, ATLS_LOG_INFO);
+    char renamed[sizeof(path) + 2], text[512];
+
+    snprintf(renamed, sizeof(renamed), "%s.1", path);
+    atls_log_write(log, ATLS_LOG_INFO, "before");
+    ck_assert_int_eq(rename(path, renamed), 0);
+    atls_log_reopen(log);
+    atls_log_write(log, ATLS_LOG_INFO, "after");
+    read_log(text, sizeof(text));
+    ck_assert_ptr_nonnull(strstr(text, "after"));
+    ck_assert_ptr_null(strstr(text, "before"));
+    /* What cannot be opened leaves the one that is. */
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    atls_log_reopen(log);
+    ck_assert_int_eq(rmdir(path), 0);
+    atls_log_close(log);
+    ck_assert_int_eq(rename(renamed, path), 0);
+    /* Others have none. */
+    log = atls_log_open("stderr", ATLS_LOG_INFO);
+    atls_log_reopen(log);
+    atls_log_close(log);
+    atls_log_reopen(NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -129,6 +198,8 @@ int main(void)
     tcase_add_test(tcase, test_long_lines_are_cut);
     tcase_add_test(tcase, test_L5_descriptor_is_closed_by_exec);
     tcase_add_test(tcase, test_no_log_and_no_file_are_no_crash);
+    tcase_add_test(tcase, test_L2_full_pipe_loses_lines);
+    tcase_add_test(tcase, test_L7_renamed_file);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <tss2/tss2_tpm2_types.h>
@@ -185,6 +186,22 @@ START_TEST(test_configuration)
 }
 END_TEST
 
+START_TEST(test_authorization_in_a_fifo)
+{
+    struct atls_reason why;
+    char path[600], option[620];
+
+    snprintf(path, sizeof(path), "%s/ak.auth", swtpm_folder(quotercase.swtpm));
+    snprintf(option, sizeof(option), "file:%s", path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    quotercase.config.ak_auth = option;
+    quotercase_expect(&why,
+                      atls_quoter_new(&quotercase.config, NULL, NULL, &why,
+                                      &quotercase.quoter),
+                      ATLS_E_IO, "/ak.auth is not a regular file");
+}
+END_TEST
+
 START_TEST(test_authorization_too_long)
 {
     struct atls_reason why;
@@ -220,6 +237,13 @@ static void write_text(const char *path, const char *mode, const char *text)
 static void empty_chain(const char *path)
 {
     write_text(path, "we", "");
+}
+
+/* Nobody ever writes into it. */
+static void fifo_chain(const char *path)
+{
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
 }
 
 static void text_chain(const char *path)
@@ -304,6 +328,7 @@ static const struct {
     const char *text;
 } bad_chains[] = {
     {empty_chain, "ak-chain.pem: no certificate in it: expected the AK"},
+    {fifo_chain, "ak-chain.pem is not a regular file"},
     {text_chain, "ak-chain.pem: no certificate in it: expected the AK"},
     {broken_chain, "ak-chain.pem: certificate 3 cannot be read as PEM"},
     {cut_chain, "ak-chain.pem: certificate 3 cannot be read as PEM"},
@@ -456,6 +481,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_ak_with_authorization, 0, 2);
     tcase_add_loop_test(tcase, test_configuration, 0,
                         sizeof(configurations) / sizeof(configurations[0]));
+    tcase_add_test(tcase, test_authorization_in_a_fifo);
     tcase_add_test(tcase, test_authorization_too_long);
     tcase_add_loop_test(tcase, test_bad_chain_is_named, 0,
                         sizeof(bad_chains) / sizeof(bad_chains[0]));

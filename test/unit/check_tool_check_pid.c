@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +54,8 @@ static void teardown(void)
 
 START_TEST(test_this_process)
 {
+    struct stat st;
+
     ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
     ck_assert_int_eq(process->hidden.code, ATLS_OK);
     ck_assert_int_eq(process->parent, getppid());
@@ -61,12 +65,15 @@ START_TEST(test_this_process)
     ck_assert_int_le(process->started, time(NULL) + 1);
     ck_assert_int_gt(process->started, time(NULL) - 3600);
     ck_assert(!process->is_secure);
-    ck_assert(!process->gave_up_rights);
+    ck_assert(!process->may_have_been_root);
     ck_assert(!process->has_other_root);
     ck_assert(!process->has_other_mounts);
     ck_assert(!process->has_other_network);
+    ck_assert(!process->has_other_users);
     ck_assert_str_eq(process->root, "/");
     ck_assert_ptr_nonnull(process->libcrypto.path);
+    ck_assert_int_eq(stat(process->libcrypto.path, &st), 0);
+    ck_assert_uint_eq(process->libcrypto.inode, st.st_ino);
     ck_assert_ptr_null(process->outer.path);
 }
 END_TEST
@@ -216,11 +223,26 @@ START_TEST(test_rights_given_up)
     ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
     stop(child);
     ck_assert_int_eq(process->uid, 65534);
-    ck_assert(process->gave_up_rights);
+    ck_assert(process->may_have_been_root);
     ck_assert_int_eq(process_read(getpid(), &why, &own), ATLS_OK);
     ck_assert(!process_is_alike(own, process));
     ck_assert(process_is_alike(own, own));
     process_free(own);
+}
+END_TEST
+
+/* Data of that name is no library. */
+START_TEST(test_mapped_and_not_run)
+{
+    int fd;
+
+    scratch_write("attest.so", "data", 4, 0600);
+    fd = open(scratch_path("attest.so"), O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_ptr_ne(mmap(NULL, 4, PROT_READ, MAP_PRIVATE, fd, 0), MAP_FAILED);
+    close(fd);
+    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert_ptr_null(process->outer.path);
 }
 END_TEST
 
@@ -338,6 +360,64 @@ START_TEST(test_child_that_dies)
     ck_assert_ptr_nonnull(strstr(text, "looking at it from inside failed"));
     ck_assert_int_eq(status, TOOL_USAGE);
     free(text);
+}
+END_TEST
+
+/* Nobody's way back: it has no terminal, no input and cannot be traced. */
+static int look_at_itself(struct check *inner, const void *arg)
+{
+    char octet;
+
+    (void)inner, (void)arg;
+    return getsid(0) == getpid() && read(STDIN_FILENO, &octet, 1) == 0
+           && prctl(PR_GET_DUMPABLE) == 0 && prctl(PR_GET_NO_NEW_PRIVS) == 1;
+}
+
+static const struct place_user nobody = {.uid = 65534, .gid = 65534};
+
+static int borrow(struct check *inner, const void *arg)
+{
+    const char *secret = arg;
+    struct place_borrowed own;
+    struct atls_reason reason = {0};
+    bool was_open, is_open;
+
+    (void)inner;
+    if (place_borrow(&nobody, &reason, &own) != ATLS_OK)
+        return 0;
+    was_open = fopen(secret, "re") != NULL || geteuid() != 65534
+               || getegid() != 65534 || getgroups(0, NULL) != 0
+               || prctl(PR_GET_DUMPABLE) != 0;
+    place_give_back(&own);
+    is_open = fopen(secret, "re") != NULL && geteuid() == 0 && getegid() == 0
+              && prctl(PR_GET_DUMPABLE) == 0;
+    return !was_open && is_open;
+}
+
+START_TEST(test_child_is_cut_off)
+{
+    ck_assert_int_eq(place_run(&check, look_at_itself, NULL), 1);
+    if (geteuid() != 0)
+        return; /* has no rights to borrow */
+    scratch_write("secret", "x", 1, 0600);
+    ck_assert_int_eq(place_run(&check, borrow, scratch_path("secret")), 1);
+}
+END_TEST
+
+/* Capabilities of another user namespace are none here. */
+START_TEST(test_C2_users_of_its_own)
+{
+    struct process other = {.pid = 1,
+                            .uid = 65534,
+                            .capabilities = UINT64_MAX,
+                            .has_other_users = true};
+
+    ck_assert_uint_eq(place_user_of(&other).capabilities, 0);
+    ck_assert_int_eq(place_enter(&other, PLACE_USER, &why), ATLS_E_IO);
+    ck_assert_str_eq(why.text, "process 1 has a user namespace of its own: its "
+                               "user is nobody's here");
+    other.has_other_users = false;
+    ck_assert_uint_eq(place_user_of(&other).capabilities, UINT64_MAX);
 }
 END_TEST
 
@@ -469,10 +549,13 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_environment);
     tcase_add_test(tcase, test_environment_written_over);
     tcase_add_test(tcase, test_rights_given_up);
+    tcase_add_test(tcase, test_mapped_and_not_run);
     tcase_add_test(tcase, test_family);
     tcase_add_test(tcase, test_sockets);
     tcase_add_test(tcase, test_findings_of_a_child);
     tcase_add_test(tcase, test_child_that_dies);
+    tcase_add_test(tcase, test_child_is_cut_off);
+    tcase_add_test(tcase, test_C2_users_of_its_own);
     tcase_add_loop_test(tcase, test_findings_that_are_none, 0,
                         COUNT(no_findings));
     tcase_add_test(tcase, test_unit);

@@ -79,6 +79,26 @@ START_TEST(test_scan_includes_itself)
 }
 END_TEST
 
+/* OpenSSL would wait there for a writer. */
+START_TEST(test_scan_includes_a_fifo)
+{
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why = {0};
+    char text[512];
+
+    ck_assert_int_eq(mkfifo(scratch_path("fifo"), 0600), 0);
+    snprintf(text, sizeof(text), ".include %s\n", scratch_path("fifo"));
+    scratch_write("openssl.cnf", text, strlen(text), 0644);
+    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+                     ATLS_E_CONFIG);
+    ck_assert_ptr_nonnull(
+        strstr(why.text, "/fifo, which is included, is not a regular file"));
+    ck_assert_int_eq(cnf_scan_file(scratch_path("fifo"), &why, &scan),
+                     ATLS_E_IO);
+    ck_assert_ptr_null(scan);
+}
+END_TEST
+
 START_TEST(test_scan_folder)
 {
     struct cnf_scan *scan = NULL;
@@ -143,6 +163,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, scratch_remove);
     tcase_add_loop_test(tcase, test_scan, 0, COUNT(scans));
     tcase_add_test(tcase, test_scan_includes_itself);
+    tcase_add_test(tcase, test_scan_includes_a_fifo);
     tcase_add_test(tcase, test_scan_folder);
     tcase_add_loop_test(tcase, test_suggestion, 0, COUNT(suggestions));
     suite_add_tcase(suite, tcase);

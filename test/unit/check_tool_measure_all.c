@@ -344,7 +344,7 @@ START_TEST(test_nothing_to_go_by)
     RUN(false, "--all", "--name", "a");
     expect(TOOL_USAGE, "", "give one of --name, --certificate, --authority ");
     RUN(false, "--all", "/etc/passwd");
-    expect(TOOL_USAGE, "", "a file, folder or --digest needs --name");
+    expect(TOOL_USAGE, "", "--all takes no file and no --digest");
 }
 END_TEST
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "attester/tpm.h"
+#include "attester/tpm_link.h"
+#include "lib/scratch.h"
 #include "lib/tpmcase.h"
 
 /* A TPM that works. What a faulty one does: check_tpm_faults.c. */
@@ -52,6 +54,59 @@ START_TEST(test_T1_unreachable_tpm_is_named)
         atls_tpm_open(bad_tctis[_i].tcti, &tpmcase.why, &tpmcase.tpm),
         bad_tctis[_i].code, bad_tctis[_i].text);
     ck_assert_ptr_null(tpmcase.tpm);
+}
+END_TEST
+
+/* Nothing is written into what is no device. */
+START_TEST(test_T1_a_file_is_no_tpm)
+{
+    static const char text[] = "not a TPM";
+    struct stat before, after;
+    char tcti[600];
+
+    ck_assert_ptr_nonnull(scratch_make());
+    scratch_write("tpm", text, sizeof(text) - 1, 0600);
+    ck_assert_int_eq(mkfifo(scratch_path("fifo"), 0600), 0);
+    ck_assert_int_eq(stat(scratch_path("tpm"), &before), 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(tcti, sizeof(tcti), "device:%s",
+                 scratch_path(i == 0 ? "tpm" : "fifo"));
+        tpmcase_expect(atls_tpm_open(tcti, &tpmcase.why, &tpmcase.tpm),
+                       ATLS_E_CONFIG,
+                       "is no TPM: expected a character device, such as "
+                       "/dev/tpmrm0; correct quoter");
+    }
+    ck_assert_int_eq(stat(scratch_path("tpm"), &after), 0);
+    ck_assert_int_eq(after.st_size, before.st_size);
+    ck_assert_ptr_null(tpmcase.tpm);
+    scratch_remove();
+}
+END_TEST
+
+static const struct {
+    const char *tcti;
+    bool is_plain;
+} ways[] = {
+    {"device", true},
+    {"device:/dev/tpm0", true},
+    {"swtpm:host=127.0.0.1,port=2321", true},
+    {"swtpm:host=::1", true},
+    {"swtpm", false}, /* localhost is a name */
+    {"swtpm:port=2321", false},
+    {"swtpm:host=127.0.0.1,host=tpm.example", false},
+    {"swtpm:host=127.0.0.1,port=0", false},
+    {"cmd:id", false},
+    {"mssim:host=127.0.0.1", false},
+    {"libtss2-tcti-device.so.0:/dev/tpm0", false},
+    {"/tmp/device:x", false},
+    {"devices:x", false},
+    {"", false},
+};
+
+START_TEST(test_what_runs_nothing_foreign)
+{
+    ck_assert_msg(atls_link_is_plain(ways[_i].tcti) == ways[_i].is_plain, "%s",
+                  ways[_i].tcti);
 }
 END_TEST
 
@@ -436,6 +491,9 @@ int main(void)
         return 77;
     tcase_add_loop_test(alone, test_T1_unreachable_tpm_is_named, 0,
                         sizeof(bad_tctis) / sizeof(bad_tctis[0]));
+    tcase_add_test(alone, test_T1_a_file_is_no_tpm);
+    tcase_add_loop_test(alone, test_what_runs_nothing_foreign, 0,
+                        sizeof(ways) / sizeof(ways[0]));
     suite_add_tcase(suite, alone);
     tcase_set_timeout(with_tpm, 60 * tpmcase_scale());
     tcase_add_checked_fixture(with_tpm, tpmcase_set_up, tpmcase_tear_down);
