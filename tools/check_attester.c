@@ -295,6 +295,8 @@ const char *check_why_not_tried(const struct check *check)
     if (!atls_link_is_plain(tcti))
         return "it would run a library, a program or a resolver that its "
                "configuration names";
+    if (check->has_no_devices && strncmp(tcti, "device", 6) == 0)
+        return "devices of a container are not opened from outside";
     if (config->quoter.ak_auth != NULL)
         return "its AK needs ak_auth, which is read by nobody but its quoter";
     return NULL;

@@ -131,7 +131,7 @@ static int read_configuration(struct check *check, const void *arg)
 static void report_environment(struct check *check,
                                const struct subject *subject)
 {
-    const struct process *process = subject->list.items[0];
+    const struct process *process = subject->reader;
 
     if (process->environment != NULL || subject->conf != NULL)
         return;
@@ -147,6 +147,15 @@ static void report_environment(struct check *check,
                      "a title: OPENSSL_CONF is not known, the system's file "
                      "is looked at",
                      process->pid);
+}
+
+static void report_past(struct check *check, const struct subject *subject)
+{
+    if (subject->reader->may_have_been_root)
+        finding_note(check->findings, "rights",
+                     "process %d may have begun as root: what it read and "
+                     "opened as that is tried with the rights that it has now",
+                     subject->reader->pid);
 }
 
 /* nginx hands a new binary (SIGUSR2) only the variables that its `env` names. */
@@ -230,6 +239,7 @@ static void check_subject(struct check *check, struct subject *subject)
         return;
     }
     report_environment(check, subject);
+    report_past(check, subject);
     check_upgrade(check, subject);
     told = place_run(check, read_configuration, subject);
     if (told <= 0)

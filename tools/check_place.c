@@ -37,6 +37,11 @@ static enum atls_error enter_namespace(const struct process *process,
     return ATLS_OK;
 }
 
+bool place_is_container(const struct process *process)
+{
+    return process->has_other_mounts && process->has_other_root;
+}
+
 /* chroot(2) needs a right that who is there already has no use for. */
 static bool is_root_here(const struct process *process)
 {

@@ -19,6 +19,10 @@ enum place {
                           it has a user namespace of its own */
 };
 
+/* Other mounts with another root, whose root user makes devices that its cgroup
+ * keeps from it and not from us. */
+bool place_is_container(const struct process *process);
+
 /*
  * Go there; only in a child of place_run(). Where everything is as here already,
  * no right is needed and nothing happens.

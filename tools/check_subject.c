@@ -226,6 +226,8 @@ enum atls_error subject_read_settings(struct check *check,
     check->is_elsewhere = subject->reader != NULL
                           && (subject->reader->has_other_mounts
                               || subject->reader->has_other_root);
+    check->has_no_devices =
+        subject->reader != NULL && place_is_container(subject->reader);
     r = enter(subject, why);
     if (r != ATLS_OK)
         return r;

@@ -32,6 +32,7 @@ struct check {
     bool of_process;   /* nothing that it names is loaded or run */
     bool is_elsewhere; /* its files are not this machine's: no name of a user is
                           looked up, by libraries that stand there */
+    bool has_no_devices;           /* place_is_container() */
     const struct process *process; /* with its modules mapped, or NULL */
 };
 

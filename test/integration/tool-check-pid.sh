@@ -310,6 +310,11 @@ test_C8_a_container() {
     grep -qxF "ok    module: $module" <<<"$output" || fail 'it has loaded the module'
     prints 'root (0) gets evidence from swtpm:'
     prints "ok    port: $port answers with evidence"
+    # Its devices are not ours to open.
+    sed 's|^quoter .*|quoter = tcti:device:/dev/null|' "$work/inside.cnf" >"$work/device.cnf"
+    chmod 644 "$work/device.cnf"
+    check_pid 0 --conf "$work/device.cnf"
+    prints 'tcti:device:/dev/null is not tried: devices of a container are not opened from outside'
 }
 
 need_python() {

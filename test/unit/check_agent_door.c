@@ -407,8 +407,7 @@ static Suite *agent_door_suite(void)
     Suite *suite = suite_create("agent door");
     TCase *tcase = tcase_create("door");
 
-    tcase_set_timeout(tcase, 30);
-
+    tcase_set_timeout(tcase, 30); /* an agent that is slow for seconds */
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_connections_come_out_of_the_door);
     tcase_add_test(tcase, test_the_path_is_preferred);

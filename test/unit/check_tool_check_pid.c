@@ -370,7 +370,8 @@ static int look_at_itself(struct check *inner, const void *arg)
 
     (void)inner, (void)arg;
     return getsid(0) == getpid() && read(STDIN_FILENO, &octet, 1) == 0
-           && prctl(PR_GET_DUMPABLE) == 0 && prctl(PR_GET_NO_NEW_PRIVS) == 1;
+           && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
+           && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 }
 
 static const struct place_user nobody = {.uid = 65534, .gid = 65534};
@@ -387,10 +388,10 @@ static int borrow(struct check *inner, const void *arg)
         return 0;
     was_open = fopen(secret, "re") != NULL || geteuid() != 65534
                || getegid() != 65534 || getgroups(0, NULL) != 0
-               || prctl(PR_GET_DUMPABLE) != 0;
+               || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
     place_give_back(&own);
     is_open = fopen(secret, "re") != NULL && geteuid() == 0 && getegid() == 0
-              && prctl(PR_GET_DUMPABLE) == 0;
+              && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
     return !was_open && is_open;
 }
 
