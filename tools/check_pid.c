@@ -80,6 +80,17 @@ static bool has_read_another(const struct check *check,
            && (check->conf == NULL || check->conf->provider == NULL);
 }
 
+static const char *next_when_unread(const struct check *check,
+                                    const struct subject *subject)
+{
+    if (geteuid() != 0 && geteuid() != subject->user.uid)
+        return NULL; /* the reason itself tells */
+    if (check->process != NULL && check->process->may_have_been_root)
+        return "If it was read before root was given up, name it with --conf, "
+               "as root";
+    return "OpenSSL runs programs without it";
+}
+
 static void report_unread(struct check *check, const struct subject *subject,
                           const struct atls_reason *why)
 {
@@ -93,11 +104,7 @@ static void report_unread(struct check *check, const struct subject *subject,
                      process->pid, process->outer.path);
     else
         finding_fail(check->findings, TOOL_USAGE, "configuration",
-                     process != NULL && process->may_have_been_root
-                         ? "If it was read before root was given up, name it "
-                           "with --conf, as root"
-                         : "OpenSSL runs programs without it",
-                     "%s", why->text);
+                     next_when_unread(check, subject), "%s", why->text);
 }
 
 static int read_configuration(struct check *check, const void *arg)
@@ -257,9 +264,23 @@ static bool started_it(const struct unit *unit, const struct process *process)
     return unit->main_pid == process->pid || unit->main_pid == process->parent;
 }
 
+/* A relative --conf is relative to us, not to where the process is: that is its
+ * user's choice. NULL for none. */
+static char *conf_from_here(const char *conf)
+{
+    char folder[PATH_MAX], *path = NULL;
+
+    if (conf == NULL || conf[0] == '/' || getcwd(folder, PATH_MAX) == NULL)
+        return conf != NULL ? strdup(conf) : NULL;
+    if (asprintf(&path, "%s/%s", folder, conf) < 0)
+        return NULL;
+    return path;
+}
+
 void check_pid(struct check *check, pid_t pid, const char *conf)
 {
-    struct subject subject = {.conf = conf};
+    char *const from_here = conf_from_here(conf);
+    struct subject subject = {.conf = from_here};
     char name[UNIT_NAME_MAX + 1];
     struct unit *unit = NULL;
     struct atls_reason why = {0};
@@ -277,6 +298,7 @@ void check_pid(struct check *check, pid_t pid, const char *conf)
     unit_free(unit);
     process_free(subject.master);
     process_list_clear(&subject.list);
+    free(from_here);
 }
 
 /* ---- services ---- */
@@ -321,12 +343,14 @@ static enum atls_error list_processes(struct subject *subject,
 
 void check_service(struct check *check, const char *name, const char *conf)
 {
-    struct subject subject = {.conf = conf};
+    char *const from_here = conf_from_here(conf);
+    struct subject subject = {.conf = from_here};
     struct atls_reason why = {0};
     struct unit *unit = NULL;
 
     if (unit_read(name, &why, &unit) != ATLS_OK) {
         check_fail(check, "service", NULL, &why);
+        free(from_here);
         return;
     }
     subject.unit = unit;
@@ -339,4 +363,5 @@ void check_service(struct check *check, const char *name, const char *conf)
     process_free(subject.master);
     process_list_clear(&subject.list);
     unit_free(unit);
+    free(from_here);
 }

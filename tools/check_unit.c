@@ -10,6 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "input.h"
+
+/* Octets of an EnvironmentFile. */
+#define UNIT_FILE_MAX (1u << 20)
+
 static const char properties[] =
     "Id,LoadState,ActiveState,MainPID,ControlGroup,User,RootDirectory,After,"
     "PrivateDevices,Environment,EnvironmentFiles";
@@ -104,7 +109,9 @@ static bool take_environment(struct unit *unit, char *text)
 /* NAME=VALUE lines, values perhaps in quotes (systemd.exec(5)). */
 static bool take_environment_file(struct unit *unit, const char *path)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = input_check(path, UNIT_FILE_MAX, NULL) == ATLS_OK
+                     ? fopen(path, "re")
+                     : NULL;
     char *line = NULL;
     size_t room = 0;
     bool is_ok = true;

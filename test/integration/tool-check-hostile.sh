@@ -150,6 +150,10 @@ test_C1_a_file_of_root_as_configuration() {
     prints_not 'gets evidence'
     check 2 --pid "$spawned" --conf "$work/secret.cnf"
     prints 'nobody (65534) gets evidence from swtpm:'
+    # What is relative to us is not relative to him.
+    cd "$work" || exit
+    check 2 --pid "$spawned" --conf secret.cnf
+    prints "ok    configuration: $work/secret.cnf"
     # Of a third user it is read as any file of his.
     cp "$lab/server.cnf" "$work/other.cnf"
     chmod 600 "$work/other.cnf"

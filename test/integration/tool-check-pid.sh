@@ -618,6 +618,7 @@ test_service_that_is_stopped() {
     prints "$(id -un) ($(id -u)) gets evidence from swtpm:"
     variant server device 's|^quoter .*|quoter = tcti:device:/dev/nonexistent|'
     systemctl_says web.service ActiveState=inactive MainPID=0 PrivateDevices=yes \
+        "User=$(id -un)" \
         "Environment=OPENSSL_CONF=$work/device.cnf"
     ends 4 attest check --service web.service --warn 0
     prints 'FAIL  service: web.service has PrivateDevices=yes: there is no TPM in its /dev'

@@ -465,16 +465,19 @@ START_TEST(test_unit)
 {
     static const char file[] = "# remark\n; too\nB=file\nC=\"quoted d\"\n"
                                "D='e'\nnothing\n";
-    char text[1024];
+    char text[1024], fifo[512];
 
     scratch_write("environment", file, sizeof(file) - 1, 0644);
+    snprintf(fifo, sizeof(fifo), "%s", scratch_path("fifo"));
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0); /* is not waited at */
     snprintf(text, sizeof(text),
              "Id=web.service\nLoadState=loaded\nActiveState=active\n"
              "MainPID=%d\nControlGroup=/x/web.service\nUser=www\n"
              "RootDirectory=/srv\nAfter=a.service b.socket\n"
              "Environment=A=1 \"B=2 3\" \"Q=\\\"\\\\\" E=\n"
+             "EnvironmentFiles=%s (ignore_errors=no)\n"
              "EnvironmentFiles=%s (ignore_errors=no)\nOther=x\nno equals\n",
-             getpid(), scratch_path("environment"));
+             getpid(), fifo, scratch_path("environment"));
     systemctl_says(text);
     ck_assert_int_eq(unit_read("web", &why, &unit), ATLS_OK);
     ck_assert_str_eq(unit->name, "web.service");
