@@ -77,10 +77,11 @@ unit_mounts() {
 new_tmp() {
     local folder
     mount -t tmpfs -o mode=1777 tmp "$1" || return
-    while IFS= read -r -d : folder; do
-        [[ $folder == /tmp/* ]] || continue
+    # Folders before what is in them, which is there with them.
+    while IFS= read -r folder; do
+        [[ $folder == /tmp/* && ! -e $1${folder#/tmp} ]] || continue
         mkdir -p "$1${folder#/tmp}" && mount --rbind "$folder" "$1${folder#/tmp}" || return
-    done <<<"$2:"
+    done < <(tr : '\n' <<<"$2" | LC_ALL=C sort)
     mount --move "$1" /tmp && mount -t tmpfs -o mode=1777 tmp /var/tmp
 }
 
