@@ -1,39 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/server_private.h"
 #include "agent/socket.h"
-#include "attester/clock.h"
 
-/* Strangers can ask without end: refusals of one kind are logged so often. */
-#define REFUSAL_LOG_MS 1000
-
+/* Strangers can ask without end. */
 static void log_refusal(struct agent_server *server,
                         const struct agent_connection *connection,
                         const struct atls_reason *why)
 {
-    struct agent_refusals *refusals = &server->refusals[why->code];
-    int64_t now_ms = atls_now_ms();
-    char more[48] = "";
+    char more[ATLS_PACE_MORE_SIZE];
 
-    if (refusals->logged_ms != 0
-        && now_ms < refusals->logged_ms + REFUSAL_LOG_MS) {
-        refusals->unlogged++;
-        return;
-    }
-    if (refusals->unlogged > 0)
-        snprintf(more, sizeof(more), " (and %u before that)",
-                 refusals->unlogged);
-    atls_log_write(server->config.log, ATLS_LOG_WARN,
-                   "refused pid %ld, uid %lu: %s%s",
-                   (long)connection->sender.pid,
-                   (unsigned long)connection->sender.uid, why->text, more);
-    *refusals = (struct agent_refusals){.logged_ms = now_ms};
+    if (atls_pace_turn(&server->refusals[why->code], more))
+        atls_log_write(server->config.log, ATLS_LOG_WARN,
+                       "refused pid %ld, uid %lu: %s%s",
+                       (long)connection->sender.pid,
+                       (unsigned long)connection->sender.uid, why->text, more);
 }
 
 /* Once, and without waiting: the answer fits into an empty socket, and who has

@@ -11,14 +11,10 @@
 #include "agent/service.h"
 #include "attester/agent_wire.h"
 #include "attester/quoter.h"
+#include "pace.h"
 
 /* What server.c (the loop, connections) and request.c (what is asked on one)
  * share. */
-
-struct agent_refusals {
-    int64_t logged_ms; /* when one was; 0: never */
-    unsigned unlogged; /* since then */
-};
 
 struct agent_server {
     struct agent_server_config config;
@@ -32,7 +28,7 @@ struct agent_server {
     int64_t checked_ms;            /* whether its files have changed */
     struct atls_reason failure;    /* of the last reload, if that failed */
     bool lacks_file;               /* and that was told */
-    struct agent_refusals refusals[ATLS_E_COUNT]; /* by their code */
+    struct atls_pace refusals[ATLS_E_COUNT]; /* by their code */
     bool
         lacks_descriptors; /* close a connection when none is being looked at */
     int64_t listen_at_ms;  /* 0: listening; else no descriptors until then */

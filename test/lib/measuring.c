@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "evidence/eventlog.h"
 #include "lib/scratch.h"
 
@@ -145,4 +146,15 @@ void measuring_expect_state(const char *log, const char *contents)
     atls_measured_log_clear(&found);
     snprintf(wal, sizeof(wal), "%s.wal", log);
     ck_assert_int_ne(access(scratch_path(wal), F_OK), 0);
+}
+
+void measuring_certificate_event(const char *word, struct atls_span der,
+                                 char ret_event[128])
+{
+    char hex[2 * ATLS_SHA256_LEN + 1];
+    uint8_t digest[ATLS_SHA256_LEN];
+
+    ck_assert_int_eq(atls_sha256(der.data, der.len, digest), ATLS_OK);
+    atls_hex(digest, sizeof(digest), hex);
+    snprintf(ret_event, 128, "%s sha256:%s", word, hex);
 }

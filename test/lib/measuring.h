@@ -4,6 +4,7 @@
 
 #include "attester/measure.h"
 #include "lib/swtpm.h"
+#include "span.h"
 
 /*
  * What the tests of attester/measure.h share: a swtpm, a scratch folder, a TPM
@@ -47,6 +48,10 @@ void measuring_expect_refusal(const char *log, const char *content,
 /* The log holds exactly these contents (separated by "|") of MEASURING_PCR, it
  * replays to the PCR in every bank, and no write-ahead record is left. */
 void measuring_expect_state(const char *log, const char *contents);
+
+/* "WORD sha256:" and the hash of DER: the content of that certificate's event. */
+void measuring_certificate_event(const char *word, struct atls_span der,
+                                 char ret_event[128]);
 
 /* A PCR in every active bank. */
 void measuring_read_pcr(unsigned pcr, struct atls_pcr_values *ret_values);

@@ -145,17 +145,6 @@ static void copy_to(const char *name, const char *const *parts, int count)
     scratch_write(name, text, used, 0644);
 }
 
-static void certificate_event(const char *word, struct atls_span der,
-                              char ret_event[128])
-{
-    char hex[2 * ATLS_SHA256_LEN + 1];
-    uint8_t digest[ATLS_SHA256_LEN];
-
-    ck_assert_int_eq(atls_sha256(der.data, der.len, digest), ATLS_OK);
-    atls_hex(digest, sizeof(digest), hex);
-    snprintf(ret_event, 128, "%s sha256:%s", word, hex);
-}
-
 /* The leaf, as servers keep it: alone, before its issuer, behind its key, or in
  * DER. */
 START_TEST(test_certificate)
@@ -172,7 +161,7 @@ START_TEST(test_certificate)
     copy_to("chain.pem", (const char *const[]){"leaf", "ca"}, 2);
     copy_to("all.pem", (const char *const[]){"key", "leaf", "ca"}, 3);
     scratch_write("leaf.der", f.cert_der.data, f.cert_der.len, 0644);
-    certificate_event("certificate", f.cert_der, event);
+    measuring_certificate_event("certificate", f.cert_der, event);
 
     RUN(false, HERE, "--certificate", scratch_path("leaf"));
     snprintf(expected, sizeof(expected), "measured into PCR 15: %s\n", event);
@@ -200,7 +189,7 @@ START_TEST(test_authority)
     factory_make(&f);
     factory_write_certificate(scratch_path("leaf"), f.leaf_cert);
     factory_write_certificate(scratch_path("ca"), f.authority_cert);
-    certificate_event("authority", f.authority_der, event);
+    measuring_certificate_event("authority", f.authority_der, event);
 
     RUN(false, HERE, "--authority", scratch_path("ca"));
     ck_assert_int_eq(result.status, TOOL_DONE);

@@ -131,17 +131,6 @@ static const char *tcti_quoter(void)
     return quoter;
 }
 
-static void certificate_event(const char *word, struct atls_span der,
-                              char ret_event[128])
-{
-    char hex[2 * ATLS_SHA256_LEN + 1];
-    uint8_t digest[ATLS_SHA256_LEN];
-
-    ck_assert_int_eq(atls_sha256(der.data, der.len, digest), ATLS_OK);
-    atls_hex(digest, sizeof(digest), hex);
-    snprintf(ret_event, 128, "%s sha256:%s", word, hex);
-}
-
 /* A file, a folder, a digest; an authority and a certificate: in this order,
  * whatever the file's. */
 START_TEST(test_all)
@@ -155,8 +144,8 @@ START_TEST(test_all)
     factory_make(&f);
     factory_write_certificate(scratch_path("leaf"), f.leaf_cert);
     factory_write_certificate(scratch_path("ca"), f.authority_cert);
-    certificate_event("certificate", f.cert_der, certificate);
-    certificate_event("authority", f.authority_der, authority);
+    measuring_certificate_event("certificate", f.cert_der, certificate);
+    measuring_certificate_event("authority", f.authority_der, authority);
     ck_assert_int_eq(mkdir(scratch_path("folder"), 0755), 0);
     write_agents(swtpm_tcti(measuring.swtpm),
                  "[certificates]\nwww = SCRATCH/leaf\n"
