@@ -158,7 +158,8 @@ static enum atls_error resolve_name(const char *name, bool is_group,
     if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF
         || error == EPERM)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "allow: this machine has no %s %s: correct the name, "
+                         "allow: this machine has no %s %s" ATLS_MORE
+                         ": correct the name, "
                          "or install what brings it",
                          kind, name);
     return atls_fail(why, ATLS_E_CONFIG, "allow: cannot look up the %s %s: %s",

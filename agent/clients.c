@@ -229,13 +229,13 @@ enum atls_error agent_clients_check_queue(
         clients->waiting_count < max ? max - clients->waiting_count : 0;
 
     if (connection->user->waiting_count >= left)
-        return atls_fail(why, ATLS_E_QUEUE_FULL,
-                         "%zu requests wait for a quote, %zu of them of uid "
-                         "%lu: the TPM is too slow for this load; raise "
-                         "max_queue",
-                         clients->waiting_count,
-                         connection->user->waiting_count,
-                         (unsigned long)connection->user->uid);
+        return atls_fail(
+            why, ATLS_E_QUEUE_FULL,
+            "%zu requests wait for a quote" ATLS_MORE ", %zu of them of uid "
+            "%lu: the TPM is too slow for this load; raise "
+            "max_queue",
+            clients->waiting_count, connection->user->waiting_count,
+            (unsigned long)connection->user->uid);
     return ATLS_OK;
 }
 

@@ -30,7 +30,7 @@ static enum atls_error take_activated(int count, struct atls_reason *why,
     if (sd_is_socket_unix(listener->fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
         return atls_fail(why, ATLS_E_CONFIG,
                          "systemd passes no listening Unix socket of type "
-                         "seqpacket: attestd.socket needs "
+                         "seqpacket" ATLS_MORE ": attestd.socket needs "
                          "ListenSequentialPacket=");
     listener->is_activated = true;
     /* systemd hands it over blocking; who was there when epoll looked may be gone
@@ -60,14 +60,16 @@ static enum atls_error check_folder(const char *path, struct atls_reason *why)
     agent_user_name(st.st_uid, owner, sizeof(owner));
     if (geteuid() != 0 && geteuid() != st.st_uid)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: the folder belongs to %s: programs will not "
+                         "%s: the folder belongs to %s" ATLS_MORE
+                         ": programs will not "
                          "believe this agent: chown it to %s, mode 755, or "
                          "make another for the socket",
                          folder, owner, name);
     /* In a sticky one nobody can take the socket away. */
     if ((st.st_mode & S_IWOTH) != 0 && (st.st_mode & S_ISVTX) == 0)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: anybody may write to this folder, and put his "
+                         "%s: anybody may write to this folder" ATLS_MORE
+                         ", and put his "
                          "own socket in the place of the agent's: chmod 755",
                          folder);
     return ATLS_OK;
@@ -133,7 +135,8 @@ static enum atls_error check_dead(int fd, const struct sockaddr_un *address,
     }
     (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     return atls_fail(why, ATLS_E_CONFIG,
-                     "%s is served by process %ld: stop that one first "
+                     "%s is served by process %ld" ATLS_MORE
+                     ": stop that one first "
                      "(systemd's attestd.socket?)",
                      address->sun_path, (long)peer.pid);
 }

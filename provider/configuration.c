@@ -89,10 +89,10 @@ static enum atls_error check_section(const struct reader *reader,
     const char *name = find(reader, role);
 
     if (name != NULL)
-        return atls_fail(
-            why, ATLS_E_CONFIG,
-            "%s = %s: openssl.cnf has no section [%s] (or it is empty)", role,
-            name, name);
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "%s = %s: openssl.cnf has no section [%s]" ATLS_MORE
+                         " (or it is empty)",
+                         role, name, name);
     return ATLS_OK;
 }
 

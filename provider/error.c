@@ -46,61 +46,71 @@ int atls_error_alert(enum atls_error code)
     return error_row(code)->alert;
 }
 
-/* Texts quote what a peer sent. A line feed would forge a log line, an escape
- * sequence would reach the administrator's terminal. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text < ' ' || *text > '~')
-            *text = '?';
-    }
-}
-
 enum atls_error atls_fail(struct atls_reason *why, enum atls_error code,
                           const char *fmt, ...)
 {
-    /* Not into why->text: the arguments may point there. */
-    char text[ATLS_REASON_MAX];
-    const char *sentence = atls_error_sentence(code);
     int saved_errno = errno;
-    int written = -1;
+    va_list args;
 
     if (why == NULL)
         return code;
-    if (fmt != NULL) {
-        va_list args;
-
-        va_start(args, fmt);
-        written = vsnprintf(text, sizeof(text), fmt, args);
-        va_end(args);
-    }
-    if (written < 0)
-        (void)snprintf(text, sizeof(text), "%s", sentence);
-    make_printable(text);
     why->code = code;
-    memcpy(why->text, text, sizeof(text));
+    if (fmt == NULL)
+        fmt = atls_error_sentence(code);
+    va_start(args, fmt);
+    atls_sentence_format(fmt, args, why->text, sizeof(why->text), why->brief,
+                         sizeof(why->brief));
+    va_end(args);
     errno = saved_errno;
     return code;
 }
 
+enum atls_error atls_fail_as(struct atls_reason *why,
+                             const struct atls_reason *reason)
+{
+    if (why != NULL)
+        *why = *reason;
+    return reason->code;
+}
+
+/* Without the folders of a path that it begins with. */
+static const char *without_folders(const char *prefix)
+{
+    const char *slash = NULL;
+
+    for (const char *p = prefix; *p != '\0' && strncmp(p, ": ", 2) != 0; p++) {
+        if (*p == '/')
+            slash = p;
+    }
+    return slash != NULL ? slash + 1 : prefix;
+}
+
+/* In front of a sentence that has a buffer of this size. */
+static void put_in_front(const char *prefix, char *sentence, size_t size)
+{
+    char both[2 * ATLS_REASON_MAX];
+
+    (void)snprintf(both, sizeof(both), "%s%s", prefix, sentence);
+    if (strlen(both) >= size)
+        (void)snprintf(both, sizeof(both), "%s%s", without_folders(prefix),
+                       sentence);
+    atls_sentence_fit(both, size);
+    memcpy(sentence, both, strlen(both) + 1);
+}
+
 void atls_reason_prefix(struct atls_reason *why, const char *fmt, ...)
 {
-    char text[ATLS_REASON_MAX];
+    char prefix[ATLS_REASON_MAX], unused[ATLS_BRIEF_SIZE];
     int saved_errno = errno;
     va_list args;
-    int written;
 
     if (why == NULL)
         return;
     va_start(args, fmt);
-    written = vsnprintf(text, sizeof(text), fmt, args);
+    atls_sentence_format(fmt, args, prefix, sizeof(prefix), unused,
+                         sizeof(unused));
     va_end(args);
-    if (written >= 0) {
-        size_t used = strlen(text);
-
-        (void)snprintf(text + used, sizeof(text) - used, "%s", why->text);
-        make_printable(text);
-        memcpy(why->text, text, sizeof(text));
-    }
+    put_in_front(prefix, why->text, sizeof(why->text));
+    put_in_front(prefix, why->brief, sizeof(why->brief));
     errno = saved_errno;
 }

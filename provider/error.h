@@ -2,6 +2,8 @@
 #ifndef ATLS_ERROR_H
 #define ATLS_ERROR_H
 
+#include "sentence.h"
+
 /*
  * One error enum for all rooms. Codes are converted only at the edges: to
  * OpenSSL's 1/0 and an alert in tls/, to exit statuses in tools/.
@@ -109,16 +111,22 @@ enum atls_error {
         ATLS_E_COUNT
 };
 
-/* Octets of a reason with its terminator: what programs show goes through
- * ERR_error_string_n() into 256 octets, curl's and OpenSSL's own, behind
- * "error:418003E8:attest::"; what does not fit there is not cut but replaced by
- * numbers. */
-#define ATLS_REASON_MAX 232
+/* Octets with the NUL. Programs written by OpenSSL 3.0's manual keep 120 octets for
+ * an error line, of which "error:418003E8:attest::" takes 24: siege overflows its
+ * stack otherwise (design, fact 12). */
+#define ATLS_BRIEF_SIZE 96
+#define ATLS_REASON_MAX 512
 
-/* Why something was refused, as a user reads it. Plain value, no ownership. */
+/*
+ * Why something was refused, as a user reads it. Plain value, no ownership.
+ *   text   the whole sentence: log, report, agent, the error's data
+ *   brief  its short form, which is what programs show: OpenSSL's reason string;
+ *          empty where nobody wrote one: then the text is shortened
+ */
 struct atls_reason {
     enum atls_error code;
     char text[ATLS_REASON_MAX];
+    char brief[ATLS_BRIEF_SIZE];
 };
 
 #define ATLS_MUST_CHECK __attribute__((warn_unused_result))
@@ -127,18 +135,24 @@ struct atls_reason {
  * Record a refusal and hand its code on: `return atls_fail(why, ...)`.
  *   why   overwritten; may be NULL when nobody reads the text
  *   code  not ATLS_OK
- *   fmt   the whole sentence: what was expected, what was found; NULL for the
- *         generic sentence of the code. Octets of the peer that are not
- *         printable ASCII become '?', so that logs stay one line.
+ *   fmt   what was expected, what was found; what to do: both sentences, as
+ *         sentence.h has it; NULL for the generic sentence of the code. Octets of
+ *         the peer that are not printable ASCII become '?', so that logs stay one
+ *         line.
  * Returns code. Touches neither errno nor the OpenSSL error queue.
  */
 enum atls_error atls_fail(struct atls_reason *why, enum atls_error code,
                           const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Put words in front of a recorded reason: "policy.cnf:7: " and the like. */
+/* Put words in front of a recorded reason, "policy.cnf:7: " and the like. Of a path
+ * the brief form keeps the file's name only, where there is no room for more. */
 void atls_reason_prefix(struct atls_reason *why, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Hand a reason on that was recorded elsewhere; why may be NULL. */
+enum atls_error atls_fail_as(struct atls_reason *why,
+                             const struct atls_reason *reason);
 
 /* Static strings; never NULL, also for codes out of range. */
 const char *atls_error_name(enum atls_error code);

@@ -85,7 +85,7 @@ const struct atls_inner *atls_mapping_inner(void)
 static void raise_absence(void)
 {
     static const struct atls_reason no_memory = {
-        ATLS_E_NOMEM, "no memory to load attest's second part"};
+        .code = ATLS_E_NOMEM, .text = "no memory to load attest's second part"};
     const struct atls_reason *why = atomic_load(&inner_reason);
 
     atls_raise(why != NULL ? why : &no_memory);

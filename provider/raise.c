@@ -15,7 +15,7 @@
 struct slot {
     atomic_bool ready;
     ERR_STRING_DATA entry[2];
-    char text[ATLS_REASON_MAX];
+    char text[ATLS_BRIEF_SIZE];
 };
 
 static struct slot slots[ATLS_RAISE_TEXTS];
@@ -68,6 +68,7 @@ static int slot_of(const char *text)
 
 void atls_raise(const struct atls_reason *reason)
 {
+    char brief[ATLS_BRIEF_SIZE];
     int slot = -1;
 
     if (!CRYPTO_THREAD_run_once(&library_once, make_library) || library == 0) {
@@ -75,12 +76,18 @@ void atls_raise(const struct atls_reason *reason)
                        reason->text);
         return;
     }
-    if (reason->text[0] != '\0')
-        slot = slot_of(reason->text);
+    if (reason->brief[0] != '\0')
+        memcpy(brief, reason->brief, sizeof(brief));
+    else
+        atls_sentence_shorten(reason->text, brief, sizeof(brief));
+    if (brief[0] != '\0')
+        slot = slot_of(brief);
     ERR_new();
     ERR_set_debug(OPENSSL_FILE, OPENSSL_LINE, OPENSSL_FUNC);
-    if (slot >= 0)
+    if (slot >= 0 && strcmp(brief, reason->text) == 0)
         ERR_set_error(library, FIRST_TEXT_REASON + slot, NULL);
     else
-        ERR_set_error(library, (int)reason->code, "%s", reason->text);
+        ERR_set_error(library,
+                      slot >= 0 ? FIRST_TEXT_REASON + slot : (int)reason->code,
+                      "%s", reason->text);
 }

@@ -5,12 +5,12 @@
 #include "error.h"
 
 /*
- * Put a refusal on OpenSSL's error queue, so that programs show its text word
+ * Put a refusal on OpenSSL's error queue, so that programs show its brief form word
  * for word: `curl: (35) ... attest::PCR 7 does not match policy: expected ...`.
  * Most programs print the reason string only and not the error's data, so the
- * whole sentence becomes a reason string: each different text takes one of
- * ATLS_RAISE_TEXTS slots for the life of the process; when they are used up,
- * the generic sentence of the code is raised with the text as data.
+ * brief form becomes a reason string, and the whole sentence the data. Each
+ * different reason string takes one of ATLS_RAISE_TEXTS slots for the life of the
+ * process; when they are used up, the generic sentence of the code takes its place.
  * Lock-free, so that a fork at any moment leaves nothing locked.
  *   reason  code not ATLS_OK; an empty text means the generic sentence
  */

@@ -88,15 +88,6 @@ static void reopen_door(struct atls_agent_client *client)
         atls_agent_door_set(&client->door, fd);
 }
 
-/* Hand a reason on. */
-static enum atls_error fail_as(const struct atls_reason *reason,
-                               struct atls_reason *why)
-{
-    if (why != NULL)
-        *why = *reason;
-    return reason->code;
-}
-
 /* Has the program another root than when it began? Or the root of no mount
  * (statx(2), Linux 5.8), which somebody else made its root? */
 static bool is_in_chroot(const struct atls_agent_client *client)
@@ -121,10 +112,11 @@ static enum atls_error fail_without_door(const struct atls_agent_client *client,
         && is_in_chroot(client))
         return atls_fail(why, path_why->code,
                          "no agent at %s (No such file or directory) in this "
-                         "chroot: bind its folder there (BindReadOnlyPaths=), "
+                         "chroot" ATLS_MORE
+                         ": bind its folder there (BindReadOnlyPaths=), "
                          "or restart this program",
                          client->socket);
-    return fail_as(path_why, why);
+    return atls_fail_as(why, path_why);
 }
 
 /* By the path, else by the door. What the path says is told where the door is
@@ -146,14 +138,14 @@ static enum atls_error reach(struct atls_agent_client *client,
         return ATLS_OK;
     }
     if (r != ATLS_E_AGENT_UNAVAILABLE)
-        return fail_as(&path_why, why);
+        return atls_fail_as(why, &path_why);
     r = atls_agent_door_ask(&client->door, deadline_ms, &door_why, ret_fd);
     if (r == ATLS_OK)
         return ATLS_OK;
     if (r == ATLS_E_AGENT_UNAVAILABLE
         && !atls_agent_door_is_open(&client->door))
         return fail_without_door(client, &path_why, why);
-    return fail_as(&door_why, why);
+    return atls_fail_as(why, &door_why);
 }
 
 static enum atls_error send_request(int fd,

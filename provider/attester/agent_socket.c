@@ -59,7 +59,8 @@ static enum atls_error fail_to_connect(const char *path, int error,
     case EACCES:
     case EPERM:
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                         "user %u may not reach the agent at %s (%s): it needs "
+                         "user %u may not reach the agent at %s (%s)" ATLS_MORE
+                         ": it needs "
                          "to search its folders and to write the socket",
                          (unsigned)geteuid(), path, text);
     case EPROTOTYPE:
@@ -113,7 +114,8 @@ static enum atls_error check_who_answers(const char *path, int fd,
                          strerror(errno));
     if (peer.uid != 0 && peer.uid != geteuid() && peer.uid != st.st_uid)
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                         "user %u answers at %s, who is neither root nor the "
+                         "user %u answers at %s" ATLS_MORE
+                         ", who is neither root nor the "
                          "owner of its folder: is it really attestd?",
                          (unsigned)peer.uid, path);
     return ATLS_OK;

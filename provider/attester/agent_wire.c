@@ -200,9 +200,12 @@ enum atls_error atls_agent_request_read(const uint8_t *octets, size_t len,
 static uint8_t *put_refusal(uint8_t *p, const struct atls_reason *reason)
 {
     const char *name = atls_error_name(reason->code);
+    char text[ATLS_REASON_MAX];
 
+    memcpy(text, reason->text, sizeof(text));
+    atls_sentence_fit(text, UINT8_MAX + 1);
     p = put_vector(p, 1, name, strlen(name));
-    return put_vector(p, 1, reason->text, strlen(reason->text));
+    return put_vector(p, 1, text, strlen(text));
 }
 
 size_t atls_agent_answer_write(const struct atls_agent_answer *answer,

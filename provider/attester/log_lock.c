@@ -66,11 +66,13 @@ static enum atls_error fail_busy(int fd, const char *path, unsigned wait_ms,
 
     if (holder > 0)
         return atls_fail(why, ATLS_E_LOG_BUSY,
-                         "%s is locked by process %d, waited %u ms: see what "
+                         "%s is locked by process %d, waited %u ms" ATLS_MORE
+                         ": see what "
                          "it does (ps %d), then try again",
                          path, holder, wait_ms, holder);
     return atls_fail(why, ATLS_E_LOG_BUSY,
-                     "%s is locked by another process, waited %u ms: find it "
+                     "%s is locked by another process, waited %u ms" ATLS_MORE
+                     ": find it "
                      "with lslocks(8), then try again",
                      path, wait_ms);
 }
@@ -133,7 +135,8 @@ static enum atls_error open_lock_file(const char *path, struct atls_reason *why,
         || (st.st_mode & 077) != 0) {
         close(fd);
         return atls_fail(why, ATLS_E_IO,
-                         "%s must be ours with mode 0600, else others could "
+                         "%s must be ours with mode 0600" ATLS_MORE
+                         ", else others could "
                          "hold the lock for ever: remove it",
                          path);
     }

@@ -172,10 +172,11 @@ static enum atls_error check_tail(const struct atls_measuring *m,
         if (*ret_logged)
             tail = record_len;
         if (!is_ours || memcmp(text + wal->log_size, record, tail) != 0)
-            r = atls_fail(m->why, ATLS_E_LOG_MISMATCH,
-                          "%s was changed after an interrupted measurement: "
-                          "others write it without the lock; stop them, reboot",
-                          m->path);
+            r = atls_fail(
+                m->why, ATLS_E_LOG_MISMATCH,
+                "%s was changed after an interrupted measurement" ATLS_MORE ": "
+                "others write it without the lock; stop them, reboot",
+                m->path);
     }
     OPENSSL_free(text);
     OPENSSL_free(record);
@@ -203,7 +204,8 @@ static enum atls_error repair(struct atls_measuring *m,
     if (!is_extended && !atls_wal_values_equal(&now, &wal->before, wal->pcr))
         return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
                          "PCR %u was extended by others after an interrupted "
-                         "measurement (%s.wal): reboot, or set measure_pcr to "
+                         "measurement" ATLS_MORE
+                         " (%s.wal): reboot, or set measure_pcr to "
                          "another PCR",
                          wal->pcr, m->path);
     return carry_out(m, wal, is_extended);
@@ -247,14 +249,16 @@ static enum atls_error fail_mismatch(const struct atls_measuring *m,
     char found_hex[2 * SHOWN_OCTETS + 1];
 
     if (count == 0)
-        return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
-                         "PCR %u is not zero, yet %s has no event of it: "
-                         "extended by others, or log lost (kexec); reboot, or "
-                         "set measure_pcr to another PCR",
-                         m->pcr, m->path);
+        return atls_fail(
+            m->why, ATLS_E_LOG_MISMATCH,
+            "PCR %u is not zero, yet %s has no event of it" ATLS_MORE ": "
+            "extended by others, or log lost (kexec); reboot, or "
+            "set measure_pcr to another PCR",
+            m->pcr, m->path);
     if (is_zero(found, hash->len))
         return atls_fail(m->why, ATLS_E_LOG_MISMATCH,
-                         "PCR %u is zero, yet %s has %zu events of it: the TPM "
+                         "PCR %u is zero, yet %s has %zu events of it" ATLS_MORE
+                         ": the TPM "
                          "was reset since (reboot, hibernation); remove the "
                          "log, measure again",
                          m->pcr, m->path, count);

@@ -218,7 +218,8 @@ static enum atls_error decode(const json_t *object, const char *path,
         *ret_wal = NULL;
     }
     return atls_fail(why, ATLS_E_MALFORMED,
-                     "%s is damaged: nobody can tell whether its event was "
+                     "%s is damaged" ATLS_MORE
+                     ": nobody can tell whether its event was "
                      "measured: reboot, or remove it if the log replays",
                      path);
 }

@@ -93,7 +93,8 @@ static enum atls_error check_digest(const struct parser *p, unsigned pcr,
         || memcmp(found, expected, len) != 0)
         return atls_fail(why, ATLS_E_MALFORMED,
                          "%s: record %u: its %s digest is not that of its "
-                         "content, nobody can check it: set measure_pcr to "
+                         "content" ATLS_MORE
+                         ", nobody can check it: set measure_pcr to "
                          "another PCR than %u",
                          p->path, p->number, hash->name, pcr);
     return ATLS_OK;
@@ -158,7 +159,8 @@ static enum atls_error take_content(struct parser *p, unsigned pcr,
     string = json_object_get(json_object_get(record, "content"), "string");
     if (!json_is_string(string))
         return atls_fail(why, ATLS_E_MALFORMED,
-                         "%s: record %u has no content.string, nobody can "
+                         "%s: record %u has no content.string" ATLS_MORE
+                         ", nobody can "
                          "check it: set measure_pcr to another PCR than %u",
                          p->path, p->number, pcr);
     content.data = (const uint8_t *)json_string_value(string);
@@ -186,7 +188,8 @@ static enum atls_error keep_digest(struct parser *p, const json_t *entry,
     if (!atls_unhex(hex, digest, sizeof(digest), &len) || len != hash->len
         || atls_boot_event_digest(event, hash->alg) != NULL)
         return atls_fail(why, ATLS_E_MALFORMED,
-                         "%s: record %u: expected one %s digest of %u hex "
+                         "%s: record %u: expected one %s digest" ATLS_MORE
+                         " of %u hex "
                          "digits",
                          p->path, p->number, hash->name, 2u * hash->len);
     event->digests[event->digest_count].alg = hash->alg;
@@ -283,10 +286,11 @@ static enum atls_error parse_records(struct parser *p, struct atls_span text,
 
         p->number++;
         if (*at != RS)
-            return atls_fail(why, ATLS_E_MALFORMED,
-                             "%s: record %u does not begin with RS (0x1e): not "
-                             "a JSON text sequence (RFC 7464)",
-                             p->path, p->number);
+            return atls_fail(
+                why, ATLS_E_MALFORMED,
+                "%s: record %u does not begin with RS (0x1e)" ATLS_MORE ": not "
+                "a JSON text sequence (RFC 7464)",
+                p->path, p->number);
         at++;
         next = memchr(at, RS, (size_t)(end - at));
         if (next == NULL)

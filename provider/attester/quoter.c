@@ -409,7 +409,8 @@ static enum atls_error take_result(const struct atls_ticket *ticket,
                          "the quoter was stopped while this handshake waited");
     if (ticket->batch == NULL)
         return atls_fail(why, ticket->result, NULL);
-    return atls_fail(why, ticket->result, "%s", ticket->batch->why.text);
+    (void)atls_fail_as(why, &ticket->batch->why);
+    return ticket->result;
 }
 
 enum atls_error atls_ticket_wait(struct atls_ticket *ticket,

@@ -52,11 +52,11 @@ static enum atls_error add_certificate(struct atls_quoter_setup *setup,
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     if ((size_t)len > ATLS_CERTIFICATE_MAX) {
         OPENSSL_free(der);
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: certificate %zu has %d octets, at most %u fit "
-                         "into evidence",
-                         setup->ak_chain, setup->chain_count + 1, len,
-                         ATLS_CERTIFICATE_MAX);
+        return atls_fail(
+            why, ATLS_E_CONFIG,
+            "%s: certificate %zu has %d octets" ATLS_MORE ", at most %u fit "
+            "into evidence",
+            setup->ak_chain, setup->chain_count + 1, len, ATLS_CERTIFICATE_MAX);
     }
     setup->chain[setup->chain_count].data = der;
     setup->chain[setup->chain_count].len = (size_t)len;
@@ -85,7 +85,8 @@ static enum atls_error take_certificate(struct atls_quoter_setup *setup,
 
     if (setup->chain_count == 0 && is_self_signed)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: the first certificate is self-signed: expected "
+                         "%s: the first certificate is self-signed" ATLS_MORE
+                         ": expected "
                          "the AK certificate, issued by a CA",
                          setup->ak_chain);
     if (is_self_signed)
@@ -137,7 +138,8 @@ static enum atls_error read_certificates(struct atls_quoter_setup *setup,
                          setup->ak_chain, setup->chain_count + 1);
     if (setup->chain_count == 0)
         return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: no certificate in it: expected the AK "
+                         "%s: no certificate in it" ATLS_MORE
+                         ": expected the AK "
                          "certificate, then its intermediates, in PEM",
                          setup->ak_chain);
     return ATLS_OK;

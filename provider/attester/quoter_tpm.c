@@ -41,10 +41,11 @@ static enum atls_error compare_chain(struct atls_quoter_tpm *q,
               && memcmp(spki, setup->ak_spki.data, len) == 0;
     OPENSSL_free(spki);
     if (!is_same)
-        return atls_fail(why, ATLS_E_AK,
-                         "the certificate in %s is for another key than AK %s: "
-                         "correct ak or ak_chain, or have that AK certified",
-                         setup->ak_chain, setup->ak);
+        return atls_fail(
+            why, ATLS_E_AK,
+            "the certificate in %s is for another key than AK %s" ATLS_MORE ": "
+            "correct ak or ak_chain, or have that AK certified",
+            setup->ak_chain, setup->ak);
     return ATLS_OK;
 }
 

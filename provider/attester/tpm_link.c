@@ -58,7 +58,8 @@ enum atls_error atls_link_wait(const struct atls_link *link, int fd,
     if (end != deadline)
         return ATLS_OK;
     return atls_fail(why, ATLS_E_TIMEOUT,
-                     "the TPM at %s did not answer in time: it is silent, or "
+                     "the TPM at %s did not answer in time" ATLS_MORE
+                     ": it is silent, or "
                      "busy with other programs",
                      link->tcti);
 }
@@ -140,7 +141,8 @@ static enum atls_error read_response(struct atls_link *link, uint8_t *response,
         if (response_size(response) < have
             || response_size(response) > ATLS_LINK_OCTETS_MAX)
             return atls_fail(why, ATLS_E_TPM,
-                             "%s is no TPM or speaks another protocol: it says "
+                             "%s is no TPM or speaks another protocol" ATLS_MORE
+                             ": it says "
                              "that its response has %u octets",
                              link->tcti, response_size(response));
         if (response_size(response) > have)

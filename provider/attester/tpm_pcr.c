@@ -146,7 +146,8 @@ static enum atls_error not_allocated(const struct atls_pcr_selection *missing,
     while ((mask >> pcr & 1) == 0)
         pcr++;
     return atls_fail(why, ATLS_E_SELECTION,
-                     "this TPM has no PCR %u in bank %s: take it out of pcrs, "
+                     "this TPM has no PCR %u in bank %s" ATLS_MORE
+                     ": take it out of pcrs, "
                      "or allocate the bank in the firmware",
                      pcr, hash != NULL ? hash->name : "?");
 }

@@ -65,10 +65,11 @@ static enum atls_error extend_events(const struct atls_boot_log *log,
         count++;
         digest = atls_boot_event_digest(&log->events[i], hash->alg);
         if (digest == NULL)
-            return atls_fail(why, ATLS_E_LOG_REPLAY,
-                             "boot log: event %zu of PCR %u has no %s digest, "
-                             "so it cannot be replayed in that bank",
-                             count, pcr, hash->name);
+            return atls_fail(
+                why, ATLS_E_LOG_REPLAY,
+                "boot log: event %zu of PCR %u has no %s digest" ATLS_MORE ", "
+                "so it cannot be replayed in that bank",
+                count, pcr, hash->name);
         r = atls_pcr_extend(hash->alg, value, digest);
         if (r != ATLS_OK)
             return atls_fail(why, r, NULL);

@@ -41,7 +41,8 @@ static enum atls_error read_digest(struct atls_reader *rd,
     if (item.octets.len != hash->len)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "malformed evidence at offset %zu: a digest of the "
-                         "boot log has %zu octets, expected %u of bank %s",
+                         "boot log has %zu octets" ATLS_MORE
+                         ", expected %u of bank %s",
                          item.offset, item.octets.len, hash->len, hash->name);
     *ret = item.octets.data;
     return ATLS_OK;

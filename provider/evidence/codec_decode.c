@@ -359,7 +359,7 @@ static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
     if (item.kind != ATLS_ITEM_TEXT)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "malformed evidence at offset %zu: expected the CMW "
-                         "type (text), found %s",
+                         "type (text)" ATLS_MORE ", found %s",
                          item.offset,
                          atls_reader_describe(rd->data[item.offset]));
     if (is_text(item.octets, ATLS_FORMAT_TPM_TYPE)) {

@@ -299,7 +299,8 @@ static enum atls_error check_pcrs(const struct atls_pcr_values *values,
     if (!is_legal)
         return atls_fail(why, ATLS_E_LIMIT,
                          "cannot send evidence: expected PCR values of 1 to %u "
-                         "different banks, none of them empty; look at pcrs",
+                         "different banks" ATLS_MORE
+                         ", none of them empty; look at pcrs",
                          ATLS_BANKS_MAX);
     return ATLS_OK;
 }
@@ -308,17 +309,17 @@ static enum atls_error check_log(const struct atls_evidence *evidence,
                                  struct atls_reason *why)
 {
     if (evidence->log_count > ATLS_LOG_EVENTS_MAX)
-        return atls_fail(why, ATLS_E_LIMIT,
-                         "cannot send evidence: the measured log has %zu "
-                         "events of PCR %u, %u are allowed; restart the "
-                         "machine to begin a new one",
-                         evidence->log_count, evidence->log_pcr,
-                         ATLS_LOG_EVENTS_MAX);
+        return atls_fail(
+            why, ATLS_E_LIMIT,
+            "cannot send evidence: the measured log has %zu "
+            "events of PCR %u" ATLS_MORE ", %u are allowed; restart the "
+            "machine to begin a new one",
+            evidence->log_count, evidence->log_pcr, ATLS_LOG_EVENTS_MAX);
     for (size_t i = 0; i < evidence->log_count; i++) {
         if (evidence->log[i].len > ATLS_LOG_CONTENT_MAX)
             return atls_fail(why, ATLS_E_LIMIT,
                              "cannot send evidence: event %zu of the measured "
-                             "log has %zu octets, %u are allowed",
+                             "log has %zu octets" ATLS_MORE ", %u are allowed",
                              i, evidence->log[i].len, ATLS_LOG_CONTENT_MAX);
     }
     return ATLS_OK;
@@ -338,7 +339,7 @@ static enum atls_error check_boot_event(const struct atls_evidence *evidence,
     if (event->data.len > ATLS_BOOT_WIRE_DATA_MAX)
         return atls_fail(why, ATLS_E_LIMIT,
                          "cannot send evidence: event %zu of the boot log has "
-                         "%zu octets of data, %u are allowed",
+                         "%zu octets of data" ATLS_MORE ", %u are allowed",
                          i, event->data.len, ATLS_BOOT_WIRE_DATA_MAX);
     for (size_t bank = 0; bank < values->count; bank++) {
         const uint16_t alg = values->banks[bank].alg;
@@ -346,7 +347,8 @@ static enum atls_error check_boot_event(const struct atls_evidence *evidence,
         if (atls_boot_event_digest(event, alg) == NULL)
             return atls_fail(why, ATLS_E_LIMIT,
                              "cannot send evidence: event %zu of the boot log "
-                             "has no digest of bank %s, whose PCRs are sent",
+                             "has no digest of bank %s" ATLS_MORE
+                             ", whose PCRs are sent",
                              i, atls_hash_by_alg(alg)->name);
     }
     return ATLS_OK;
@@ -447,21 +449,21 @@ static enum atls_error refuse_size(const struct atls_evidence *evidence,
 
     if (has_boot_log(evidence)) {
         put_boot_log(&boot_log, evidence);
-        return atls_fail(why, ATLS_E_TOO_LARGE,
-                         "the evidence has %zu octets, %u are allowed: %zu are "
-                         "the boot log (%zu events)",
-                         len, ATLS_CMW_MAX, boot_log.len,
-                         evidence->boot_log.count);
+        return atls_fail(
+            why, ATLS_E_TOO_LARGE,
+            "the evidence has %zu octets, %u are allowed" ATLS_MORE ": %zu are "
+            "the boot log (%zu events)",
+            len, ATLS_CMW_MAX, boot_log.len, evidence->boot_log.count);
     }
     for (size_t i = 0; i < evidence->chain_count; i++)
         chain_len += evidence->chain[i].len;
     for (size_t i = 0; i < evidence->log_count; i++)
         log_len += evidence->log[i].len;
-    return atls_fail(why, ATLS_E_TOO_LARGE,
-                     "the evidence has %zu octets, %u are allowed: %zu are the "
-                     "measured log (%zu events), %zu the AK chain",
-                     len, ATLS_CMW_MAX, log_len, evidence->log_count,
-                     chain_len);
+    return atls_fail(
+        why, ATLS_E_TOO_LARGE,
+        "the evidence has %zu octets, %u are allowed" ATLS_MORE ": %zu are the "
+        "measured log (%zu events), %zu the AK chain",
+        len, ATLS_CMW_MAX, log_len, evidence->log_count, chain_len);
 }
 
 enum atls_error atls_evidence_encode(const struct atls_evidence *evidence,

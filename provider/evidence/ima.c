@@ -349,12 +349,12 @@ static enum atls_error no_match(const struct replay *replay, size_t count,
 
     atls_hex(value, SHORT_LEN, expected);
     atls_hex(replay->value, SHORT_LEN, replayed);
-    return atls_fail(why, ATLS_E_LOG_REPLAY,
-                     "IMA log: no beginning of its %zu entries of PCR %u "
-                     "replays to it (%s): expected %s..., all give %s...; is "
-                     "the log complete and of this machine?",
-                     count, replay->pcr, replay->hash->name, expected,
-                     replayed);
+    return atls_fail(
+        why, ATLS_E_LOG_REPLAY,
+        "IMA log: no beginning of its %zu entries of PCR %u "
+        "replays to it" ATLS_MORE " (%s): expected %s..., all give %s...; is "
+        "the log complete and of this machine?",
+        count, replay->pcr, replay->hash->name, expected, replayed);
 }
 
 /* Replay until the PCR has the value. */

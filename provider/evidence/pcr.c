@@ -99,7 +99,8 @@ static enum atls_error parse_mask(const char **text, struct atls_reason *why,
         if (!parse_range(&at, &first, &last))
             return atls_fail(why, ATLS_E_CONFIG,
                              "PCR selection: expected PCRs from 0 to 23 as in "
-                             "'0-9,11-15', or 'all', found '%.20s'",
+                             "'0-9,11-15', or 'all'" ATLS_MORE
+                             ", found '%.20s'",
                              at);
         for (unsigned pcr = first; pcr <= last; pcr++) {
             if (mask >> pcr & 1)
@@ -131,7 +132,8 @@ static enum atls_error parse_bank(const char **text, struct atls_reason *why,
     if (hash == NULL || *at != ':')
         return atls_fail(why, ATLS_E_CONFIG,
                          "PCR selection: expected 'sha1:', 'sha256:', "
-                         "'sha384:' or 'sha512:' before the PCRs, found "
+                         "'sha384:' or 'sha512:' before the PCRs" ATLS_MORE
+                         ", found "
                          "'%.40s'",
                          *text);
     for (size_t i = 0; i < selection->count; i++) {
@@ -169,7 +171,8 @@ enum atls_error atls_pcr_selection_parse(
         if (*at != '+')
             return atls_fail(why, ATLS_E_CONFIG,
                              "PCR selection: expected ',', '+' or the end, "
-                             "found '%.20s' (example: sha256:0-9,11-15)",
+                             "found '%.20s'" ATLS_MORE
+                             " (example: sha256:0-9,11-15)",
                              at);
         at++;
     }

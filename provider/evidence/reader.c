@@ -106,7 +106,7 @@ enum atls_error atls_reader_next(struct atls_reader *rd, const char *what,
     if (result.status == CBOR_DECODER_ERROR)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "evidence is not CBOR: reserved octet 0x%02x at "
-                         "offset %zu, expected %s",
+                         "offset %zu" ATLS_MORE ", expected %s",
                          rd->data[rd->offset], rd->offset, what);
     item.offset = rd->offset;
     rd->offset += result.read;
@@ -124,11 +124,12 @@ enum atls_error atls_reader_expect(struct atls_reader *rd,
     if (r != ATLS_OK)
         return r;
     if (item.kind != kind)
-        return atls_fail(rd->why, ATLS_E_MALFORMED,
-                         "malformed evidence at offset %zu: expected %s (%s), "
-                         "found %s",
-                         item.offset, what, kind_names[kind],
-                         atls_reader_describe(rd->data[item.offset]));
+        return atls_fail(
+            rd->why, ATLS_E_MALFORMED,
+            "malformed evidence at offset %zu: expected %s" ATLS_MORE " (%s), "
+            "found %s",
+            item.offset, what, kind_names[kind],
+            atls_reader_describe(rd->data[item.offset]));
     *ret_item = item;
     return ATLS_OK;
 }
@@ -177,7 +178,7 @@ enum atls_error atls_reader_record(struct atls_reader *rd, const char *what,
     if (item.value != count)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "malformed evidence at offset %zu: expected %llu "
-                         "elements in %s, found %llu",
+                         "elements in %s" ATLS_MORE ", found %llu",
                          item.offset, (unsigned long long)count, what,
                          (unsigned long long)item.value);
     return ATLS_OK;
@@ -227,7 +228,8 @@ enum atls_error atls_reader_key(struct atls_reader *rd, const char *what,
         return r;
     if (item.value < min)
         return atls_fail(rd->why, ATLS_E_NOT_CANONICAL,
-                         "evidence is not in deterministic encoding: %s %llu "
+                         "evidence is not in deterministic encoding" ATLS_MORE
+                         ": %s %llu "
                          "at offset %zu is out of order or there twice",
                          what, (unsigned long long)item.value, item.offset);
     *ret_key = item.value;

@@ -132,9 +132,9 @@ static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
                     void *other, void *ex)
 {
     static const struct atls_reason reason = {
-        ATLS_E_NOMEM,
-        "attest had no memory to guard this TLS context; it refuses "
-        "every handshake"};
+        .code = ATLS_E_NOMEM,
+        .text = "attest had no memory to guard this TLS context; it refuses "
+                "every handshake"};
 
     (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
     /* What a program sets up on its context is no handshake yet: refused here it

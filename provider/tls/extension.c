@@ -94,7 +94,8 @@ static enum atls_error begin_evidence(const struct atls_connection *connection,
     if (!connection->has_channel)
         return atls_fail(
             why, ATLS_E_NO_CHANNEL,
-            "the handshake secret was not seen: does the program replace "
+            "the handshake secret was not seen" ATLS_MORE
+            ": does the program replace "
             "its keylog callback, or is its context older than attest?");
     der_len = i2d_X509(leaf, &der);
     if (der_len <= 0)
@@ -135,7 +136,7 @@ static int add(SSL *s, unsigned int type, unsigned int context,
                size_t chain_index, int *al, void *arg)
 {
     struct atls_connection *connection;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = ATLS_OK;
     int saved_errno = errno;
     int sent;
@@ -254,7 +255,7 @@ static int parse(SSL *s, unsigned int type, unsigned int context,
                  size_t chain_index, int *al, void *arg)
 {
     struct atls_connection *connection;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = ATLS_OK;
     int saved_errno = errno;
 

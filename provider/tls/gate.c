@@ -158,7 +158,7 @@ static enum atls_error check_version(struct atls_connection *connection,
     if (SSL_is_server(s))
         return ATLS_OK;
     if (broken->code != ATLS_OK)
-        return atls_fail(why, broken->code, "%s", broken->text);
+        return atls_fail_as(why, broken);
     return check_version_of_client(connection, s, version, why);
 }
 
@@ -196,7 +196,8 @@ static enum atls_error check_evidence_is_there(
     if (!connection->has_channel)
         return atls_fail(
             why, ATLS_E_NO_CHANNEL,
-            "the handshake secret was not seen: does this program replace "
+            "the handshake secret was not seen" ATLS_MORE
+            ": does this program replace "
             "its keylog callback, or is its context older than attest?");
     return ATLS_OK;
 }
@@ -305,7 +306,7 @@ static enum atls_error check_server(const struct atls_connection *connection,
     const struct atls_reason *broken = atls_context_broken(connection->context);
 
     if (broken->code != ATLS_OK)
-        return atls_fail(why, broken->code, "%s", broken->text);
+        return atls_fail_as(why, broken);
     return ATLS_OK;
 }
 
@@ -399,7 +400,7 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
               void *other, void *ex)
 {
     struct atls_connection *connection;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r;
     int saved_errno = errno;
 
@@ -442,10 +443,11 @@ static enum atls_error check_peer_is_named(
     case ATLS_OK:
         return ATLS_OK;
     case ATLS_E_NAMELESS:
-        return atls_fail(
-            why, ATLS_E_NAMELESS,
-            "the server has no name here (no SNI, no host or address to "
-            "verify) and policy says nameless = refuse; connect by name");
+        return atls_fail(why, ATLS_E_NAMELESS,
+                         "the server has no name here and policy says nameless "
+                         "= refuse" ATLS_MORE
+                         " (no SNI, no host or address to verify); connect by "
+                         "name");
     case ATLS_E_UNNAMED:
         return atls_fail(
             why, ATLS_E_UNNAMED,
@@ -454,8 +456,9 @@ static enum atls_error check_peer_is_named(
             atls_peer_display(&connection->peer));
     default:
         return atls_fail(why, match->refusal,
-                         "%s goes by more than %u names, or by names of more "
-                         "than %u policy sections; let it have fewer",
+                         "%s goes by more than %u names" ATLS_MORE ", or by "
+                         "names of more than %u policy sections; let it have "
+                         "fewer",
                          atls_peer_display(&connection->peer),
                          ATLS_PEER_NAMES_MAX, ATLS_MATCH_MAX);
     }
@@ -479,7 +482,7 @@ enum atls_error atls_gate_client_hello(struct atls_connection *connection,
     enum atls_error r;
 
     if (broken->code != ATLS_OK)
-        return atls_fail(why, broken->code, "%s", broken->text);
+        return atls_fail_as(why, broken);
     r = check_peer_is_named(connection, match, why);
     if (r != ATLS_OK)
         return r;
@@ -495,7 +498,7 @@ enum atls_error atls_gate_client_hello(struct atls_connection *connection,
         return atls_fail(
             why, ATLS_E_EARLY_DATA,
             "this program would send early data before %s has proven "
-            "itself (policy section %s)",
+            "itself" ATLS_MORE " (policy section %s)",
             atls_peer_display(&connection->peer), section_name(match));
     return check_protocol(connection, s, match, why);
 }

@@ -48,7 +48,8 @@ static enum atls_error check_format(const struct run *run,
     if (asked != NULL && !atls_formats_include(asked, format))
         return atls_fail(why, ATLS_E_FORMAT,
                          "the evidence is of format %u, and we asked for "
-                         "format %u only: the peer does not keep to the "
+                         "format %u only" ATLS_MORE
+                         ": the peer does not keep to the "
                          "protocol; update its attest",
                          format, asked->list[0]);
     return ATLS_OK;
@@ -160,7 +161,8 @@ static enum atls_error check_binding(struct run *run, struct atls_reason *why)
         || CRYPTO_memcmp(quote->extra_data, expected, sizeof(expected)) != 0)
         return atls_fail(why, ATLS_E_BINDING,
                          "the evidence was made for another connection, role "
-                         "or certificate: it may be replayed or relayed; is "
+                         "or certificate" ATLS_MORE
+                         ": it may be replayed or relayed; is "
                          "something between us that ends TLS?");
     return ATLS_OK;
 }

@@ -40,12 +40,12 @@ static enum atls_error check_bank(const struct atls_evidence *evidence,
     enum atls_error r;
 
     if (value == NULL)
-        return atls_fail(
-            why, ATLS_E_LOG_REPLAY,
-            "the boot log has events of PCR %u, but the quote does "
-            "not cover it in bank %s; add it to pcrs on the "
-            "attester, in each bank",
-            pcr, hash->name);
+        return atls_fail(why, ATLS_E_LOG_REPLAY,
+                         "the boot log has events of PCR %u" ATLS_MORE
+                         ", but the quote does "
+                         "not cover it in bank %s; add it to pcrs on the "
+                         "attester, in each bank",
+                         pcr, hash->name);
     r = atls_boot_log_replay(&evidence->boot_log, hash->alg, pcr, why, replayed,
                              NULL);
     if (r != ATLS_OK)

@@ -8,9 +8,7 @@
 #include "evidence/eventlog.h"
 #include "verifier/reference.h"
 
-/* Digests in reasons are cut to this many octets: enough to tell two apart. */
-#define SHORT_LEN 8u
-#define SHORT_HEX (2 * SHORT_LEN + 1)
+#define DIGEST_TEXT (2 * ATLS_SHA256_LEN + 1)
 
 /* `*` stands for any octets, also none; everything else for itself. Goes back to
  * the last star only, so the time is at most the product of the two lengths. */
@@ -53,21 +51,24 @@ static enum atls_error check_digest(const struct atls_component_rule *rule,
                                     const struct atls_event *event,
                                     struct atls_reason *why)
 {
-    char expected[SHORT_HEX] = "";
-    char found[SHORT_HEX];
+    const char *others = rule->count > 1 ? " or others listed" : "";
+    char expected[DIGEST_TEXT] = "";
+    char found[DIGEST_TEXT];
 
     for (size_t i = 0; i < rule->count; i++) {
         if (memcmp(rule->digests[i], event->digest, ATLS_SHA256_LEN) == 0)
             return ATLS_OK;
     }
     if (rule->count > 0)
-        atls_hex(rule->digests[0], SHORT_LEN, expected);
-    atls_hex(event->digest, SHORT_LEN, found);
-    return atls_fail(why, ATLS_E_COMPONENT,
-                     "component %s does not match policy: expected "
-                     "sha256:%s...%s, got sha256:%s...",
-                     event->name, expected,
-                     rule->count > 1 ? " or others listed" : "", found);
+        atls_hex(rule->digests[0], ATLS_SHA256_LEN, expected);
+    atls_hex(event->digest, ATLS_SHA256_LEN, found);
+    return atls_fail(
+        why, ATLS_E_COMPONENT,
+        "component %s does not match policy: expected "
+        "sha256:%.8s..., got %.8s..." ATLS_WHOLE
+        "component %s does not match policy: expected sha256:%s%s, "
+        "got sha256:%s",
+        event->name, expected, found, event->name, expected, others, found);
 }
 
 /* What one visit of components is about. */

@@ -121,7 +121,7 @@ static enum atls_error does_not_replay(const struct replay *replay,
     say_where(replay, where, sizeof(where));
     return atls_fail(why, ATLS_E_LOG_REPLAY,
                      "the measured log (%zu events%s) does not replay to PCR "
-                     "%u: expected %s..., got %s...; %s",
+                     "%u" ATLS_MORE ": expected %s..., got %s...; %s",
                      replay->count,
                      replay->evidence->has_log ? "" : ", none was sent", pcr,
                      expected, replayed, where);
@@ -211,12 +211,14 @@ static enum atls_error check_issuer(X509 *authority, X509 *leaf, int64_t now,
     if (!is_authority(authority))
         return atls_fail(why, ATLS_E_CERTIFICATE_UNMEASURED,
                          "the measured authority %.80s may not issue "
-                         "certificates: expected CA:TRUE and keyCertSign",
+                         "certificates" ATLS_MORE
+                         ": expected CA:TRUE and keyCertSign",
                          subject);
     if (!issued_directly(authority, leaf, now))
         return atls_fail(why, ATLS_E_CERTIFICATE_UNMEASURED,
                          "the measured authority %.80s did not directly issue "
-                         "the TLS certificate, or one of the two is not valid "
+                         "the TLS certificate" ATLS_MORE
+                         ", or one of the two is not valid "
                          "now",
                          subject);
     return ATLS_OK;

@@ -244,7 +244,8 @@ static enum atls_error check_all_used(X509_STORE_CTX *ctx,
         atls_certificate_subject(search->certs[i], subject, sizeof(subject));
         return atls_fail(why, ATLS_E_CHAIN_UNUSED,
                          "certificate %zu of the AK chain, %.70s, is not "
-                         "needed for the path to the trusted root; remove it "
+                         "needed for the path" ATLS_MORE
+                         " to the trusted root; remove it "
                          "from ak_chain",
                          i + 1, subject);
     }
@@ -301,8 +302,9 @@ static enum atls_error no_anchor(const struct line *line,
     atls_certificate_subject(last, subject, sizeof(subject));
     atls_certificate_name(X509_get_issuer_name(last), issuer, sizeof(issuer));
     return atls_fail(why, ATLS_E_CHAIN_UNTRUSTED,
-                     "%s certificate %.60s leads to no certificate of the "
-                     "policy's trust file: expected its issuer %.50s there",
+                     "%.2s certificate %.60s leads to no certificate of the "
+                     "policy's trust file" ATLS_MORE
+                     ": expected its issuer %.50s there",
                      line->count == 1 ? "AK" : "CA", subject, issuer);
 }
 
@@ -311,18 +313,18 @@ static enum atls_error hand_on(const struct atls_reason *reason,
 {
     if (reason->code == ATLS_OK)
         return ATLS_OK;
-    return atls_fail(why, reason->code, "%s", reason->text);
+    return atls_fail_as(why, reason);
 }
 
 /* From the longest path to the shortest. If none holds, the first that ended at
  * an anchor tells the reason: it is the one that was meant. */
 static enum atls_error find_path(struct search *search, struct atls_reason *why)
 {
-    struct atls_reason first = {ATLS_OK, ""};
+    struct atls_reason first = {.code = ATLS_OK};
 
     for (size_t len = search->line.count; len > 0; len--) {
         for (size_t i = 0; i < ENDINGS; i++) {
-            struct atls_reason reason = {ATLS_OK, ""};
+            struct atls_reason reason = {.code = ATLS_OK};
             bool holds = false;
             enum atls_error r;
 

@@ -93,7 +93,8 @@ static enum atls_error revoked(const struct ending *ending,
         && X509_CRL_get0_by_cert(ending->crl, &entry, ending->cert) > 0)
         atls_certificate_date(X509_REVOKED_get0_revocationDate(entry), date);
     return atls_fail(why, ATLS_E_CHAIN_REVOKED,
-                     "%s %.70s was revoked on %s by %.40s; expected one that "
+                     "%s %.70s was revoked on %s" ATLS_MORE
+                     " by %.40s; expected one that "
                      "is not: take the machine out of service",
                      ending->what, ending->subject, date, ending->issuer);
 }
@@ -160,7 +161,7 @@ enum atls_error atls_path_error(X509_STORE_CTX *ctx, X509_CRL *crl, int64_t now,
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         return atls_fail(why, ATLS_E_CHAIN_UNTRUSTED,
                          "%s %.80s leads to no certificate of the policy's "
-                         "trust file: %s",
+                         "trust file" ATLS_MORE ": %s",
                          ending.what, ending.subject,
                          X509_verify_cert_error_string(ending.error));
     case X509_V_ERR_CERT_REVOKED:

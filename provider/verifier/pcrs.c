@@ -18,12 +18,10 @@
 #define FIRMWARE_PCR_COUNT 8u
 #define BOOT_PCRS ((UINT32_C(1) << FIRMWARE_PCR_COUNT) - 1)
 
-/* Longer ones than SHA-256's do not fit into a reason twice. */
-#define VALUE_LEN_MAX ATLS_SHA256_LEN
-#define VALUE_TEXT (2 * VALUE_LEN_MAX + sizeof("..."))
-#define SHORT_LEN_MAX 16u
-/* What is said of the boot log stands behind it, and is cut first. */
-#define EVENT_LEN_MAX 8u
+#define VALUE_TEXT (2 * ATLS_PCR_DIGEST_MAX + 1)
+/* Octets of a value in the brief form of a reason: enough to tell two apart. */
+#define SHORT_LEN 4u
+#define SHORT_TEXT (2 * SHORT_LEN + sizeof("..."))
 #define EVENT_TEXT 120
 
 static const char *bank_name(uint16_t alg)
@@ -88,10 +86,11 @@ enum atls_error atls_pcrs_check_quoted(
         uint32_t extra = values->banks[i].mask & ~quoted_mask(selection, alg);
 
         if (extra != 0)
-            return atls_fail(why, ATLS_E_SELECTION,
-                             "a value of PCR %u of bank %s is in the evidence, "
-                             "but the quote does not cover it",
-                             lowest_pcr(extra), bank_name(alg));
+            return atls_fail(
+                why, ATLS_E_SELECTION,
+                "a value of PCR %u of bank %s is in the evidence" ATLS_MORE ", "
+                "but the quote does not cover it",
+                lowest_pcr(extra), bank_name(alg));
     }
     return ATLS_OK;
 }
@@ -136,7 +135,8 @@ enum atls_error atls_pcrs_check_covered(
     if (missing != 0)
         return atls_fail(why, ATLS_E_SELECTION,
                          "the policy needs PCR %u of bank %s, which the quote "
-                         "does not cover (PCRs 16, 23 and bank sha1 never "
+                         "does not cover" ATLS_MORE
+                         " (PCRs 16, 23 and bank sha1 never "
                          "count); add it to pcrs on the attester",
                          lowest_pcr(missing), bank_name(section->bank));
     return ATLS_OK;
@@ -198,13 +198,18 @@ static enum atls_error check_boot_bank(const struct visit *visit,
                      bank_name(bank));
 }
 
-/* Cut, with dots, where two of them do not fit into a reason. */
-static void write_value(const uint8_t *value, size_t len, size_t max,
-                        char ret[VALUE_TEXT])
+/* Whole, and as the brief form of a reason has it. */
+static void write_value(const uint8_t *value, size_t len, char ret[VALUE_TEXT],
+                        char ret_short[SHORT_TEXT])
 {
-    atls_hex(value, len < max ? len : max, ret);
-    if (len > max)
-        strcat(ret, "...");
+    if (value == NULL) {
+        strcpy(ret, "no value");
+        strcpy(ret_short, "no value");
+        return;
+    }
+    atls_hex(value, len, ret);
+    atls_hex(value, SHORT_LEN, ret_short);
+    strcat(ret_short, "...");
 }
 
 /* The log that was recorded with the values of the mismatch's rule. */
@@ -223,11 +228,9 @@ static enum atls_error check_pcr(const struct visit *visit,
     const struct atls_pcr_rule *rule = mismatch->pcr_rule;
     const uint8_t *value = mismatch->pcr_value;
     size_t len = bank_len(visit->section->bank);
-    /* What is said of references stands before it. */
-    size_t max = mismatch->reference != NULL ? SHORT_LEN_MAX : VALUE_LEN_MAX;
+    char expected[VALUE_TEXT], expected_short[SHORT_TEXT];
+    char got[VALUE_TEXT], got_short[SHORT_TEXT];
     char event[EVENT_TEXT];
-    char expected[VALUE_TEXT];
-    char got[VALUE_TEXT] = "no value";
     char others[32] = "";
 
     for (size_t i = 0; i < rule->count; i++) {
@@ -237,17 +240,17 @@ static enum atls_error check_pcr(const struct visit *visit,
     atls_bootcheck_explain(boot_log_of(visit, mismatch), visit->evidence,
                            visit->section->bank, mismatch->pcr, event,
                            sizeof(event));
-    if (event[0] != '\0')
-        max = EVENT_LEN_MAX;
-    write_value(rule->values[0], len, max, expected);
-    if (value != NULL)
-        write_value(value, len, max, got);
+    write_value(rule->values[0], len, expected, expected_short);
+    write_value(value, len, got, got_short);
     if (rule->count > 1)
         (void)snprintf(others, sizeof(others), " or %zu others",
                        rule->count - 1);
-    return atls_fail(&mismatch->reason, ATLS_E_PCR_VALUE,
-                     "PCR %u does not match policy: expected %s%s, got %s%s",
-                     mismatch->pcr, expected, others, got, event);
+    return atls_fail(
+        &mismatch->reason, ATLS_E_PCR_VALUE,
+        "PCR %u does not match policy: expected %s%.20s, got %s" ATLS_WHOLE
+        "PCR %u does not match policy: expected %s%s, got %s%s",
+        mismatch->pcr, expected_short, others, got_short, mismatch->pcr,
+        expected, others, got, event);
 }
 
 /* One PCR, under the rule of the section (reference NULL) or of a reference. */

@@ -79,11 +79,12 @@ static enum atls_error check_use(const struct atls_policy_loader *loader,
         return ATLS_OK;
     /* Sections that name each other, or themselves, and nobody else does. */
     if (section == NULL)
-        return atls_fail(loader->why, ATLS_E_POLICY,
-                         "[%.64s] is the reference of no section for peers: "
-                         "what is named by a `reference` names none itself; "
-                         "take it out of that list",
-                         scanned->name);
+        return atls_fail(
+            loader->why, ATLS_E_POLICY,
+            "[%.64s] is the reference of no section for peers" ATLS_MORE ": "
+            "what is named by a `reference` names none itself; "
+            "take it out of that list",
+            scanned->name);
     if (policy->nameless_section != section)
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "[%.64s] is in no list of [policy]; add it to "

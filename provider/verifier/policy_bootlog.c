@@ -17,12 +17,12 @@ static enum atls_error check_events(const struct atls_boot_log *log,
                          file->label);
     for (size_t i = 0; i < log->count; i++) {
         if (atls_boot_event_digest(&log->events[i], bank->alg) == NULL)
-            return atls_fail(
-                why, ATLS_E_POLICY,
-                "%s: event %zu has no digest of bank %s, which the "
-                "section is about; record the log anew, or change "
-                "bank",
-                file->label, i, bank->name);
+            return atls_fail(why, ATLS_E_POLICY,
+                             "%s: event %zu has no digest of bank %s" ATLS_MORE
+                             ", which the "
+                             "section is about; record the log anew, or change "
+                             "bank",
+                             file->label, i, bank->name);
     }
     return ATLS_OK;
 }

@@ -74,11 +74,12 @@ static enum atls_error check_complete(const struct candidate *candidate,
                   : point->indirectCRL || point->onlysomereasons != NULL;
     ISSUING_DIST_POINT_free(point);
     if (partial)
-        return atls_fail(why, ATLS_E_POLICY,
-                         "CRL %u (%.60s) is indirect or for some reasons only "
-                         "(issuing distribution point); name the CRL of the "
-                         "AKs' issuer itself, for all reasons",
-                         candidate->number, candidate->issuer);
+        return atls_fail(
+            why, ATLS_E_POLICY,
+            "CRL %u (%.60s) is indirect or for some reasons only" ATLS_MORE " "
+            "(issuing distribution point); name the CRL of the "
+            "AKs' issuer itself, for all reasons",
+            candidate->number, candidate->issuer);
     /* §5.1.2.5 demands it: without, an old CRL would be good for ever. */
     if (X509_CRL_get0_nextUpdate(candidate->crl) == NULL)
         return atls_fail(why, ATLS_E_POLICY,
@@ -128,7 +129,8 @@ static enum atls_error check_anchors(const struct candidate *candidate,
         atls_certificate_subject(anchor, subject, sizeof(subject));
         atls_certificate_date(X509_REVOKED_get0_revocationDate(entry), date);
         return atls_fail(why, ATLS_E_POLICY,
-                         "CRL %u (%.50s) says that %.60s was revoked on %s; "
+                         "CRL %u (%.50s) says that %.60s was revoked" ATLS_MORE
+                         " on %s; "
                          "take it out of `trust`",
                          candidate->number, candidate->issuer, subject, date);
     }

@@ -315,7 +315,8 @@ static enum atls_error set_component(struct atls_policy_loader *loader,
     if (!atls_component_name_is_legal(name, strlen(name)))
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "not a name that `attest measure` gives: a letter or "
-                         "digit, then letters, digits and ._:@/-, at most %u",
+                         "digit, then letters, digits and ._:@/-" ATLS_MORE
+                         ", at most %u",
                          ATLS_COMPONENT_NAME_MAX);
     rule->digests = OPENSSL_zalloc(loader->item_count * sizeof(*rule->digests));
     if (rule->digests == NULL)

@@ -45,7 +45,7 @@ test_E14_other_policy_is_refused() {
     pcr7=$(sed -n 's/^pcr.7 *= *//p' "$lab/policy.cnf")
     policy_variant other-pcr 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/"
     refuses 'other PCR' \
-        "attest::PCR 7 does not match policy: expected $(printf 'ab%.0s' {1..32}), got $pcr7" \
+        "attest::PCR 7 does not match policy: expected abababab..., got ${pcr7:0:8}..." \
         get "$work/other-pcr.cnf" "https://localhost:$attested_port/page"
     [[ $output != *'is trusted'* ]]
 }

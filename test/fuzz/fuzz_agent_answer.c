@@ -33,7 +33,7 @@ static void check_refusal(const struct atls_reason *reason)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_answer answer;
     enum atls_error r = atls_agent_answer_read(data, size, &why, &answer);
 

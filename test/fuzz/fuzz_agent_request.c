@@ -58,7 +58,7 @@ static void check_encoding(const struct atls_agent_request *request,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_request request;
     enum atls_error r = atls_agent_request_read(data, size, &why, &request);
 

@@ -36,7 +36,7 @@ static void check_event(const struct atls_boot_event *event)
 static void check_replay(const struct atls_boot_log *log)
 {
     for (unsigned pcr = 0; pcr < ATLS_PCR_COUNT; pcr++) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         uint8_t value[ATLS_PCR_DIGEST_MAX];
         size_t count = 0;
         enum atls_error r =
@@ -49,7 +49,7 @@ static void check_replay(const struct atls_boot_log *log)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_boot_log log;
     enum atls_error r =
         atls_boot_log_parse((struct atls_span){data, size}, &why, &log);

@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct atls_span cmw = {data, size};
     struct atls_evidence *evidence = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = atls_evidence_decode(cmw, &why, &evidence);
 
     if (r == ATLS_OK) {

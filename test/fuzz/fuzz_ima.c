@@ -17,7 +17,7 @@ static void check_match(const struct atls_ima_log *log)
 {
     static const uint8_t zeros[ATLS_PCR_DIGEST_MAX];
     static const uint8_t value[ATLS_PCR_DIGEST_MAX] = {1};
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     size_t matched = 1;
 
     fuzz_check(atls_ima_log_match(log, 0x000b, 10, zeros, &why, &matched)
@@ -32,7 +32,7 @@ static void check_match(const struct atls_ima_log *log)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_ima_log log;
     enum atls_error r =
         atls_ima_log_parse((struct atls_span){data, size}, &why, &log);

@@ -11,7 +11,7 @@
 
 static void check_log(struct atls_span text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_measured_log log;
     enum atls_error r = atls_measured_log_parse(text, "LOG", PCR, &why, &log);
     size_t len = 0;
@@ -33,7 +33,7 @@ static void check_log(struct atls_span text)
 
 static void check_events(struct atls_span text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_measured_events events;
     struct atls_boot_log log = {0};
     enum atls_error r =

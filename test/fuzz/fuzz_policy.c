@@ -107,7 +107,7 @@ static void check_policy(const struct atls_policy *policy)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int trust_fd = -1;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     char path[64];
     int fd;

@@ -25,7 +25,7 @@ static void check_selection(const struct atls_pcr_selection *selection)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_quote quote;
     enum atls_error r =
         atls_quote_parse((struct atls_span){data, size}, &why, &quote);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t octets[] = "nobody signed this";
     static EVP_PKEY *keys[3];
     struct atls_span attest = {octets, sizeof(octets)};
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_signature signature;
     enum atls_error r;
 

@@ -116,7 +116,7 @@ bool agentcalls_is_served(struct agentcalls *calls, unsigned number)
 void agentcalls_ck_served(struct agentcalls *calls, unsigned number)
 {
     struct atls_agent_call *call = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     ck_assert_msg(agentcalls_begin(calls, number, &why, &call) == ATLS_OK,
                   "call %u: %s", number, why.text);
@@ -127,7 +127,7 @@ void agentcalls_ck_refused(struct agentcalls *calls, enum atls_error expected,
                            const char *text)
 {
     struct atls_agent_call *call = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t *cmw = NULL;
     size_t len = 0;
     enum atls_error r = agentcalls_begin(calls, 1, &why, &call);

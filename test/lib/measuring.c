@@ -70,7 +70,7 @@ enum atls_error measuring_once(struct atls_tpm *tpm, const char *path,
 enum atls_error measuring_try(const char *log, const char *content,
                               enum atls_measured *ret_done)
 {
-    measuring_why = (struct atls_reason){ATLS_OK, ""};
+    measuring_why = (struct atls_reason){.code = ATLS_OK};
     return measuring_once(measuring.tpm, scratch_path(log), MEASURING_PCR,
                           content, 0, &measuring_why, ret_done);
 }

@@ -307,7 +307,7 @@ END_TEST
 /* An agent that hangs for long is not asked without end: its queue is bounded. */
 START_TEST(test_a_door_that_nobody_reads_is_given_up)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_call *call = NULL;
     enum atls_error r = ATLS_OK;
 
@@ -368,7 +368,7 @@ END_TEST
  * room for so many more, a call is refused with this text. */
 static int refuse_with_room(int room, const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_call *call = NULL;
     struct rlimit limit;
     int status = -1;

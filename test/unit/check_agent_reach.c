@@ -398,7 +398,7 @@ START_TEST(test_allocation_failures)
     for (n = 1; r != ATLS_OK; n++) {
         struct atls_agent_client *client = NULL;
         struct atls_agent_call *call = NULL;
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         uint8_t *cmw = NULL;
         size_t len = 0;
 

@@ -37,7 +37,7 @@ static enum atls_error read_request(const uint8_t *octets, size_t len,
 
 static void ck_refused(const uint8_t *octets, size_t len, const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_request request;
 
     ck_assert_int_eq(read_request(octets, len, &why, &request),
@@ -244,7 +244,7 @@ START_TEST(test_the_largest_certificate_fits_and_no_larger)
         .formats = {2, {2, 1}},
         .certificate = {cert, ATLS_AGENT_CERTIFICATE_MAX},
     };
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_request got;
     uint8_t *octets = NULL;
     size_t len = 0;
@@ -267,7 +267,7 @@ END_TEST
 START_TEST(test_request_without_memory)
 {
     const struct atls_agent_request request = {.type = ATLS_AGENT_CONNECTION};
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t *octets = NULL;
     enum atls_error r;
     size_t len = 0;
@@ -302,7 +302,7 @@ static enum atls_error read_answer(const uint8_t *octets, size_t len,
 static void ck_answer_refused(const uint8_t *octets, size_t len,
                               const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_agent_answer answer;
 
     ck_assert_int_eq(read_answer(octets, len, &why, &answer),
@@ -404,7 +404,7 @@ START_TEST(test_every_code_is_handed_on)
 }
 END_TEST
 
-/* A reason forges no line, hides nothing behind a NUL, and is cut to our size. */
+/* A reason forges no line and hides nothing behind a NUL. */
 START_TEST(test_octets_of_a_reason_are_made_printable)
 {
     uint8_t octets[2 + 2 + 1 + UINT8_MAX] = {1, 255, 1, 'x', UINT8_MAX};
@@ -416,8 +416,30 @@ START_TEST(test_octets_of_a_reason_are_made_printable)
     octets[7] = 0x1b;
     octets[8] = 0xff;
     ck_assert_int_eq(read_answer(octets, sizeof(octets), NULL, &got), ATLS_OK);
-    ck_assert_uint_eq(strlen(got.reason.text), ATLS_REASON_MAX - 1);
+    ck_assert_uint_eq(strlen(got.reason.text), UINT8_MAX);
     ck_assert_int_eq(strncmp(got.reason.text, "????aaaa", 8), 0);
+}
+END_TEST
+
+/* A message has room for 255 octets of it: of a path the middle goes. */
+START_TEST(test_a_long_reason_is_made_to_fit)
+{
+    uint8_t octets[2 + 1 + UINT8_MAX + 1 + UINT8_MAX];
+    struct atls_agent_answer answer = {.type = ATLS_AGENT_REFUSAL}, got;
+    char path[300];
+    size_t len;
+
+    memset(path, 'p', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    (void)atls_fail(&answer.reason, ATLS_E_IO, "cannot read %s; give it back",
+                    path);
+    len = atls_agent_answer_write(&answer, octets);
+    ck_assert_uint_le(len, sizeof(octets));
+    ck_assert_int_eq(read_answer(octets, len, NULL, &got), ATLS_OK);
+    ck_assert_uint_eq(strlen(got.reason.text), UINT8_MAX);
+    ck_assert_ptr_nonnull(strstr(got.reason.text, "p; give it back"));
+    ck_assert_int_eq(strncmp(got.reason.brief, "cannot read ppp", 15), 0);
+    ck_assert_ptr_null(strstr(got.reason.brief, ";"));
 }
 END_TEST
 
@@ -521,6 +543,7 @@ static Suite *agent_wire_suite(void)
     tcase_add_test(tc_answers, test_refusals_with_little_in_them);
     tcase_add_test(tc_answers, test_every_code_is_handed_on);
     tcase_add_test(tc_answers, test_octets_of_a_reason_are_made_printable);
+    tcase_add_test(tc_answers, test_a_long_reason_is_made_to_fit);
     tcase_add_loop_test(tc_answers, test_answer_cut_or_continued_is_refused, 0,
                         ANSWERS);
     tcase_add_loop_test(tc_answers, test_wrong_answer_is_refused, 0,

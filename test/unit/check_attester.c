@@ -41,7 +41,7 @@ static void start(int kind, unsigned timeout_ms)
 {
     static const struct tpmproxy_hooks hooks = {.before = hang_or_not};
     struct atls_attester_config config = {.socket = NULL};
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     if (kind == AGENT) {
         agent = fakeagent_start(scratch_path("agent.sock"));
@@ -99,7 +99,7 @@ static enum atls_error begin(unsigned number, struct atls_reason *why,
 static struct atls_pending *begun(unsigned number)
 {
     struct atls_pending *pending = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     ck_assert_msg(begin(number, &why, &pending) == ATLS_OK, "%s", why.text);
     return pending;
@@ -124,7 +124,7 @@ static bool calls_within(int timeout_ms)
 /* Wait for it: its own evidence. */
 static void ck_own(int kind, struct atls_pending *pending, unsigned number)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct quotercase_handshake handshake;
     uint8_t *cmw = NULL;
     size_t len = 0;
@@ -193,7 +193,7 @@ END_TEST
 
 START_TEST(test_the_deadline_wakes_who_watches)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_pending *pending;
     uint8_t *cmw = NULL;
     size_t len = 0;
@@ -301,7 +301,7 @@ END_TEST
 
 START_TEST(test_a_watch_that_cannot_be)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_pending *pending;
     struct rlimit limit, none;
     enum atls_error r;
@@ -334,7 +334,7 @@ START_TEST(test_nothing_falls_back_to_a_tpm)
         .socket = "/nowhere/agent.sock",
         .quoter = quotercase.config,
     };
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_pending *pending = NULL;
 
     ck_assert_int_eq(atls_attester_new(&config, NULL, NULL, &why, &attester),
@@ -373,7 +373,7 @@ END_TEST
 static void ck_not_made(const struct atls_attester_config *config,
                         enum atls_error expected, const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     ck_assert_int_eq(atls_attester_new(config, NULL, NULL, &why, &attester),
                      expected);
@@ -395,7 +395,7 @@ END_TEST
 START_TEST(test_allocation_failures)
 {
     struct atls_attester_config config = {.quoter = {.timeout_ms = 2000}};
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_pending *pending = NULL;
     enum atls_error r = ATLS_E_NOMEM;
 

@@ -235,7 +235,7 @@ END_TEST
 /* Nothing that was decoded is like that: the check does not lean on it. */
 START_TEST(test_event_without_a_digest)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     trial_make(&t);
     t.f.boot_events[1].digests[1].alg = TPM2_ALG_SM3_256;

@@ -40,7 +40,7 @@ static void forget(void)
 static enum atls_error parse_cut(size_t len)
 {
     forget();
-    why = (struct atls_reason){ATLS_OK, ""};
+    why = (struct atls_reason){.code = ATLS_OK};
     octets = tcglog_exact(&made, len);
     return atls_boot_log_parse(octets, &why, &parsed);
 }

@@ -164,7 +164,7 @@ static const struct {
 
 START_TEST(test_request_parse)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_formats formats = {7, {7, 7}};
 
     ck_assert_int_eq(atls_request_parse((const uint8_t *)requests[_i].octets,

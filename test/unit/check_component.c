@@ -68,7 +68,7 @@ static void make_tree(void)
 
 static void digest_hex(const char *name, char ret_hex[2 * ATLS_SHA256_LEN + 1])
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t digest[ATLS_SHA256_LEN];
     enum atls_error r = atls_component_digest(scratch_path(name), &why, digest);
 
@@ -87,7 +87,7 @@ static void expect_digest(const char *name, const char *expected)
 static void expect_refusal(const char *name, enum atls_error code,
                            const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t digest[ATLS_SHA256_LEN];
 
     ck_assert_int_eq(atls_component_digest(scratch_path(name), &why, digest),

@@ -520,7 +520,7 @@ static enum atls_error load(const char *text, struct atls_reason *why,
 static struct atls_policy *load_good(const char *text)
 {
     struct atls_policy *policy = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = load(text, &why, &policy);
 
     ck_assert_msg(r == ATLS_OK, "%s", why.text);
@@ -531,7 +531,7 @@ static void assert_refused(const char *text, enum atls_error code,
                            const char *words)
 {
     struct atls_policy *policy = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = load(text, &why, &policy);
 
     ck_assert_msg(r == code && why.code == code, "%s: %s", atls_error_name(r),
@@ -828,7 +828,7 @@ END_TEST
 /* P3: another CRL makes the policy stale, and another snapshot has it. */
 START_TEST(test_P3_changed_crl_is_noticed)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     struct pki pki;
 
@@ -863,7 +863,7 @@ START_TEST(test_R3_no_policy_without_its_crls)
     total = allocation_count();
     for (size_t n = 1; n <= total; n += trial_stride()) {
         struct atls_policy *policy = NULL;
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         enum atls_error r;
 
         allocation_fail_only(n);
@@ -895,7 +895,7 @@ START_TEST(test_R3_forged_whatever_fails)
     assert_refused(WITH_CRL, ATLS_E_POLICY, "is not signed by the key of");
     total = allocation_count();
     for (size_t n = 1; n <= total; n += trial_stride()) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         enum atls_error r;
 
         allocation_fail_only(n);

@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(test_fail_records_code_and_text)
 {
-    struct atls_reason why = {ATLS_OK, "before"};
+    struct atls_reason why = {.code = ATLS_OK, .text = "before"};
 
     ck_assert_int_eq(
         atls_fail(&why, ATLS_E_PCR_VALUE, "PCR %u: expected %s", 4, "3f"),
@@ -135,7 +135,7 @@ END_TEST
 
 START_TEST(test_fail_may_quote_the_reason_it_overwrites)
 {
-    struct atls_reason why = {ATLS_E_IO, "file is gone"};
+    struct atls_reason why = {.code = ATLS_E_IO, .text = "file is gone"};
 
     ck_assert_int_eq(atls_fail(&why, ATLS_E_CONFIG, "ak: %s", why.text),
                      ATLS_E_CONFIG);
@@ -145,7 +145,7 @@ END_TEST
 
 START_TEST(test_prefix_keeps_code_and_stays_printable)
 {
-    struct atls_reason why = {ATLS_E_POLICY, "unknown key"};
+    struct atls_reason why = {.code = ATLS_E_POLICY, .text = "unknown key"};
 
     atls_reason_prefix(&why, "%s:%d: ", "po\nlicy.cnf", 7);
     ck_assert_int_eq(why.code, ATLS_E_POLICY);
@@ -155,12 +155,41 @@ END_TEST
 
 START_TEST(test_prefix_cuts_at_the_end)
 {
-    struct atls_reason why = {ATLS_E_POLICY, ""};
+    struct atls_reason why = {.code = ATLS_E_POLICY};
 
     memset(why.text, 'x', sizeof(why.text) - 1);
     atls_reason_prefix(&why, "policy.cnf: ");
     ck_assert_uint_eq(strlen(why.text), ATLS_REASON_MAX - 1);
     ck_assert_mem_eq(why.text, "policy.cnf: xxx", 15);
+}
+END_TEST
+
+/* The brief form keeps the file's name. */
+START_TEST(test_prefix_of_the_brief_form_goes_without_folders)
+{
+    struct atls_reason why;
+
+    (void)atls_fail(&why, ATLS_E_POLICY,
+                    "otherwise: missing in [policy]; write off or require");
+    atls_reason_prefix(
+        &why,
+        "%s:%d: ", "/etc/a-folder-with-a-long-name/and-another/policy.cnf", 7);
+    ck_assert_str_eq(why.brief, "policy.cnf:7: otherwise: missing in [policy]; "
+                                "write off or require");
+    ck_assert_str_eq(why.text,
+                     "/etc/a-folder-with-a-long-name/and-another/policy.cnf:7: "
+                     "otherwise: missing in [policy]; write off or require");
+}
+END_TEST
+
+START_TEST(test_a_reason_is_handed_on_whole)
+{
+    struct atls_reason reason, why;
+
+    (void)atls_fail(&reason, ATLS_E_IO, "a file is gone");
+    ck_assert_int_eq(atls_fail_as(&why, &reason), ATLS_E_IO);
+    ck_assert_mem_eq(&why, &reason, sizeof(why));
+    ck_assert_int_eq(atls_fail_as(NULL, &reason), ATLS_E_IO);
 }
 END_TEST
 
@@ -198,6 +227,8 @@ int main(void)
     tcase_add_test(tcase, test_fail_may_quote_the_reason_it_overwrites);
     tcase_add_test(tcase, test_prefix_keeps_code_and_stays_printable);
     tcase_add_test(tcase, test_prefix_cuts_at_the_end);
+    tcase_add_test(tcase, test_prefix_of_the_brief_form_goes_without_folders);
+    tcase_add_test(tcase, test_a_reason_is_handed_on_whole);
     tcase_add_test(tcase, test_errno_and_error_queue_stay_as_found);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

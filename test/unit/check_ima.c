@@ -237,7 +237,7 @@ static void forget(void)
 static enum atls_error parse_cut(const struct tcglog *log, size_t len)
 {
     forget();
-    why = (struct atls_reason){ATLS_OK, ""};
+    why = (struct atls_reason){.code = ATLS_OK};
     octets = tcglog_exact(log, len);
     return atls_ima_log_parse(octets, &why, &parsed);
 }
@@ -252,7 +252,7 @@ static void expect_parsed(const struct tcglog *log, size_t count)
 static enum atls_error match(size_t bank, const uint8_t *value,
                              size_t *ret_matched)
 {
-    why = (struct atls_reason){ATLS_OK, ""};
+    why = (struct atls_reason){.code = ATLS_OK};
     return atls_ima_log_match(&parsed, banks[bank].alg, 10, value, &why,
                               ret_matched);
 }

@@ -171,7 +171,7 @@ END_TEST
 
 START_TEST(test_log_in_a_bank_that_is_none)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     t.f.log_count = 0;
     trial_make(&t);

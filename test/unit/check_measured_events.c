@@ -39,7 +39,7 @@ static void forget(void)
 
 static enum atls_error parse(const char *text, uint32_t pcrs)
 {
-    why = (struct atls_reason){ATLS_OK, ""};
+    why = (struct atls_reason){.code = ATLS_OK};
     forget();
     return atls_measured_events_parse(
         (struct atls_span){(const uint8_t *)text, strlen(text)}, "LOG", pcrs,

@@ -80,7 +80,7 @@ static enum atls_error parse(const char *text, size_t len,
                              struct atls_reason *why,
                              struct atls_measured_log *ret_log)
 {
-    *why = (struct atls_reason){ATLS_OK, ""};
+    *why = (struct atls_reason){.code = ATLS_OK};
     *ret_log = (struct atls_measured_log){0};
     return atls_measured_log_parse(
         (struct atls_span){(const uint8_t *)text, len}, "LOG", PCR, why,
@@ -337,7 +337,7 @@ END_TEST
 static enum atls_error read_log(const char *name, struct atls_reason *why,
                                 struct atls_measured_log *ret_log)
 {
-    *why = (struct atls_reason){ATLS_OK, ""};
+    *why = (struct atls_reason){.code = ATLS_OK};
     *ret_log = (struct atls_measured_log){0};
     return atls_measured_log_read(scratch_path(name), PCR, why, ret_log);
 }

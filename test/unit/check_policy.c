@@ -53,7 +53,7 @@ static enum atls_error load(const char *text, struct atls_reason *why,
 
 static struct atls_policy *load_good(const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = load(text, &why, &policy);
 
@@ -70,7 +70,7 @@ static void assert_good(const char *text)
 static void assert_refused(const char *text, enum atls_error code,
                            const char *words)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = load(text, &why, &policy);
 
@@ -280,7 +280,7 @@ END_TEST
 
 START_TEST(test_P1_missing_policy)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
 
     ck_assert_int_eq(

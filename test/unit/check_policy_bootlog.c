@@ -59,7 +59,7 @@ static enum atls_error load(const char *text, struct atls_reason *why,
 
 static struct atls_policy *load_good(const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = load(text, &why, &policy);
 
@@ -215,7 +215,7 @@ static const struct {
 
 START_TEST(test_P1_bad_logs)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     char text[2000];
     enum atls_error r;
@@ -235,7 +235,7 @@ END_TEST
 /* [policy] has no peers to ask. */
 START_TEST(test_P2_not_in_policy)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
 
     ck_assert_int_eq(
@@ -255,7 +255,7 @@ START_TEST(test_R3_every_allocation_fails)
 
     atls_policy_unref(load_good(text));
     for (size_t n = 1;; n++) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         struct atls_policy *policy = NULL;
         enum atls_error r;
 

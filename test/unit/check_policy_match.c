@@ -37,7 +37,7 @@ static void set_up(void)
 
 static struct atls_policy *reload(void)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r =
         atls_policy_load(scratch_path("policy.cnf"), &why, &policy);

@@ -122,7 +122,7 @@ static int object_count(const struct atls_policy *policy)
  * go on after a failure begin behind that. */
 static void warm_up(const char *path)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = ATLS_OK;
 
@@ -137,7 +137,7 @@ enum cold { COLD_NO_FAILURE, COLD_SURVIVED, COLD_HALF_POLICY, COLD_CRASHED };
 static enum cold load_cold(const char *path, size_t allocations)
 {
     struct atls_policy *policy = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = ATLS_OK;
     bool had_failure = load(path, allocations, false, &why, &policy, &r);
     bool is_half = r == ATLS_OK && object_count(policy) != 1;
@@ -202,7 +202,7 @@ START_TEST(test_R3_every_failure_refuses)
                   strlen(WITHOUT_TRUST "mode = off\n"), 0600);
     warm_up(path);
     for (;; count++) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         struct atls_policy *policy = NULL;
         enum atls_error r = ATLS_OK;
 
@@ -234,7 +234,7 @@ START_TEST(test_R3_no_half_trust)
                                "crl = ak.crl\n");
     warm_up(path);
     for (size_t count = 0;; count++) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         struct atls_policy *policy = NULL;
         enum atls_error r = ATLS_OK;
         bool had_failure = load(path, count, _i == 1, &why, &policy, &r);

@@ -47,7 +47,7 @@ static enum atls_error load(const char *text, struct atls_reason *why,
 
 static struct atls_policy *load_good(const char *text)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = load(text, &why, &policy);
 
@@ -188,7 +188,7 @@ static const struct {
 
 START_TEST(test_P2_P6_refused)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = load(refused[_i].text, &why, &policy);
 
@@ -266,7 +266,7 @@ END_TEST
 /* Each allocation fails in turn: refused, and nothing half read. */
 START_TEST(test_R3_no_memory)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     size_t total;
 

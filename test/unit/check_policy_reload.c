@@ -216,7 +216,7 @@ static atomic_uint mixed, good_ones, bad_ones, refusals, wrong_refusals;
 static void *read_policies(void *unused)
 {
     while (!atomic_load(&is_over)) {
-        struct atls_reason why = {ATLS_OK, ""};
+        struct atls_reason why = {.code = ATLS_OK};
         struct atls_policy *policy = NULL;
         bool good = false;
 
@@ -268,7 +268,7 @@ END_TEST
 
 static struct atls_policy *taken(struct atls_engine *engine)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     enum atls_error r = atls_engine_policy(engine, &why, &policy);
 
@@ -282,7 +282,7 @@ START_TEST(test_P3_invalid_policy_refuses_new_contexts)
 {
     struct atls_engine *engine = engine_of("current/policy.cnf");
     struct atls_policy *old = taken(engine), *none = old, *repaired;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     bool good = false;
 
     publish("broken");
@@ -449,7 +449,7 @@ static void write_path(char ret[4200])
 /* Main file and include are of one time, whenever the change comes. */
 START_TEST(test_P3_replaced_while_it_is_read)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     char path[4200];
     bool good = true;
@@ -465,7 +465,7 @@ END_TEST
 
 START_TEST(test_P3_replaced_whenever_it_is_read)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
     char path[4200];
 
@@ -528,7 +528,7 @@ START_TEST(test_L13_reloads_keep_memory_flat)
 {
     struct atls_engine *engine = engine_of("current/policy.cnf");
     struct atls_policy *kept = taken(engine);
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     size_t before = 0;
     bool good = false;
 

@@ -67,7 +67,7 @@ static struct atls_evidence *obtain(uint8_t **ret_cmw)
 {
     static unsigned number;
     struct atls_evidence *evidence = NULL;
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t *cmw = NULL;
     size_t len = 0;
 
@@ -143,7 +143,7 @@ END_TEST
 START_TEST(test_format_is_per_ticket)
 {
     struct atls_ticket *tickets[8];
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
 
     boot(4, "Calling EFI Application");
     start();

@@ -10,7 +10,7 @@
 
 static void raise_text(enum atls_error code, const char *text)
 {
-    struct atls_reason reason = {code, ""};
+    struct atls_reason reason = {.code = code};
 
     snprintf(reason.text, sizeof(reason.text), "%s", text);
     atls_raise(&reason);
@@ -28,17 +28,22 @@ START_TEST(test_text_reaches_the_user_word_for_word)
 }
 END_TEST
 
-/* OpenSSL replaces what does not fit into a program's buffer by numbers; curl's
- * has 256 octets. */
-START_TEST(test_longest_text_reaches_the_user)
+/* By OpenSSL 3.0's manual ERR_error_string() needs 120 octets: siege has no more on
+ * its stack. */
+START_TEST(test_S29_longest_line_has_120_octets)
 {
     struct atls_reason why = {0};
+    const char *data = NULL;
     char text[256];
 
     (void)atls_fail(&why, ATLS_E_PCR_VALUE, "%0300d", 7);
     atls_raise(&why);
-    ERR_error_string_n(ERR_get_error(), text, sizeof(text));
-    ck_assert_msg(strstr(text, why.text) != NULL, "%s", text);
+    ERR_error_string_n(ERR_get_error_all(NULL, NULL, NULL, &data, NULL), text,
+                       sizeof(text));
+    ck_assert_msg(strstr(text, why.brief) != NULL, "%s", text);
+    ck_assert_uint_lt(strlen(text), 120);
+    ck_assert_str_eq(data, why.text);
+    ck_assert_uint_ge(strlen(data), 300);
 }
 END_TEST
 
@@ -120,7 +125,7 @@ int main(void)
     int failed;
 
     tcase_add_test(tcase, test_text_reaches_the_user_word_for_word);
-    tcase_add_test(tcase, test_longest_text_reaches_the_user);
+    tcase_add_test(tcase, test_S29_longest_line_has_120_octets);
     tcase_add_test(tcase, test_no_text_means_the_generic_sentence);
     tcase_add_test(tcase, test_same_text_takes_no_second_slot);
     tcase_add_test(tcase, test_threads_see_their_own_text);

@@ -39,7 +39,7 @@ static void describe(const struct atls_scan *scan, char *text, size_t size)
 
 static void assert_scans_to(const char *expected)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_scan scan;
     char found[1024] = "";
     enum atls_error r = atls_scan_read(scratch_path("policy.cnf"), &why, &scan);
@@ -54,7 +54,7 @@ static void assert_scans_to(const char *expected)
 static void assert_refused(const char *path, enum atls_error code,
                            const char *words)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_scan scan;
     enum atls_error r = atls_scan_read(path, &why, &scan);
 
@@ -183,7 +183,7 @@ static void write_line(size_t len)
 
 START_TEST(test_P1_long_lines)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_scan scan;
 
     write_line(ATLS_SCAN_LINE_MAX);
@@ -214,7 +214,7 @@ static void write_many(const char *head, const char *format, unsigned count)
 
 static void assert_scans(size_t section_count, size_t pair_count)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     struct atls_scan scan;
     enum atls_error r = atls_scan_read(scratch_path("policy.cnf"), &why, &scan);
 
