@@ -131,7 +131,7 @@ bool agent_service_is_stale(const struct agent_service *service)
     if (is_gone(file->path)) /* nothing to take up */
         return false;
     for (; file != NULL; file = file->next)
-        if (atls_file_has_changed(file))
+        if (atls_file_look(file) == ATLS_FILE_CHANGED)
             return true;
     for (size_t i = 0; i < AGENT_WATCHED_COUNT; i++)
         if (has_changed(&service->watched[i]))

@@ -8,11 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "attester/clock.h"
 #include "configuration.h"
 #include "descriptor.h"
+#include "verifier/names.h"
 #include "verifier/report.h"
+
+/* Section, address, and words. */
+#define PEER_TEXT 256
+
+/* How often files are looked at. */
+#define LOOK_INTERVAL_MS 1000
 
 /* A policy that is or was in force. Readers need no lock (one could be held by a
  * thread that does not exist in a forked child): they announce themselves, take a
@@ -23,6 +32,15 @@ struct loaded_policy {
     struct atls_policy *policy; /* NULL: reason tells why */
     struct atls_reason reason;
     struct loaded_policy *older;
+};
+
+/* From where files are looked at: after a chroot, or as another user, those of a
+ * policy may be out of reach. */
+struct viewpoint {
+    dev_t device;
+    ino_t inode;
+    uid_t uid;
+    gid_t gid;
 };
 
 struct atls_engine {
@@ -38,6 +56,11 @@ struct atls_engine {
     _Atomic(struct loaded_policy *) current;
     atomic_uint readers; /* of current, just now */
     atomic_int loader;   /* process whose thread is loading a policy; or 0 */
+    unsigned look_interval_ms;
+    atomic_int_least64_t looked_ms; /* at the files of current */
+    atomic_bool is_unread; /* they could not be read, and may be readable now */
+    struct viewpoint viewpoint;  /* when it was made */
+    atomic_bool is_out_of_reach; /* and the administrator knows it */
 };
 
 /*
@@ -138,28 +161,107 @@ static void end_loading(struct atls_engine *engine)
     atomic_store(&engine->loader, 0);
 }
 
+static struct viewpoint viewpoint_now(void)
+{
+    struct viewpoint viewpoint = {.uid = geteuid(), .gid = getegid()};
+    struct stat root;
+
+    if (stat("/", &root) == 0) {
+        viewpoint.device = root.st_dev;
+        viewpoint.inode = root.st_ino;
+    }
+    return viewpoint;
+}
+
+/* What could not be read, for want of descriptors perhaps, is tried again with the
+ * next handshake. */
+static bool is_worth_another_try(const struct loaded_policy *loaded)
+{
+    return loaded->reason.code == ATLS_E_IO
+           || loaded->reason.code == ATLS_E_NOMEM;
+}
+
 /* Called by whoever loads, or while the engine is made. */
 static bool load_policy(struct atls_engine *engine)
 {
     struct loaded_policy *loaded = OPENSSL_zalloc(sizeof(*loaded));
     struct loaded_policy *older = atomic_load(&engine->current);
 
+    atomic_store(&engine->is_unread, loaded == NULL);
     if (loaded == NULL)
         return false;
     if (atls_policy_load(engine->policy_path, &loaded->reason, &loaded->policy)
-        == ATLS_OK) {
+        == ATLS_OK)
         log_warnings(engine, loaded->policy);
-    } else if (older != NULL && older->policy == NULL
-               && strcmp(older->reason.text, loaded->reason.text) == 0) {
+    else
+        atomic_store(&engine->is_unread, is_worth_another_try(loaded));
+    if (loaded->policy == NULL && older != NULL && older->policy == NULL
+        && strcmp(older->reason.text, loaded->reason.text) == 0) {
         OPENSSL_free(loaded); /* as invalid as before, and already said */
         return true;
-    } else {
+    }
+    if (loaded->policy == NULL)
         atls_log_write(engine->log, ATLS_LOG_ERROR,
                        "every handshake is refused: %s", loaded->reason.text);
-    }
     loaded->older = older;
     atomic_store(&engine->current, loaded);
     return true;
+}
+
+/* Files that cannot be looked at from here, but could be from where the engine was
+ * made: after a chroot nothing is better than what we have. */
+static bool is_out_of_reach(struct atls_engine *engine, int error)
+{
+    struct viewpoint now = viewpoint_now();
+    const struct viewpoint *then = &engine->viewpoint;
+    bool has_other_root =
+        now.device != then->device || now.inode != then->inode;
+    bool has_other_rights = now.uid != then->uid || now.gid != then->gid;
+
+    if (!has_other_root && !(has_other_rights && error == EACCES))
+        return false;
+    if (!atomic_exchange(&engine->is_out_of_reach, true))
+        atls_log_write(engine->log, ATLS_LOG_WARN,
+                       "the policy %s cannot be followed any longer: this "
+                       "program has %s since it was read; restart it after "
+                       "changes, or let it reach the files",
+                       engine->policy_path,
+                       has_other_root ? "another root" : "other rights");
+    return true;
+}
+
+/* Of a policy that could not be loaded nobody knows the files: it is read again,
+ * as the repair may have come. */
+static bool must_load(struct atls_engine *engine)
+{
+    const struct loaded_policy *current = atomic_load(&engine->current);
+    struct stat st;
+
+    if (current->policy == NULL)
+        return stat(engine->policy_path, &st) == 0
+               || !is_out_of_reach(engine, errno);
+    switch (atls_policy_look(current->policy)) {
+    case ATLS_FILE_SAME:
+        return false;
+    case ATLS_FILE_GONE:
+        return !is_out_of_reach(engine, errno);
+    case ATLS_FILE_CHANGED:
+        break;
+    }
+    return true;
+}
+
+/* Of several threads one looks. */
+static bool is_time_to_look(struct atls_engine *engine)
+{
+    int_least64_t now_ms = atls_now_ms();
+    int_least64_t looked_ms = atomic_load(&engine->looked_ms);
+
+    if (atomic_load(&engine->is_unread))
+        return true;
+    return now_ms >= looked_ms + engine->look_interval_ms
+           && atomic_compare_exchange_strong(&engine->looked_ms, &looked_ms,
+                                             now_ms);
 }
 
 static void free_policies(struct loaded_policy *loaded)
@@ -239,6 +341,9 @@ static bool start(struct atls_engine *engine,
                        engine->attester_broken.text);
     if (!configuration->has_verifier)
         return true;
+    engine->viewpoint = viewpoint_now();
+    engine->look_interval_ms = LOOK_INTERVAL_MS;
+    atomic_store(&engine->looked_ms, atls_now_ms());
     engine->policy_path = OPENSSL_strdup(configuration->policy);
     return engine->policy_path != NULL && load_policy(engine);
 }
@@ -304,6 +409,11 @@ const struct atls_reason *atls_engine_broken(const struct atls_engine *engine)
     return &engine->broken;
 }
 
+bool atls_engine_has_verifier(const struct atls_engine *engine)
+{
+    return engine->policy_path != NULL;
+}
+
 bool atls_engine_has_attester(const struct atls_engine *engine)
 {
     return engine->has_attester;
@@ -313,24 +423,20 @@ enum atls_error atls_engine_policy(struct atls_engine *engine,
                                    struct atls_reason *why,
                                    struct atls_policy **ret_policy)
 {
-    enum atls_error r;
-
     *ret_policy = NULL;
     if (engine->policy_path == NULL)
         return ATLS_OK;
-    r = take_policy(engine, why, ret_policy);
-    if (r == ATLS_OK && !atls_policy_is_stale(*ret_policy))
-        return ATLS_OK;
-    /* An invalid file is read again each time: the repair may have come. Who
-     * finds somebody else at it takes what is in force. */
-    if (!begin_loading(engine))
-        return r;
-    if (load_policy(engine))
-        drop_replaced(engine);
-    end_loading(engine);
-    atls_policy_unref(*ret_policy);
-    *ret_policy = NULL;
+    if (is_time_to_look(engine) && begin_loading(engine)) {
+        if (must_load(engine) && load_policy(engine))
+            drop_replaced(engine);
+        end_loading(engine);
+    }
     return take_policy(engine, why, ret_policy);
+}
+
+void atls_engine_set_look_interval(struct atls_engine *engine, unsigned ms)
+{
+    engine->look_interval_ms = ms;
 }
 
 enum atls_error atls_engine_begin(struct atls_engine *engine,
@@ -371,20 +477,27 @@ static void print_report(const struct atls_engine *engine,
 
 void atls_engine_report(struct atls_engine *engine,
                         const struct atls_report *report, const char *peer,
+                        const char *found_by,
                         const struct atls_section *section)
 {
+    bool is_observed = section != NULL && section->mode == ATLS_MODE_OBSERVE;
+    char because[PEER_TEXT] = "";
     int saved = errno;
 
+    if (found_by != NULL && section != NULL)
+        (void)snprintf(because, sizeof(because), " (section %s lists %s%s)",
+                       section->name, found_by,
+                       atls_name_kind(found_by) == ATLS_NAME_ADDRESS
+                           ? ", perhaps a proxy's address"
+                           : "");
     if (report->verdict == ATLS_OK)
         atls_log_write(engine->log, ATLS_LOG_INFO,
                        "%s is trusted: %s, section %s", peer, report->machine,
                        section != NULL ? section->name : "-");
     else
-        atls_log_write(engine->log, ATLS_LOG_WARN, "%s %s: %s", peer,
-                       section != NULL && section->mode == ATLS_MODE_OBSERVE
-                           ? "would be refused"
-                           : "is refused",
-                       report->reason.text);
+        atls_log_write(engine->log, ATLS_LOG_WARN, "%s %s: %s%s", peer,
+                       is_observed ? "would be refused" : "is refused",
+                       report->reason.text, because);
     if (atls_descriptor_is_ours(&engine->report))
         print_report(engine, report, peer, section);
     errno = saved;

@@ -35,18 +35,24 @@ const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
 bool atls_engine_lacks(const struct atls_engine *engine);
 
 /*
- * The policy for a new context, taken up anew when its files have changed.
+ * The policy for a handshake that begins: what its files hold now, which are looked
+ * at once a second at most. Where they are out of reach since a chroot, or for want
+ * of rights that were given up, what was read last stays in force.
  *   ret_policy  NULL without the verifier role, and on failure; else the caller
  *               has a reference: atls_policy_unref()
- *   why         when the file is invalid now: refuse with it
- * Thread-safe, also beside a fork; one thread at a time reads files, others go
- * by what is in force.
+ *   why         when the files are invalid or gone: refuse with it
+ * Thread-safe, also beside a fork, and without a lock; one thread at a time reads
+ * files, others go by what is in force.
  */
 enum atls_error atls_engine_policy(
     struct atls_engine *engine, struct atls_reason *why,
     struct atls_policy **ret_policy) ATLS_MUST_CHECK;
 
-/* Does it prove itself at all? */
+/* For tests: look this often. */
+void atls_engine_set_look_interval(struct atls_engine *engine, unsigned ms);
+
+/* Does it prove itself at all, and does it verify others? */
+bool atls_engine_has_verifier(const struct atls_engine *engine);
 bool atls_engine_has_attester(const struct atls_engine *engine);
 
 /*
@@ -63,9 +69,13 @@ enum atls_error atls_engine_begin(
     const struct atls_formats *formats, struct atls_reason *why,
     struct atls_pending **ret_pending) ATLS_MUST_CHECK;
 
-/* Log a verdict, and print it where ATTEST_REPORT says. */
+/* Log a verdict, and print it where ATTEST_REPORT says.
+ *   found_by  another name or address of the peer, where the section lists that; or
+ *             NULL
+ *   section   NULL: none */
 void atls_engine_report(struct atls_engine *engine,
                         const struct atls_report *report, const char *peer,
+                        const char *found_by,
                         const struct atls_section *section);
 
 #endif

@@ -35,6 +35,7 @@
       "evidence outside the first certificate entry")                          \
     X(REQUEST, "bad-request", 50, "malformed attestation request")             \
     X(UNEXPECTED, "unexpected-state", 80, "handshake in an unexpected state")  \
+    X(NO_VERDICT, "no-verdict", 80, "the peer was not appraised")              \
     X(EARLY_DATA, "early-data", 80, "early data needs an attestation verdict") \
     X(TOO_LARGE, "evidence-too-large", 80, "the evidence exceeds 48 KiB")      \
     /* decoding */                                                             \

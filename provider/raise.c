@@ -66,28 +66,57 @@ static int slot_of(const char *text)
     return (int)index;
 }
 
+/* The code in our library that shows this reason: its text's, or where no slot is
+ * left the generic sentence's. */
+static int code_of(const struct atls_reason *reason, const char *brief)
+{
+    int slot = brief[0] != '\0' ? slot_of(brief) : -1;
+
+    return slot >= 0 ? FIRST_TEXT_REASON + slot : (int)reason->code;
+}
+
+static void brief_of(const struct atls_reason *reason,
+                     char ret[ATLS_BRIEF_SIZE])
+{
+    if (reason->brief[0] != '\0')
+        memcpy(ret, reason->brief, ATLS_BRIEF_SIZE);
+    else
+        atls_sentence_shorten(reason->text, ret, ATLS_BRIEF_SIZE);
+}
+
+static bool has_library(void)
+{
+    return CRYPTO_THREAD_run_once(&library_once, make_library) && library != 0;
+}
+
 void atls_raise(const struct atls_reason *reason)
 {
     char brief[ATLS_BRIEF_SIZE];
-    int slot = -1;
+    int code;
 
-    if (!CRYPTO_THREAD_run_once(&library_once, make_library) || library == 0) {
+    if (!has_library()) {
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "attest: %s",
                        reason->text);
         return;
     }
-    if (reason->brief[0] != '\0')
-        memcpy(brief, reason->brief, sizeof(brief));
-    else
-        atls_sentence_shorten(reason->text, brief, sizeof(brief));
-    if (brief[0] != '\0')
-        slot = slot_of(brief);
+    brief_of(reason, brief);
+    code = code_of(reason, brief);
     ERR_new();
     ERR_set_debug(OPENSSL_FILE, OPENSSL_LINE, OPENSSL_FUNC);
-    if (slot >= 0 && strcmp(brief, reason->text) == 0)
-        ERR_set_error(library, FIRST_TEXT_REASON + slot, NULL);
+    if (code >= FIRST_TEXT_REASON && strcmp(brief, reason->text) == 0)
+        ERR_set_error(library, code, NULL);
     else
-        ERR_set_error(library,
-                      slot >= 0 ? FIRST_TEXT_REASON + slot : (int)reason->code,
-                      "%s", reason->text);
+        ERR_set_error(library, code, "%s", reason->text);
+}
+
+bool atls_raise_is_last(const struct atls_reason *reason)
+{
+    char brief[ATLS_BRIEF_SIZE];
+    unsigned long last = ERR_peek_last_error();
+
+    if (!has_library())
+        return last == ERR_PACK(ERR_LIB_USER, 0, ERR_R_OPERATION_FAIL);
+    brief_of(reason, brief);
+    return ERR_GET_LIB(last) == library
+           && ERR_GET_REASON(last) == code_of(reason, brief);
 }

@@ -2,6 +2,8 @@
 #ifndef ATLS_RAISE_H
 #define ATLS_RAISE_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 /*
@@ -16,5 +18,8 @@
  */
 #define ATLS_RAISE_TEXTS 256u
 void atls_raise(const struct atls_reason *reason);
+
+/* Is it what the error queue ends with? */
+bool atls_raise_is_last(const struct atls_reason *reason);
 
 #endif

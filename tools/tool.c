@@ -41,6 +41,7 @@ int tool_exit_status(enum atls_error code)
     case ATLS_E_RESUMED:
     case ATLS_E_NO_CERTIFICATE:
     case ATLS_E_NO_EVIDENCE:
+    case ATLS_E_NO_VERDICT:
     case ATLS_E_NO_CHANNEL:
     case ATLS_E_MISPLACED:
     case ATLS_E_REQUEST:

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "descriptor.h"
+#include "tls/refusal.h"
 
 /* From here on ex_data of an SSL are made too early and freed too late. */
 #define VERSION_3_2 0x30200000ul
@@ -205,24 +206,13 @@ enum atls_error atls_async_wait(struct atls_connection *connection,
 
 /* --- jobs that nobody resumes ------------------------------------------------ */
 
-/* What OpenSSL would have called. */
-static void pass_info(const SSL *s, int type, int value)
-{
-    const struct atls_connection *connection = atls_connection_find(s);
-    void (*programs)(const SSL *, int, int) =
-        SSL_CTX_get_info_callback(SSL_get_SSL_CTX(s));
-
-    if (programs != NULL && (connection == NULL || !connection->is_being_freed))
-        programs(s, type, value);
-}
-
 void atls_async_prepare(SSL *s)
 {
     if (OpenSSL_version_num() >= VERSION_3_2)
         return;
     if ((SSL_get_mode(s) & SSL_MODE_ASYNC) != 0
         && atls_context_of(SSL_get_SSL_CTX(s)) != NULL)
-        SSL_set_info_callback(s, pass_info);
+        SSL_set_info_callback(s, atls_refusal_info);
 }
 
 /* Only the thread that began a job may resume it, and not from within another
@@ -231,7 +221,7 @@ static bool can_resume(const struct atls_connection *connection, SSL *s)
 {
     return OpenSSL_version_num() < VERSION_3_2
            && connection->parked_by == this_thread() && SSL_waiting_for_async(s)
-           && SSL_get_info_callback(s) == pass_info
+           && SSL_get_info_callback(s) == atls_refusal_info
            && ASYNC_get_current_job() == NULL;
 }
 

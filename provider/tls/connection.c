@@ -7,6 +7,7 @@
 
 #include "tls/async.h"
 #include "tls/channel.h"
+#include "tls/lock.h"
 
 static atomic_int ssl_index = -1;
 
@@ -14,6 +15,56 @@ SSL *atls_connection_ssl(const SSL *s)
 {
     return (SSL *)(uintptr_t)s;
 }
+
+/* --- one handshake --------------------------------------------------------- */
+
+void atls_connection_forget_evidence(struct atls_connection *connection)
+{
+    OPENSSL_free(connection->evidence);
+    connection->evidence = NULL;
+    connection->evidence_len = 0;
+}
+
+/* With the secret goes the verdict that was bound to it. */
+static void forget_channel(struct atls_connection *connection)
+{
+    OPENSSL_cleanse(connection->server_channel,
+                    sizeof(connection->server_channel));
+    connection->has_channel = false;
+    connection->has_verdict = false;
+    atls_connection_forget_evidence(connection);
+}
+
+static void forget_handshake(struct atls_connection *connection)
+{
+    forget_channel(connection);
+    connection->refusal.code = ATLS_OK;
+    connection->is_reported = false;
+    connection->is_requested = false;
+}
+
+static void take_policy(struct atls_connection *connection)
+{
+    const struct atls_reason *broken = atls_context_broken(connection->context);
+    struct atls_policy *policy = NULL;
+
+    connection->broken.code = ATLS_OK;
+    if (broken->code != ATLS_OK)
+        connection->broken = *broken;
+    else
+        connection->broken.code =
+            atls_engine_policy(atls_context_engine(connection->context),
+                               &connection->broken, &policy);
+    if (policy != connection->policy) {
+        connection->is_matched = false;
+        connection->match = (struct atls_match){.mode = ATLS_MODE_OFF};
+    }
+    atls_policy_unref(connection->policy);
+    connection->policy = policy;
+    connection->has_policy = true;
+}
+
+/* --- life ------------------------------------------------------------------ */
 
 /* Nothing is made yet (design, fact 3). */
 static void connection_new(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
@@ -32,7 +83,9 @@ static void connection_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
     if (connection == NULL)
         return;
     atls_async_release(connection, parent);
-    atls_connection_reset(connection);
+    atls_lock_forget(connection);
+    forget_channel(connection);
+    atls_policy_unref(connection->policy);
     atls_context_unref(connection->context);
     OPENSSL_free(connection);
 }
@@ -87,30 +140,20 @@ struct atls_connection *atls_connection_of(const SSL *s)
         OPENSSL_free(connection);
         return NULL;
     }
+    take_policy(connection);
     return connection;
 }
 
-void atls_connection_forget_evidence(struct atls_connection *connection)
+void atls_connection_begin(struct atls_connection *connection)
 {
-    OPENSSL_free(connection->evidence);
-    connection->evidence = NULL;
-    connection->evidence_len = 0;
+    forget_handshake(connection);
+    take_policy(connection);
 }
 
-static void forget_channel(struct atls_connection *connection)
+void atls_connection_set_verdict(struct atls_connection *connection)
 {
-    OPENSSL_cleanse(connection->server_channel,
-                    sizeof(connection->server_channel));
-    connection->has_channel = false;
-    atls_connection_forget_evidence(connection);
-}
-
-void atls_connection_reset(struct atls_connection *connection)
-{
-    forget_channel(connection);
-    connection->is_raised = false;
-    connection->is_reported = false;
-    connection->is_requested = false;
+    connection->has_verdict = true;
+    connection->has_policy = false;
 }
 
 void atls_connection_set_secret(struct atls_connection *connection,
@@ -133,15 +176,13 @@ static bool is_same_peer(const struct atls_peer *a, const struct atls_peer *b)
     return true;
 }
 
-/* The policy is the context's and never changes, so a match holds as long as
- * the names do. */
+/* A policy never changes, so a match holds as long as it and the names do. */
 static void look_up(struct atls_connection *connection, const SSL *s)
 {
-    const struct atls_policy *policy = atls_context_policy(connection->context);
     const char *names[ATLS_PEER_NAMES_MAX];
     struct atls_peer peer;
 
-    if (policy == NULL) /* match stays as it was made: ATLS_MODE_OFF */
+    if (connection->policy == NULL) /* match stays as it was made: off */
         return;
     atls_peer_collect(s, &peer);
     if (connection->is_matched && is_same_peer(&peer, &connection->peer))
@@ -149,7 +190,8 @@ static void look_up(struct atls_connection *connection, const SSL *s)
     connection->peer = peer;
     for (size_t i = 0; i < peer.count; i++)
         names[i] = connection->peer.names[i];
-    atls_policy_match_server(policy, names, peer.count, &connection->match);
+    atls_policy_match_server(connection->policy, names, peer.count,
+                             &connection->match);
     if (peer.is_cut) {
         connection->match.mode = ATLS_MODE_REQUIRE;
         connection->match.refusal = ATLS_E_LIMIT;
@@ -168,7 +210,40 @@ const struct atls_match *atls_connection_match(
 const struct atls_match *atls_connection_begin_hello(
     struct atls_connection *connection, const SSL *s)
 {
-    atls_connection_reset(connection);
+    forget_handshake(connection);
+    if (!connection->has_policy)
+        take_policy(connection);
     look_up(connection, s);
     return &connection->match;
+}
+
+/* --- words ---------------------------------------------------------------- */
+
+const char *atls_connection_peer(const struct atls_connection *connection)
+{
+    return atls_peer_display(&connection->peer);
+}
+
+const char *atls_connection_found_by(const struct atls_connection *connection)
+{
+    const struct atls_match *match = &connection->match;
+
+    if (match->count == 0 || match->found_by[0] == 0
+        || match->found_by[0] == ATLS_MATCH_NAMELESS)
+        return NULL;
+    return connection->peer.names[match->found_by[0]];
+}
+
+const struct atls_section *atls_connection_section(
+    const struct atls_connection *connection)
+{
+    return connection->match.count > 0 ? connection->match.sections[0] : NULL;
+}
+
+const char *atls_connection_section_name(
+    const struct atls_connection *connection)
+{
+    const struct atls_section *section = atls_connection_section(connection);
+
+    return section != NULL ? section->name : "policy";
 }

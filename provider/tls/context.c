@@ -12,20 +12,20 @@
 #include "tls/extension.h"
 #include "tls/gate.h"
 #include "tls/hook.h"
+#include "tls/reentry.h"
+#include "tls/refusal.h"
 
 struct atls_context {
     atomic_uint refs;
     struct atls_engine *engine;
     struct atls_reason broken;
-    struct atls_policy *policy; /* a reference, or NULL */
     atls_security_callback *base_security;
     _Atomic(SSL_CTX_keylog_cb_func) program_keylog;
 };
 
 static atomic_int ctx_index = -1;
 
-/* A program's keylog callback may have wrapped ours and call it back. */
-static _Thread_local int keylog_depth;
+static _Thread_local struct atls_reentry *logging_keys;
 
 void atls_hook_init(int index)
 {
@@ -47,7 +47,6 @@ void atls_context_unref(struct atls_context *context)
 {
     if (context == NULL || atomic_fetch_sub(&context->refs, 1) != 1)
         return;
-    atls_policy_unref(context->policy);
     atls_engine_unref(context->engine);
     OPENSSL_free(context);
 }
@@ -61,12 +60,6 @@ const struct atls_reason *atls_context_broken(
     const struct atls_context *context)
 {
     return &context->broken;
-}
-
-const struct atls_policy *atls_context_policy(
-    const struct atls_context *context)
-{
-    return context->policy;
 }
 
 atls_security_callback *atls_context_base_security(
@@ -101,17 +94,18 @@ static void keylog(const SSL *s, const char *line)
 {
     struct atls_context *context = atls_context_of(SSL_get_SSL_CTX(s));
     SSL_CTX_keylog_cb_func program;
+    struct atls_reentry frame;
 
-    if (keylog_depth > 0)
+    if (atls_reentry_holds(logging_keys, s))
         return;
-    keylog_depth++;
+    atls_reentry_enter(&logging_keys, &frame, s);
     ERR_set_mark();
     take_secret(s, line);
     ERR_pop_to_mark();
     program = context != NULL ? atomic_load(&context->program_keylog) : NULL;
     if (program != NULL)
         program(s, line);
-    keylog_depth--;
+    atls_reentry_leave(&logging_keys, &frame);
 }
 
 void atls_context_arm_keylog(SSL_CTX *ctx)
@@ -156,15 +150,6 @@ void atls_context_deny(SSL_CTX *ctx)
     SSL_CTX_set_security_callback(ctx, deny_all);
 }
 
-/* What refuses every handshake of this context, if anything does. */
-static void find_fault(struct atls_context *context)
-{
-    context->broken = *atls_engine_broken(context->engine);
-    if (context->broken.code == ATLS_OK)
-        context->broken.code = atls_engine_policy(
-            context->engine, &context->broken, &context->policy);
-}
-
 /* Another reason counts before this one. */
 static void tell_of_no_extension(struct atls_context *context,
                                  const SSL_CTX *ctx)
@@ -192,9 +177,11 @@ static struct atls_context *make_context(struct atls_engine *engine,
         return NULL;
     atomic_init(&context->refs, 1);
     context->engine = atls_engine_ref(engine);
-    find_fault(context);
+    context->broken = *atls_engine_broken(engine);
     context->base_security = SSL_CTX_get_security_callback(ctx);
     SSL_CTX_set_security_callback(ctx, atls_gate);
+    if (atls_engine_has_verifier(engine))
+        SSL_CTX_set_info_callback(ctx, atls_refusal_info);
     if (!atls_extension_add(ctx))
         tell_of_no_extension(context, ctx);
     return context;

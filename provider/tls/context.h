@@ -12,6 +12,9 @@
 typedef int atls_security_callback(const SSL *s, const SSL_CTX *ctx, int op,
                                    int bits, int nid, void *other, void *ex);
 
+/* The type of its info callback. */
+typedef void atls_info_callback(const SSL *s, int type, int value);
+
 /*
  * What we keep for one SSL_CTX, made by the hook (hook.c) while SSL_CTX_new
  * runs and immutable after that but for program_keylog. Reference counted: a
@@ -28,12 +31,9 @@ void atls_context_unref(struct atls_context *context); /* NULL is fine */
 
 struct atls_engine *atls_context_engine(const struct atls_context *context);
 
-/* Refuse everything with this reason; code ATLS_OK: go by the policy. */
+/* Refuse everything with this reason, whatever the policy says; code ATLS_OK: go by
+ * the policy. */
 const struct atls_reason *atls_context_broken(
-    const struct atls_context *context);
-
-/* The snapshot taken when the context was made; NULL: no verifier role. */
-const struct atls_policy *atls_context_policy(
     const struct atls_context *context);
 
 /* The security callback found when the context was made: OpenSSL's default. */

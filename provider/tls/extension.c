@@ -33,15 +33,10 @@ static int finish(struct atls_connection *connection, const SSL *s,
     *al = atls_error_alert(r);
     if (connection != NULL && connection->is_being_freed)
         return -1; /* nobody is there to be told */
-    if (connection == NULL) {
+    if (connection == NULL)
         atls_raise(why);
-    } else if (SSL_is_server(s)) {
-        atls_refusal_log(
-            atls_engine_log(atls_context_engine(connection->context)), why);
-        atls_raise(why);
-    } else {
-        atls_gate_raise(connection, why);
-    }
+    else
+        atls_refusal_raise(connection, s, why);
     return -1;
 }
 
@@ -179,7 +174,7 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
 
     /* Whatever an earlier handshake left, should the gate not have seen this
      * one start. */
-    atls_connection_reset(connection);
+    atls_connection_begin(connection);
     if (r != ATLS_OK)
         return r;
     connection->is_requested =
@@ -244,7 +239,7 @@ static enum atls_error take_evidence(struct atls_connection *connection,
 
     if (r != ATLS_OK && connection->match.mode == ATLS_MODE_OBSERVE) {
         atls_connection_forget_evidence(connection);
-        atls_gate_report(connection, why);
+        atls_refusal_report(connection, why);
         return ATLS_OK;
     }
     return r;

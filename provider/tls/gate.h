@@ -8,15 +8,17 @@
 #include "tls/connection.h"
 
 /*
- * The gate: every refusal of a handshake is decided in gate.c and nowhere else.
+ * The gate: every refusal of a handshake is decided here, of evidence by
+ * appraisal.c. Behind it stands the lock (lock.h), which decides nothing.
  * It is the security callback of every context, chained to what the program has
  * set: OpenSSL asks it about versions, ciphers and signature algorithms, and its
  * 0 ends the handshake. What it does when (design, fact 5):
  *
  *   operation       state              peer is a server under require (we verify)
  *   --------------  -----------------  -------------------------------------------
- *   VERSION         BEFORE             state as new; session and PSK callbacks
- *                                      dropped; refuse without a name, TLS 1.3
+ *   VERSION         BEFORE             state as new, policy as on disk now; session
+ *                                      and PSK callbacks dropped; refuse without a
+ *                                      name, TLS 1.3
  *   VERSION         any                versions below TLS 1.3 and DTLS refused
  *   CIPHER_CHECK    session reused     refused: no Certificate, no evidence
  *   SIGALG_CHECK    CR_CERT_VRFY       appraise
@@ -30,19 +32,9 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
  * context was made; chains to the program's. */
 void atls_gate_arm(struct atls_connection *connection, SSL *s);
 
-/* Log and report why a server is, or under observe would be, refused, when no
- * appraisal has done so: once a handshake. */
-void atls_gate_report(struct atls_connection *connection,
-                      const struct atls_reason *why);
-
-/* Put a client's refusal on the error queue, into the log and into the report:
- * once a handshake. */
-void atls_gate_raise(struct atls_connection *connection,
-                     const struct atls_reason *why);
-
 /*
  * A client writes its ClientHello: begin anew, look the policy up for good, arm,
- * and set is_requested. Also the second moment to refuse what must not leave
+ * put the lock in, and set is_requested. Also the second moment to refuse what must not leave
  * with it (early data), should the program have hidden the first from the gate.
  */
 enum atls_error atls_gate_client_hello(struct atls_connection *connection,

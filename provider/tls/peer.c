@@ -10,15 +10,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A name no pattern matches (a lone `*` is no DNS name): stands for one that
- * cannot be kept, so that `otherwise` decides and not `nameless`. */
-#define UNMATCHABLE "*"
-
 static void add(struct atls_peer *peer, const char *name)
 {
-    size_t len;
-
-    if (name == NULL || name[0] == '\0')
+    if (name == NULL || name[0] == '\0' || strlen(name) >= ATLS_PEER_NAME_MAX)
         return;
     for (size_t i = 0; i < peer->count; i++)
         if (strcmp(peer->names[i], name) == 0)
@@ -27,12 +21,7 @@ static void add(struct atls_peer *peer, const char *name)
         peer->is_cut = true;
         return;
     }
-    len = strlen(name);
-    if (len >= ATLS_PEER_NAME_MAX) {
-        name = UNMATCHABLE;
-        len = sizeof(UNMATCHABLE) - 1;
-    }
-    memcpy(peer->names[peer->count++], name, len + 1);
+    memcpy(peer->names[peer->count++], name, strlen(name) + 1);
 }
 
 static void add_verify_names(struct atls_peer *peer, const SSL *s)

@@ -22,8 +22,8 @@ struct atls_peer {
  * Collect, before the ClientHello, what the program has told OpenSSL about the
  * server it connects to: SNI, hosts and address of the verify parameters, and
  * the peer's address, or the host of a connect BIO, where the connection shows
- * it. A name that is too long is kept as an unmatchable one, so that the peer is
- * not `nameless`.
+ * it. A name that is too long to be one is none. OpenSSL 4.0 shows one of several
+ * verify addresses only.
  * Leaves the error queue and errno as found.
  */
 void atls_peer_collect(const SSL *s, struct atls_peer *ret_peer);

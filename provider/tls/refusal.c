@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tls/refusal.h"
 
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <string.h>
+
 #include "pace.h"
+#include "raise.h"
+#include "tls/reentry.h"
 
 static struct atls_pace paces[ATLS_E_COUNT]; /* by code */
+
+static _Thread_local struct atls_reentry *informing;
 
 void atls_refusal_log(struct atls_log *log, const struct atls_reason *why)
 {
@@ -12,4 +21,164 @@ void atls_refusal_log(struct atls_log *log, const struct atls_reason *why)
     if (atls_pace_turn(&paces[why->code], more))
         atls_log_write(log, ATLS_LOG_ERROR, "handshake refused: %s%s",
                        why->text, more);
+}
+
+void atls_refusal_report(struct atls_connection *connection,
+                         const struct atls_reason *why)
+{
+    /* On the heap: a fibre of an ASYNC job has a stack of 32 KiB. */
+    struct atls_report *report = OPENSSL_zalloc(sizeof(*report));
+
+    if (connection->is_reported || report == NULL) {
+        OPENSSL_free(report);
+        return;
+    }
+    connection->is_reported = true;
+    report->verdict = why->code;
+    report->reason = *why;
+    atls_engine_report(atls_context_engine(connection->context), report,
+                       atls_connection_peer(connection),
+                       atls_connection_found_by(connection),
+                       atls_connection_section(connection));
+    OPENSSL_free(report);
+}
+
+void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
+                        const struct atls_reason *why)
+{
+    if (why->code == ATLS_OK || connection->refusal.code != ATLS_OK)
+        return;
+    connection->refusal = *why;
+    if (SSL_is_server(s))
+        atls_refusal_log(
+            atls_engine_log(atls_context_engine(connection->context)), why);
+    else
+        atls_refusal_report(connection, why);
+    atls_raise(why);
+    atls_refusal_watch(connection, atls_connection_ssl(s));
+}
+
+void atls_refusal_without_verdict(struct atls_connection *connection,
+                                  const SSL *s)
+{
+    struct atls_reason why;
+
+    (void)atls_fail(&why, ATLS_E_NO_VERDICT,
+                    "%s was not appraised, so nothing is sent to it" ATLS_MORE
+                    " (policy section %s): this program has replaced attest's "
+                    "security callback in mid-handshake",
+                    atls_connection_peer(connection),
+                    atls_connection_section_name(connection));
+    atls_refusal_raise(connection, s, &why);
+}
+
+/* --- what a peer says -------------------------------------------------------- */
+
+/* A server that owes evidence has ended the handshake. */
+static void explain_alert(struct atls_connection *connection, const SSL *s,
+                          int value)
+{
+    const char *section = atls_connection_section_name(connection);
+    const char *peer = atls_connection_peer(connection);
+    struct atls_reason why;
+
+    if ((value & 0xff) == SSL_AD_PROTOCOL_VERSION)
+        (void)atls_fail(&why, ATLS_E_VERSION,
+                        "%s must prove itself, which needs TLS 1.3; it sent "
+                        "alert protocol version" ATLS_WHOLE
+                        "%s must prove itself (policy section %s), which needs "
+                        "TLS 1.3; it speaks less, and sent the alert protocol "
+                        "version",
+                        peer, peer, section);
+    else
+        (void)atls_fail(&why, ATLS_E_NO_EVIDENCE,
+                        "%s gave no evidence: alert %s" ATLS_WHOLE
+                        "%s ended the handshake (alert %s) before it had "
+                        "proven itself, which policy section %s requires; see "
+                        "its own log",
+                        peer, SSL_alert_desc_string_long(value), peer,
+                        SSL_alert_desc_string_long(value), section);
+    atls_refusal_raise(connection, s, &why);
+}
+
+static bool owes_evidence(const struct atls_connection *connection,
+                          const SSL *s)
+{
+    return !SSL_is_server(s) && connection->is_requested
+           && connection->match.mode == ATLS_MODE_REQUIRE
+           && !connection->has_verdict;
+}
+
+/* --- the info callback ------------------------------------------------------- */
+
+/* OpenSSL has raised its own error after ours; not when it only wants to read or
+ * write once more. */
+static void raise_again(const struct atls_connection *connection)
+{
+    if (connection->refusal.code != ATLS_OK
+        && !atls_raise_is_last(&connection->refusal))
+        atls_raise(&connection->refusal);
+}
+
+static void watch(struct atls_connection *connection, const SSL *s, int type,
+                  int value)
+{
+    const bool is_alert = (type & SSL_CB_ALERT) != 0;
+    const bool is_fatal = value >> 8 == SSL3_AL_FATAL;
+    int saved_errno = errno;
+
+    if (is_alert && (type & SSL_CB_READ) != 0 && is_fatal
+        && owes_evidence(connection, s))
+        explain_alert(connection, s, value);
+    else if ((is_alert && (type & SSL_CB_WRITE) != 0 && is_fatal)
+             || ((type & SSL_CB_EXIT) != 0 && value <= 0))
+        raise_again(connection);
+    errno = saved_errno;
+}
+
+/* What OpenSSL would have called. */
+static atls_info_callback *programs_callback(
+    const struct atls_connection *connection, const SSL *s)
+{
+    atls_info_callback *of_context;
+
+    /* Ours is the context's: the program has none. */
+    if (SSL_get_info_callback(s) != atls_refusal_info)
+        return NULL;
+    if (connection != NULL && connection->program_info != NULL)
+        return connection->program_info;
+    of_context = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(s));
+    return of_context != atls_refusal_info ? of_context : NULL;
+}
+
+/* Only a connection that is going calls nobody: what the program's stands on may be
+ * gone (async.h). */
+void atls_refusal_info(const SSL *s, int type, int value)
+{
+    struct atls_connection *connection = atls_connection_find(s);
+    atls_info_callback *program = programs_callback(connection, s);
+    struct atls_reentry frame;
+
+    if (atls_reentry_holds(informing, s)
+        || (connection != NULL && connection->is_being_freed))
+        return;
+    atls_reentry_enter(&informing, &frame, s);
+    if (program != NULL)
+        program(s, type, value);
+    if (connection != NULL)
+        watch(connection, s, type, value);
+    atls_reentry_leave(&informing, &frame);
+}
+
+void atls_refusal_watch(struct atls_connection *connection, SSL *s)
+{
+    atls_info_callback *found = SSL_get_info_callback(s);
+
+    if (found == atls_refusal_info
+        || (found == NULL
+            && SSL_CTX_get_info_callback(SSL_get_SSL_CTX(s))
+                   == atls_refusal_info))
+        return;
+    connection->program_info = found;
+    SSL_set_info_callback(s, atls_refusal_info);
 }

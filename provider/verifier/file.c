@@ -187,10 +187,13 @@ bool atls_file_differs(const struct atls_file *file)
     return stat(file->path, &now) == 0 && atls_file_is_other(&now, &file->st);
 }
 
-bool atls_file_has_changed(const struct atls_file *file)
+enum atls_file_state atls_file_look(const struct atls_file *file)
 {
     struct stat now;
 
-    return stat(file->path, &now) == 0
-           && (file->is_young || atls_file_is_other(&now, &file->st));
+    if (stat(file->path, &now) != 0)
+        return ATLS_FILE_GONE;
+    return file->is_young || atls_file_is_other(&now, &file->st)
+               ? ATLS_FILE_CHANGED
+               : ATLS_FILE_SAME;
 }

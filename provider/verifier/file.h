@@ -61,12 +61,16 @@ bool atls_file_is_other(const struct stat *a, const struct stat *b);
 bool atls_file_is_young(const struct stat *st);
 
 /* Is there another file at its path now, or has it been written to, or its rights
- * been changed? Not when it cannot be asked: after a chroot there is nothing
- * better than what we have. */
+ * been changed? Not when it cannot be asked. */
 bool atls_file_differs(const struct atls_file *file);
 
-/* The same, and may it have, as it was young? */
-bool atls_file_has_changed(const struct atls_file *file);
+enum atls_file_state {
+    ATLS_FILE_SAME,
+    ATLS_FILE_CHANGED, /* atls_file_differs(), or it may, as it was young */
+    ATLS_FILE_GONE     /* not there, or out of reach: see errno */
+};
+
+enum atls_file_state atls_file_look(const struct atls_file *file);
 
 /* Put "FILE:LINE: " in front of a reason. */
 void atls_file_locate(struct atls_reason *why, const struct atls_file *file,

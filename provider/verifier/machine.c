@@ -204,6 +204,6 @@ bool atls_machine_matches(const char *pattern, enum atls_machine_kind kind,
         return is_key && OPENSSL_strcasecmp(pattern, name) == 0;
     /* RFC 9525 §6.2: what reads like an address is no DNS name, and no CA that
      * wrote it there vouched for an address. */
-    return !is_google && !is_key && !atls_name_is_address(name)
+    return !is_google && !is_key && atls_name_kind(name) != ATLS_NAME_ADDRESS
            && atls_name_matches(pattern, name);
 }

@@ -126,8 +126,8 @@ static bool is_dns_name(struct text name)
     return !label_looks_like_number(label);
 }
 
-/* inet_pton(3) takes four decimal parts without leading zeros and nothing else,
- * so that no two programs read different addresses. */
+/* inet_pton(3) takes four decimal parts without leading zeros and nothing else, so
+ * that nobody reads another address in a policy. */
 static bool parse_address(struct text text, struct network *ret_address)
 {
     char buffer[INET6_ADDRSTRLEN];
@@ -216,22 +216,56 @@ static struct text without_trailing_dot(struct text name)
     return name;
 }
 
-/* An address as people and programs write one for a peer. */
-static bool parse_peer_address(struct text name, struct network *ret_address)
+/* An IPv4 address as getaddrinfo(3) takes it: one to four parts, decimal, octal or
+ * hexadecimal, of which the last fills what is left (127.1, 0x7f000001). */
+static bool parse_loose_ipv4(struct text text, struct network *ret_address)
 {
-    if (name.len >= 2 && name.at[0] == '[' && name.at[name.len - 1] == ']') {
-        name = (struct text){name.at + 1, name.len - 2};
-        return memchr(name.at, ':', name.len) != NULL
-               && parse_address(name, ret_address);
+    char buffer[sizeof("0377.0377.0377.0000000377")];
+    struct in_addr address;
+
+    if (text.len == 0 || text.len >= sizeof(buffer) || !is_digit(text.at[0]))
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_hex_digit(text.at[i]) && lower(text.at[i]) != 'x'
+            && text.at[i] != '.')
+            return false;
     }
-    return parse_address(name, ret_address);
+    memcpy(buffer, text.at, text.len);
+    buffer[text.len] = '\0';
+    if (inet_aton(buffer, &address) == 0)
+        return false;
+    ret_address->bits = IPV6_BITS;
+    memcpy(ret_address->octets, mapped_prefix, sizeof(mapped_prefix));
+    memcpy(ret_address->octets + sizeof(mapped_prefix), &address,
+           sizeof(address));
+    return true;
 }
 
-bool atls_name_is_address(const char *name)
+/* An address as people and programs write one for a peer: also [::1], and with the
+ * zone of RFC 4007 §11, which says by which interface it is reached. */
+static bool parse_peer_address(struct text name, struct network *ret_address)
 {
+    const char *zone;
+
+    if (name.len >= 2 && name.at[0] == '[' && name.at[name.len - 1] == ']')
+        name = (struct text){name.at + 1, name.len - 2};
+    else if (memchr(name.at, ':', name.len) == NULL)
+        return parse_loose_ipv4(name, ret_address);
+    zone = memchr(name.at, '%', name.len);
+    if (zone != NULL && zone + 1 < name.at + name.len)
+        name.len = (size_t)(zone - name.at);
+    return memchr(name.at, ':', name.len) != NULL
+           && parse_address(name, ret_address);
+}
+
+enum atls_name_kind atls_name_kind(const char *name)
+{
+    struct text host = without_trailing_dot(whole(name));
     struct network address;
 
-    return parse_peer_address(without_trailing_dot(whole(name)), &address);
+    if (parse_peer_address(host, &address))
+        return ATLS_NAME_ADDRESS;
+    return is_dns_name(host) ? ATLS_NAME_HOST : ATLS_NAME_NONE;
 }
 
 static bool has_wildcard(struct text pattern)

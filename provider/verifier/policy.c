@@ -294,14 +294,23 @@ const char *atls_policy_file(const struct atls_policy *policy, size_t index)
     return file == NULL ? NULL : file->path;
 }
 
-bool atls_policy_is_stale(const struct atls_policy *policy)
+enum atls_file_state atls_policy_look(const struct atls_policy *policy)
 {
+    enum atls_file_state state = ATLS_FILE_SAME;
+
     for (const struct atls_file *file = policy->files; file != NULL;
          file = file->next) {
-        if (atls_file_has_changed(file))
-            return true;
+        switch (atls_file_look(file)) {
+        case ATLS_FILE_GONE:
+            return ATLS_FILE_GONE;
+        case ATLS_FILE_CHANGED:
+            state = ATLS_FILE_CHANGED;
+            break;
+        case ATLS_FILE_SAME:
+            break;
+        }
     }
-    return false;
+    return state;
 }
 
 static const struct atls_reason *find_warning(const struct atls_policy *policy,

@@ -12,6 +12,7 @@
 #include "evidence/bootlog.h"
 #include "evidence/eventlog.h"
 #include "evidence/pcr.h"
+#include "verifier/file.h"
 
 /*
  * The policy file: our own strict scanner and what it yields. Immutable once
@@ -123,12 +124,12 @@ const char *atls_policy_path(const struct atls_policy *policy);
 const char *atls_policy_file(const struct atls_policy *policy, size_t index);
 
 /*
- * Has any of the files it was loaded from (includes and trust anchors too) been
- * replaced or written to since, or its rights been changed? As
- * atls_file_has_changed() says. A file that cannot be looked at, as after a
- * chroot, has not changed.
+ * What has become of the files it was loaded from, includes and trust anchors too?
+ * ATLS_FILE_GONE when one cannot be looked at, as after a chroot: errno of the first;
+ * else ATLS_FILE_CHANGED when one was replaced or written to, or its rights were
+ * changed.
  */
-bool atls_policy_is_stale(const struct atls_policy *policy);
+enum atls_file_state atls_policy_look(const struct atls_policy *policy);
 
 /* Remarks that do not make it invalid, each one line with file and line: no
  * boot PCRs beside components, machines = any without tls_key = tpm, expires
@@ -160,6 +161,7 @@ const struct atls_section *atls_policy_find(const struct atls_policy *policy,
  *             section means: refuse, for the reason given
  *   sections  those of that mode that matched, each once, all must be met;
  *             none when `otherwise` decided
+ *   found_by  index of the name that each was found by, or ATLS_MATCH_NAMELESS
  *   refusal   ATLS_OK; or why the peer is refused before evidence:
  *             ATLS_E_NAMELESS, ATLS_E_UNNAMED
  */
@@ -167,18 +169,21 @@ struct atls_match {
     enum atls_mode mode;
     size_t count;
     const struct atls_section *sections[ATLS_MATCH_MAX];
+    size_t found_by[ATLS_MATCH_MAX];
     enum atls_error refusal;
 };
 
+/* No name is known, and `nameless` decided. */
+#define ATLS_MATCH_NAMELESS SIZE_MAX
+
 /*
  * Find the sections for a server (we are the TLS client).
- *   names  names and addresses it goes by, count of them; 0: nameless
- * For each name the first section of `servers` that matches, else `otherwise`;
- * the strictest mode over all names wins. Every connection shows some address:
- * one that no section names is passed over when another name has a section, or
- * else `otherwise = require` would refuse each server that is named by its host
- * name alone. otherwise = observe matches with no section. Nameless peers are
- * what `nameless` says, else `otherwise`. Pure and thread-safe; cannot fail
+ *   names  names and addresses it goes by, count of them
+ * For each host name the first section of `servers` that matches, else `otherwise`;
+ * the strictest mode over all names wins. Every connection shows some address: one
+ * that no section lists is no name, and neither is what is no valid host name.
+ * Peers without any are what `nameless` says, else `otherwise`. otherwise = observe
+ * matches with no section. Pure and thread-safe; cannot fail
  * (more than ATLS_MATCH_MAX sections is ATLS_MODE_REQUIRE with refusal
  * ATLS_E_LIMIT).
  */

@@ -23,8 +23,9 @@ static const struct atls_section *find_server(const struct atls_policy *policy,
     return NULL;
 }
 
+/* by: index of the name. */
 static void add_section(struct atls_match *match,
-                        const struct atls_section *section)
+                        const struct atls_section *section, size_t by)
 {
     for (size_t i = 0; i < match->count; i++) {
         if (match->sections[i] == section)
@@ -36,20 +37,21 @@ static void add_section(struct atls_match *match,
         return;
     }
     match->sections[match->count] = section;
+    match->found_by[match->count] = by;
     match->count++;
 }
 
 /* One name is under this mode, because of a section or (NULL) of `otherwise`:
  * what is less strict no longer counts. */
 static void consider(struct atls_match *match, enum atls_mode mode,
-                     const struct atls_section *section)
+                     const struct atls_section *section, size_t by)
 {
     if (mode < match->mode)
         return;
     if (mode > match->mode)
         *match = (struct atls_match){.mode = mode};
     if (section != NULL)
-        add_section(match, section);
+        add_section(match, section, by);
     else if (mode == ATLS_MODE_REQUIRE)
         match->refusal = ATLS_E_UNNAMED;
 }
@@ -62,10 +64,10 @@ static void match_nameless(const struct atls_policy *policy,
         break;
     case ATLS_NAMELESS_SECTION:
         consider(match, policy->nameless_section->mode,
-                 policy->nameless_section);
+                 policy->nameless_section, ATLS_MATCH_NAMELESS);
         break;
     case ATLS_NAMELESS_OTHERWISE:
-        consider(match, policy->otherwise, NULL);
+        consider(match, policy->otherwise, NULL, 0);
         break;
     case ATLS_NAMELESS_REFUSE:
     default:
@@ -80,22 +82,19 @@ void atls_policy_match_server(const struct atls_policy *policy,
                               struct atls_match *ret_match)
 {
     struct atls_match match = {.mode = ATLS_MODE_OFF};
-    bool has_section = false;
+    bool is_named = false;
 
-    if (count == 0)
-        match_nameless(policy, &match);
     for (size_t i = 0; i < count; i++) {
+        enum atls_name_kind kind = atls_name_kind(names[i]);
         const struct atls_section *section = find_server(policy, names[i]);
 
-        if (section != NULL) {
-            consider(&match, section->mode, section);
-            has_section = true;
-        }
+        if (section != NULL)
+            consider(&match, section->mode, section, i);
+        else if (kind == ATLS_NAME_HOST)
+            consider(&match, policy->otherwise, NULL, i);
+        is_named = is_named || section != NULL || kind == ATLS_NAME_HOST;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (find_server(policy, names[i]) == NULL
-            && (!has_section || !atls_name_is_address(names[i])))
-            consider(&match, policy->otherwise, NULL);
-    }
+    if (!is_named)
+        match_nameless(policy, &match);
     *ret_match = match;
 }

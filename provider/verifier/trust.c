@@ -230,7 +230,9 @@ static enum atls_error check_machine(const struct atls_section *section,
                                      const X509 *ak, struct atls_reason *why)
 {
     struct machine_search search = {section};
-    char names[88];
+    const char *expected =
+        section->machine_count > 0 ? section->machines[0] : "(none)";
+    char names[256];
 
     if (section->machines_any)
         return ATLS_OK;
@@ -239,9 +241,9 @@ static enum atls_error check_machine(const struct atls_section *section,
     write_names(ak, names, sizeof(names));
     return atls_fail(
         why, ATLS_E_MACHINE,
-        "AK certificate is for %s%s; expected machine %.44s%s", names,
-        strlen(names) + 1 < sizeof(names) ? "" : "...", /* a hash that is cut */
-        section->machine_count > 0 ? section->machines[0] : "(none)",
+        "AK certificate is for %.*s; expected machine %s" ATLS_WHOLE
+        "AK certificate is for %s; expected machine %s%s",
+        (int)strcspn(names, ","), names, expected, names, expected,
         section->machine_count > 1 ? " or others of the policy" : "");
 }
 

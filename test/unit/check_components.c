@@ -79,7 +79,9 @@ static const struct {
 } bad_components[] = {
     {other_digest, ATLS_E_COMPONENT,
      "component server-code does not match policy: expected "
-     "sha256:bbbbbbbbbbbbbbbb..., got sha256:cccccccccccccccc..."},
+     "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, "
+     "got "
+     "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"},
     {bad_then_good, ATLS_E_COMPONENT,
      "component server-code does not match policy"},
     {good_then_bad, ATLS_E_COMPONENT,
@@ -138,9 +140,14 @@ START_TEST(test_one_of_several_digests)
     make_with_changed_log(good_then_bad);
     memset(digest, 0xdd, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);
-    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-                  "expected sha256:bbbbbbbbbbbbbbbb... or others listed, got "
-                  "sha256:cccccccccccccccc...");
+    trial_refused(
+        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+        "expected "
+        "sha256:"
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb or "
+        "others listed, got "
+        "sha256:"
+        "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc");
     memset(digest, 0xcc, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);
     trial_trusted(&t);
@@ -152,9 +159,12 @@ START_TEST(test_P6_component_without_digest)
 {
     trial_make(&t);
     t.section->components[0].count = 0;
-    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-                  "component model-weights does not match policy: expected "
-                  "sha256:..., got sha256:aaaaaaaaaaaaaaaa...");
+    trial_refused(
+        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+        "component model-weights does not match policy: expected "
+        "sha256:, got "
+        "sha256:"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     t.section->components[0].count = 1;
 }
 END_TEST

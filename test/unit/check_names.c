@@ -65,9 +65,9 @@ static const struct {
     {"10.0.0.1", "10.0.0.1", true},
     {"10.0.0.1", "10.0.0.1.", true},
     {"10.0.0.1", "10.0.0.2", false},
-    {"10.0.0.1", "010.0.0.1", false},
-    {"10.0.0.1", "10.1", false},
-    {"10.0.0.1", "0x0a000001", false},
+    {"8.0.0.1", "010.0.0.1", true},
+    {"10.0.0.1", "10.1", true},
+    {"10.0.0.1", "0x0a000001", true},
     {"10.0.0.1", "[10.0.0.1]", false},
     {"10.0.0.0/8", "10.255.255.255", true},
     {"10.0.0.0/8", "11.0.0.0", false},
@@ -96,11 +96,19 @@ static const struct {
     {"10.0.0.0/8", "::ffff:a01:203", true},
     {"::ffff:10.0.0.0/104", "10.9.8.7", true},
     {"::ffff:10.0.0.0/104", "11.9.8.7", false},
-    {"fe80::1", "fe80::1%eth0", false},
+    {"fe80::1", "fe80::1%eth0", true},
     /* Patterns with names never match addresses, nor the reverse. */
     {"*.0.0.1", "10.0.0.1", false},
     {"*.2.3", "1.2.3", false},
-    {"1.2.3", "1.2.3", false},
+    {"1.2.0.3", "1.2.3", true},
+    {"10.0.0.1", "10.0.0.1 ", false},
+    {"10.0.0.1", "10.0.0.256", false},
+    {"10.0.0.1", "10.0.0.0.1", false},
+    {"0.0.0.10", "0xA", true},
+    {"0.0.0.10", "a", false},
+    {"::1", "::1%", false},
+    {"::1", "[::1%lo]", true},
+    {"::1", "[127.0.0.1]", false},
     {"010.0.0.1", "010.0.0.1", false},
     {"host.0x7f", "host.0x7f", false},
     {"host.0X", "host.0X", false},
@@ -227,19 +235,60 @@ END_TEST
 
 static const struct {
     const char *name;
-    bool is_address;
-} addresses[] = {
-    {"10.0.0.1", true},      {"10.0.0.1.", true},   {"[10.0.0.1]", false},
-    {"::1", true},           {"[::1]", true},       {"[::1].", true},
-    {"[::1", false},         {"10.0.0.0/8", false}, {"example.com", false},
-    {"010.0.0.1", false},    {"1.2.3", false},      {"", false},
-    {"::ffff:1.2.3.4", true}};
+    enum atls_name_kind kind;
+} peers[] = {
+    {"10.0.0.1", ATLS_NAME_ADDRESS},
+    {"10.0.0.1.", ATLS_NAME_ADDRESS},
+    {"::1", ATLS_NAME_ADDRESS},
+    {"[::1]", ATLS_NAME_ADDRESS},
+    {"[::1].", ATLS_NAME_ADDRESS},
+    {"::ffff:1.2.3.4", ATLS_NAME_ADDRESS},
+    {"::1%lo", ATLS_NAME_ADDRESS},
+    {"010.0.0.1", ATLS_NAME_ADDRESS},
+    {"1.2.3", ATLS_NAME_ADDRESS},
+    {"127.1", ATLS_NAME_ADDRESS},
+    {"0x7f000001", ATLS_NAME_ADDRESS},
+    {"0X7F.1", ATLS_NAME_ADDRESS},
+    {"2130706433", ATLS_NAME_ADDRESS},
+    {"example.com", ATLS_NAME_HOST},
+    {"localhost", ATLS_NAME_HOST},
+    {"localhost.", ATLS_NAME_HOST},
+    {"my_service", ATLS_NAME_HOST},
+    {"xn--bcher-kva.example", ATLS_NAME_HOST},
+    {"0x7f.example", ATLS_NAME_HOST},
+    {NAME_253 ".", ATLS_NAME_HOST},
+    {"[10.0.0.1]", ATLS_NAME_NONE},
+    {"[::1", ATLS_NAME_NONE},
+    {"[]", ATLS_NAME_NONE},
+    {"[::1]:443", ATLS_NAME_NONE},
+    {"10.0.0.0/8", ATLS_NAME_NONE},
+    {"10.0.0.256", ATLS_NAME_NONE},
+    {"10.0.0.0.1", ATLS_NAME_NONE},
+    {"4294967296", ATLS_NAME_NONE},
+    {"127.1 ", ATLS_NAME_NONE},
+    {" 127.1", ATLS_NAME_NONE},
+    {"+127.1", ATLS_NAME_NONE},
+    {"127.0x", ATLS_NAME_NONE},
+    {"1.2.3.4.example.0x1", ATLS_NAME_NONE},
+    {"localhost..", ATLS_NAME_NONE},
+    {".", ATLS_NAME_NONE},
+    {"..", ATLS_NAME_NONE},
+    {"", ATLS_NAME_NONE},
+    {"*", ATLS_NAME_NONE},
+    {"*.example.com", ATLS_NAME_NONE},
+    {"a b", ATLS_NAME_NONE},
+    {"localhost:443", ATLS_NAME_NONE},
+    {"https://localhost", ATLS_NAME_NONE},
+    {"b\xc3\xbc"
+     "cher.example",
+     ATLS_NAME_NONE},
+    {NAME_253 "a", ATLS_NAME_NONE},
+};
 
-START_TEST(test_P7_name_is_address)
+START_TEST(test_P7_P13_kind_of_name)
 {
-    ck_assert_msg(atls_name_is_address(addresses[_i].name)
-                      == addresses[_i].is_address,
-                  "'%s'", addresses[_i].name);
+    ck_assert_msg(atls_name_kind(peers[_i].name) == peers[_i].kind, "'%s': %d",
+                  peers[_i].name, atls_name_kind(peers[_i].name));
 }
 END_TEST
 
@@ -253,7 +302,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_P7_name_matches, 0, COUNT(matches));
     tcase_add_loop_test(tcase, test_P7_pattern_is_legal, 0, COUNT(patterns));
     tcase_add_loop_test(tcase, test_P7_kind_of_pattern, 0, COUNT(kinds));
-    tcase_add_loop_test(tcase, test_P7_name_is_address, 0, COUNT(addresses));
+    tcase_add_loop_test(tcase, test_P7_P13_kind_of_name, 0, COUNT(peers));
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

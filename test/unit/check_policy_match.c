@@ -87,9 +87,35 @@ static const struct {
     {"off", "refuse", {"other.test"}, "off ok"},
     {"observe", "refuse", {"other.test"}, "observe ok"},
     {"require", "refuse", {"other.test"}, "require peer-not-named"},
-    {"require", "off", {"203.0.113.1"}, "require peer-not-named"},
-    {"require", "off", {"010.0.0.1"}, "require peer-not-named"},
-    {"require", "off", {""}, "require peer-not-named"},
+    /* P12: an address that no section lists is no name. */
+    {"off", "refuse", {"203.0.113.1"}, "require nameless-peer"},
+    {"require", "off", {"203.0.113.1"}, "off ok"},
+    {"off", "r-last", {"203.0.113.1"}, "require r-last ok"},
+    {"off", "refuse", {"203.0.113.1", "2001:db9::1"}, "require nameless-peer"},
+    {"off", "refuse", {"2001:db8::1", "203.0.113.1"}, "require r-last ok"},
+    /* P13: odd spellings are what they mean, or no name. */
+    {"off", "refuse", {"10.1"}, "require r-first ok"},
+    {"off", "refuse", {"0xa.1"}, "require r-first ok"},
+    {"off", "refuse", {"167772161"}, "require r-first ok"},
+    {"off", "refuse", {"10.0.0.1."}, "require r-first ok"},
+    {"off", "refuse", {"2001:db8::1%lo"}, "require r-last ok"},
+    {"off", "refuse", {"[2001:db8::1%25lo]"}, "require r-last ok"},
+    {"off", "refuse", {"127.1"}, "require nameless-peer"},
+    {"off", "refuse", {"0x7f000001"}, "require nameless-peer"},
+    {"off", "refuse", {"2130706433"}, "require nameless-peer"},
+    {"off", "refuse", {"::1%lo"}, "require nameless-peer"},
+    {"off", "refuse", {"r.test.."}, "require nameless-peer"},
+    {"off", "refuse", {"localhost.."}, "require nameless-peer"},
+    {"off",
+     "refuse",
+     {"b\xc3\xbc"
+      "cher.test"},
+     "require nameless-peer"},
+    {"off", "refuse", {"r.test:443"}, "require nameless-peer"},
+    {"off", "refuse", {"*"}, "require nameless-peer"},
+    {"off", "refuse", {""}, "require nameless-peer"},
+    {"require", "off", {""}, "off ok"},
+    {"off", "refuse", {"r.test..", "other.test"}, "off ok"},
     /* Of several names' the strictest, in any order. */
     {"off", "refuse", {"off.example", "r.test"}, "require r-last ok"},
     {"off", "refuse", {"r.test", "off.example"}, "require r-last ok"},
@@ -339,7 +365,7 @@ static void wait_a_moment(void)
 
 /* Load, change one file with the function, and see whether it shows. */
 static void assert_stale(const char *name, void (*change)(const char *name),
-                         bool is_stale)
+                         enum atls_file_state state)
 {
     struct atls_policy *policy;
 
@@ -349,9 +375,9 @@ static void assert_stale(const char *name, void (*change)(const char *name),
     set_time(name, 1000000000, 5);
     wait_a_moment();
     policy = reload();
-    ck_assert(!atls_policy_is_stale(policy));
+    ck_assert_int_eq(atls_policy_look(policy), ATLS_FILE_SAME);
     change(name);
-    ck_assert_msg(atls_policy_is_stale(policy) == is_stale, "%s", name);
+    ck_assert_msg(atls_policy_look(policy) == state, "%s", name);
     atls_policy_unref(policy);
 }
 
@@ -418,14 +444,14 @@ START_TEST(test_P3_stale)
     static const char *const files[] = {"policy.cnf", "rest.cnf", "roots.pem"};
 
     for (int i = 0; i < COUNT(files); i++) {
-        assert_stale(files[i], change_second, true);
-        assert_stale(files[i], change_nanosecond, true);
-        assert_stale(files[i], change_size, true);
-        assert_stale(files[i], change_inode, true);
-        assert_stale(files[i], change_text, true);
-        assert_stale(files[i], change_rights, true);
-        assert_stale(files[i], change_nothing, false);
-        assert_stale(files[i], remove_it, false);
+        assert_stale(files[i], change_second, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_nanosecond, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_size, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_inode, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_text, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_rights, ATLS_FILE_CHANGED);
+        assert_stale(files[i], change_nothing, ATLS_FILE_SAME);
+        assert_stale(files[i], remove_it, ATLS_FILE_GONE);
     }
 }
 END_TEST
@@ -442,11 +468,11 @@ START_TEST(test_P3_young_file)
     wait_a_moment();
     set_time("rest.cnf", 1000000000, 5);
     policy = reload();
-    ck_assert(atls_policy_is_stale(policy));
+    ck_assert_int_eq(atls_policy_look(policy), ATLS_FILE_CHANGED);
     atls_policy_unref(policy);
     wait_a_moment();
     policy = reload();
-    ck_assert(!atls_policy_is_stale(policy));
+    ck_assert_int_eq(atls_policy_look(policy), ATLS_FILE_SAME);
     atls_policy_unref(policy);
 }
 END_TEST

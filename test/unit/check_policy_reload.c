@@ -148,6 +148,7 @@ static struct atls_engine *engine_of(const char *policy)
 
     ck_assert_ptr_nonnull(engine);
     ck_assert_int_eq(atls_engine_broken(engine)->code, ATLS_OK);
+    atls_engine_set_look_interval(engine, 0);
     return engine;
 }
 

@@ -142,10 +142,12 @@ START_TEST(test_must_match_as_a_whole)
     memset(reference->pcrs[4].values[0], 0x3f, ATLS_SHA256_LEN);
     reference = add_good("golden-b");
     memset(reference->pcrs[7].values[0], 0x3f, ATLS_SHA256_LEN);
-    trial_refused(&t, ATLS_STEP_PCRS, ATLS_E_PCR_VALUE,
-                  "no reference matches; nearest is golden-a (1 of 5 differ): "
-                  "PCR 4 does not match policy: expected "
-                  "3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f..., got ");
+    trial_refused(
+        &t, ATLS_STEP_PCRS, ATLS_E_PCR_VALUE,
+        "no reference matches; nearest is golden-a (1 of 5 differ): "
+        "PCR 4 does not match policy: expected "
+        "3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f, "
+        "got ");
     assert_reference("golden-a");
 }
 END_TEST
@@ -164,10 +166,14 @@ START_TEST(test_component_of_a_reference)
 {
     make_bare();
     (void)add_other("golden-b");
-    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-                  "no reference matches; nearest is golden-b (2 of 5 differ): "
-                  "component model-weights does not match policy: expected "
-                  "sha256:cccccccccccccccc..., got sha256:aaaaaaaaaaaaaaaa...");
+    trial_refused(
+        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+        "no reference matches; nearest is golden-b (2 of 5 differ): "
+        "component model-weights does not match policy: expected "
+        "sha256:"
+        "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc, got "
+        "sha256:"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     assert_reference("golden-b");
     memset(t.section->references[0].components[0].digests[0], 0xaa,
            ATLS_SHA256_LEN);
@@ -274,9 +280,13 @@ START_TEST(test_component_of_section_and_reference)
     (void)add_good("golden-a");
     memset(digest, 0x11, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);
-    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-                  "component server-code does not match policy: expected "
-                  "sha256:1111111111111111..., got sha256:bbbbbbbbbbbbbbbb...");
+    trial_refused(
+        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+        "component server-code does not match policy: expected "
+        "sha256:"
+        "1111111111111111111111111111111111111111111111111111111111111111, got "
+        "sha256:"
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
     ck_assert_ptr_null(strstr(t.report.reason.text, "reference"));
     memset(digest, 0xbb, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);

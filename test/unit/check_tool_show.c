@@ -290,11 +290,12 @@ static const struct {
     const char *text;
     int status;
 } other_policies[] = {
-    {"servers = a\notherwise = require\nnameless = refuse\n[a]\nnames = "
+    {"servers = a\notherwise = require\nnameless = off\n[a]\nnames = "
      "other.example\nmode = off\n",
-     "no policy section names this peer", TOOL_REFUSED},
-    {"servers = a\notherwise = off\n[a]\nnames = other.example\nmode = off\n",
      "the policy does not ask for evidence here: shown, not judged", TOOL_DONE},
+    {"servers = a\notherwise = off\nnameless = refuse\n[a]\nnames = "
+     "other.example\nmode = off\n",
+     "the peer has no name to find a policy", TOOL_REFUSED},
     {"servers = a\notherwise = off\n[a]\nnames = 127.0.0.1\nmode = off\n",
      "the policy does not ask for evidence here: shown, not judged", TOOL_DONE},
     {"nonsense = 1\n", "policy.cnf:2", TOOL_USAGE},

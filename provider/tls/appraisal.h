@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_TLS_APPRAISAL_H
+#define ATLS_TLS_APPRAISAL_H
+
+#include <openssl/ssl.h>
+
+#include "error.h"
+#include "tls/connection.h"
+
+/*
+ * The gate's decision about a server, by the policy of this handshake: its
+ * certificate and CertificateVerify are there, its evidence was kept unread or never
+ * came. Writes log and report, gives the verdict, takes the lock out, and forgets
+ * the evidence, which counts once.
+ * ATLS_OK under observe and off whatever it finds; else as of atls_appraise(), or
+ * ATLS_E_NO_EVIDENCE, ATLS_E_NO_CHANNEL, ATLS_E_NO_CERTIFICATE, ATLS_E_UNNAMED.
+ */
+enum atls_error atls_appraisal_decide(struct atls_connection *connection,
+                                      const SSL *s,
+                                      struct atls_reason *why) ATLS_MUST_CHECK;
+
+#endif
