@@ -174,10 +174,7 @@ void atls_refusal_watch(struct atls_connection *connection, SSL *s)
 {
     atls_info_callback *found = SSL_get_info_callback(s);
 
-    if (found == atls_refusal_info
-        || (found == NULL
-            && SSL_CTX_get_info_callback(SSL_get_SSL_CTX(s))
-                   == atls_refusal_info))
+    if (found == atls_refusal_info)
         return;
     connection->program_info = found;
     SSL_set_info_callback(s, atls_refusal_info);

@@ -84,6 +84,19 @@ void asynccase_tear_down(void)
     quotercase_tear_down();
 }
 
+void asynccase_extend_policy(const char *text)
+{
+    size_t len = 0;
+    char *policy = scratch_read("policy.cnf", &len);
+    char longer[4096];
+    int longer_len =
+        snprintf(longer, sizeof(longer), "%.*s%s", (int)len, policy, text);
+
+    free(policy);
+    scratch_write("policy.cnf", longer, (size_t)longer_len, 0600);
+    atls_engine_set_look_interval(pair.engine, 0);
+}
+
 void asynccase_configure(const char *timeout, const char *max_queue)
 {
     struct pair server = {.engine = NULL};

@@ -31,6 +31,9 @@ void asynccase_tear_down(void);
  * 5000 and 1024. */
 void asynccase_configure(const char *timeout, const char *max_queue);
 
+/* Put text behind the client's policy, which the next handshake reads again. */
+void asynccase_extend_policy(const char *text);
+
 /* One connection. */
 struct asynclink {
     SSL *client;

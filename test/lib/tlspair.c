@@ -361,12 +361,17 @@ static bool exchange(SSL *from, SSL *to)
            && octet == 'x';
 }
 
-/* The oldest entry of the queue, which OpenSSL empties at the next call. */
-static void take_reason(SSL *s, int r, char reason[PAIR_REASON_MAX])
+/* The oldest and the newest entry of the queue, which OpenSSL empties at the next
+ * call. */
+static void take_reason(SSL *s, int r, char reason[PAIR_REASON_MAX],
+                        char last[PAIR_REASON_MAX])
 {
     if (r != 1 && reason[0] == '\0'
-        && SSL_get_error(s, r) != SSL_ERROR_WANT_READ && ERR_peek_error() != 0)
+        && SSL_get_error(s, r) != SSL_ERROR_WANT_READ
+        && ERR_peek_error() != 0) {
         ERR_error_string_n(ERR_peek_error(), reason, PAIR_REASON_MAX);
+        ERR_error_string_n(ERR_peek_last_error(), last, PAIR_REASON_MAX);
+    }
 }
 
 bool pair_shake(struct pair *pair)
@@ -374,15 +379,18 @@ bool pair_shake(struct pair *pair)
     int client = 0, server = 0;
 
     pair->client_reason[0] = pair->server_reason[0] = '\0';
+    pair->client_last[0] = pair->server_last[0] = '\0';
     /* A TLS 1.3 handshake takes three turns, HelloRetryRequest one more. */
     for (int turn = 0; turn < 8; turn++) {
         if (client != 1 && pair->client_reason[0] == '\0') {
             client = SSL_connect(pair->client);
-            take_reason(pair->client, client, pair->client_reason);
+            take_reason(pair->client, client, pair->client_reason,
+                        pair->client_last);
         }
         if (server != 1 && pair->server_reason[0] == '\0') {
             server = SSL_accept(pair->server);
-            take_reason(pair->server, server, pair->server_reason);
+            take_reason(pair->server, server, pair->server_reason,
+                        pair->server_last);
         }
     }
     if (client != 1 || server != 1) {

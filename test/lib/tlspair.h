@@ -45,9 +45,12 @@ struct pair {
     struct atls_engine *engine;
     SSL *server;
     SSL *client;
-    /* Of the last pair_shake(): what each side's queue began with; "": none. */
+    /* Of the last pair_shake(): what each side's queue began with, and what it
+     * ended with; "": none. */
     char client_reason[PAIR_REASON_MAX];
     char server_reason[PAIR_REASON_MAX];
+    char client_last[PAIR_REASON_MAX];
+    char server_last[PAIR_REASON_MAX];
 };
 
 /*

@@ -121,6 +121,24 @@ START_TEST(test_evidence_is_appraised)
 }
 END_TEST
 
+/* A policy that has changed is read by the handshake that begins. */
+START_TEST(test_policy_is_read)
+{
+    SSL_CTX_clear_mode(asynccase.server_ctx, SSL_MODE_ASYNC);
+    asynccase_extend_policy(_i == 0 ? "# changed\n"
+                                    : "component.a-component = sha256:wrong\n");
+    asynclink_new(&one);
+    SSL_set_mode(one.client, SSL_MODE_ASYNC);
+    if (_i == 0)
+        ck_assert(asynclink_begin(&one) == SSL_ERROR_WANT_READ
+                  && asynclink_finish(&one));
+    else
+        ck_assert_int_eq(SSL_get_error(one.client, SSL_connect(one.client)),
+                         SSL_ERROR_SSL);
+    expect_room(_i == 0 ? "good policy" : "broken policy");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("async_stack");
@@ -138,6 +156,7 @@ int main(void)
     tcase_add_test(tcase, test_evidence_is_made);
     tcase_add_test(tcase, test_evidence_cannot_be_made);
     tcase_add_test(tcase, test_evidence_is_appraised);
+    tcase_add_loop_test(tcase, test_policy_is_read, 0, 2);
 #endif
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
