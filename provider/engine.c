@@ -14,6 +14,7 @@
 #include "attester/clock.h"
 #include "configuration.h"
 #include "descriptor.h"
+#include "openssl_compat.h"
 #include "verifier/names.h"
 #include "verifier/report.h"
 
@@ -85,7 +86,7 @@ static void stop_attesters(void)
 
 static void stop_attesters_at_exit(void)
 {
-    (void)OPENSSL_atexit(stop_attesters);
+    (void)atls_at_exit(stop_attesters);
 }
 
 static bool remember_attester(struct atls_attester *attester)

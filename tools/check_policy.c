@@ -10,17 +10,15 @@
 /* Roots of a section that expire take all its peers with them. */
 static void check_trust(struct check *check, const struct atls_section *section)
 {
-    STACK_OF(X509_OBJECT) *objects =
-        section->trust != NULL ? X509_STORE_get0_objects(section->trust) : NULL;
+    STACK_OF(X509) *anchors = section->trust != NULL
+                                  ? X509_STORE_get1_all_certs(section->trust)
+                                  : NULL;
 
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        const X509 *cert =
-            X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        const X509 *cert = sk_X509_value(anchors, i);
         char subject[ATLS_SUBJECT_MAX];
         char thing[ATLS_SUBJECT_MAX + 128];
 
-        if (cert == NULL)
-            continue;
         atls_certificate_subject(cert, subject, sizeof(subject));
         snprintf(thing, sizeof(thing), "[%.80s] trust anchor %s", section->name,
                  subject);
@@ -28,6 +26,7 @@ static void check_trust(struct check *check, const struct atls_section *section)
                      check_time_of(X509_get0_notAfter(cert)),
                      "Get the successor from its issuer");
     }
+    sk_X509_pop_free(anchors, X509_free);
 }
 
 static void check_sections(struct check *check,

@@ -147,33 +147,27 @@ static void add_section(struct diff *diff, const struct atls_scan_section *one,
 
 /* ---- trust ---- */
 
-static bool has_certificate(X509_STORE *store, const X509 *cert)
+static bool has_certificate(const STACK_OF(X509) * anchors, const X509 *cert)
 {
-    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
-
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        const X509 *other =
-            X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-
-        if (other != NULL && X509_cmp(other, cert) == 0)
+    for (int i = 0; i < sk_X509_num(anchors); i++) {
+        if (X509_cmp(sk_X509_value(anchors, i), cert) == 0)
             return true;
     }
     return false;
 }
 
 static void add_certificates(struct diff *diff, const char *section,
-                             X509_STORE *in, X509_STORE *other, bool in_a)
+                             const STACK_OF(X509) * in,
+                             const STACK_OF(X509) * other, bool in_a)
 {
-    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(in);
     char what[160];
 
     snprintf(what, sizeof(what), "[%s] trust", section);
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        const X509 *cert =
-            X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+    for (int i = 0; i < sk_X509_num(in); i++) {
+        const X509 *cert = sk_X509_value(in, i);
         char subject[ATLS_SUBJECT_MAX];
 
-        if (cert == NULL || has_certificate(other, cert))
+        if (has_certificate(other, cert))
             continue;
         atls_certificate_subject(cert, subject, sizeof(subject));
         diff_add(diff, what, in_a ? subject : NULL, in_a ? NULL : subject);
@@ -184,10 +178,16 @@ static void add_certificates(struct diff *diff, const char *section,
 static void compare_trust(struct diff *diff, const struct atls_section *a,
                           const struct atls_section *b)
 {
+    STACK_OF(X509) * of_a, *of_b;
+
     if (a == NULL || b == NULL || a->trust == NULL || b->trust == NULL)
         return;
-    add_certificates(diff, a->name, a->trust, b->trust, true);
-    add_certificates(diff, a->name, b->trust, a->trust, false);
+    of_a = X509_STORE_get1_all_certs(a->trust);
+    of_b = X509_STORE_get1_all_certs(b->trust);
+    add_certificates(diff, a->name, of_a, of_b, true);
+    add_certificates(diff, a->name, of_b, of_a, false);
+    sk_X509_pop_free(of_a, X509_free);
+    sk_X509_pop_free(of_b, X509_free);
 }
 
 /* ---- the whole ---- */

@@ -101,10 +101,14 @@ enum atls_error atls_channel_parse_keylog(const char *line,
     if (strncmp(line, KEYLOG_LABEL, label_len) != 0)
         return ATLS_E_NO_CHANNEL;
     line += label_len;
-    atls_hex(client_random, CLIENT_RANDOM_LEN, random_hex);
-    if (strncmp(line, random_hex, sizeof(random_hex) - 1) != 0
+    if (strspn(line, "0123456789abcdef") != sizeof(random_hex) - 1
         || line[sizeof(random_hex) - 1] != ' ')
         return ATLS_E_NO_CHANNEL;
+    if (client_random != NULL) {
+        atls_hex(client_random, CLIENT_RANDOM_LEN, random_hex);
+        if (strncmp(line, random_hex, sizeof(random_hex) - 1) != 0)
+            return ATLS_E_NO_CHANNEL;
+    }
     if (!atls_unhex(line + sizeof(random_hex), ret_secret, SECRET_MAX, ret_len))
         return ATLS_E_NO_CHANNEL;
     return ATLS_OK;
@@ -124,6 +128,10 @@ size_t atls_request_write(const struct atls_formats *formats,
 {
     uint8_t *p = ret;
 
+    if (formats->count == 0) {
+        *p = ATLS_REQUEST_NOTHING;
+        return 1;
+    }
     *p++ = ATLS_REQUEST_VERSION;
     *p++ = (uint8_t)(2 * formats->count); /* formats<2..2^8-2> */
     p += atls_formats_write(formats, p);

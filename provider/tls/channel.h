@@ -24,7 +24,8 @@ enum atls_error atls_channel_derive(
 /*
  * Read a line of the key log format (SSLKEYLOGFILE) as OpenSSL's keylog
  * callback hands it over.
- *   client_random  of the connection; the line must carry the same
+ *   client_random  of the connection; the line must carry the same. NULL: any will
+ *                  do (ECH)
  *   ret_secret     room for 48 octets; cleanse it after use
  * Returns ATLS_OK when it is this connection's SERVER_HANDSHAKE_TRAFFIC_SECRET,
  * ATLS_E_NO_CHANNEL for any other line.
@@ -37,6 +38,8 @@ enum atls_error atls_channel_parse_keylog(const char *line,
 /* The AttestationRequest of doc/PROTOCOL.md. */
 #define ATLS_EXTENSION_TYPE 0xFFA7u
 #define ATLS_REQUEST_VERSION 1u
+/* In the place of the version; receivers pass over versions they do not know. */
+#define ATLS_REQUEST_NOTHING 0u
 /* version, length of formats, formats, max_age */
 #define ATLS_REQUEST_MAX (1u + 1u + 2u * ATLS_FORMATS_MAX + 4u)
 
@@ -46,8 +49,8 @@ enum atls_error atls_channel_parse_keylog(const char *line,
  */
 struct atls_formats atls_request_formats(bool asks_boot_log);
 
-/* Write the request for live evidence of these formats, at least one. Returns
- * its octets. */
+/* Write the request for live evidence of these formats; of none it is one that wants
+ * nothing, of a version that nobody has. Returns its octets. */
 size_t atls_request_write(const struct atls_formats *formats,
                           uint8_t ret[ATLS_REQUEST_MAX]);
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "openssl_compat.h"
 #include "raise.h"
 #include "tls/channel.h"
 #include "tls/connection.h"
@@ -72,6 +73,7 @@ static void take_secret(const SSL *s, const char *line)
 {
     struct atls_connection *connection = atls_connection_find(s);
     uint8_t client_random[SSL3_RANDOM_SIZE];
+    const uint8_t *expected = client_random;
     uint8_t secret[48];
     size_t secret_len;
 
@@ -81,7 +83,9 @@ static void take_secret(const SSL *s, const char *line)
     if (SSL_get_client_random(s, client_random, sizeof(client_random))
         != sizeof(client_random))
         return;
-    if (atls_channel_parse_keylog(line, client_random, secret, &secret_len)
+    if (atls_ssl_has_ech(atls_connection_ssl(s)))
+        expected = NULL; /* the line has that of the inner ClientHello */
+    if (atls_channel_parse_keylog(line, expected, secret, &secret_len)
         == ATLS_OK)
         atls_connection_set_secret(connection, secret, secret_len);
     /* A program may have set a security callback since the ClientHello (S14):

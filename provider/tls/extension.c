@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "evidence/codec.h"
+#include "openssl_compat.h"
 #include "raise.h"
 #include "tls/async.h"
 #include "tls/channel.h"
@@ -42,20 +43,23 @@ static int finish(struct atls_connection *connection, const SSL *s,
 
 /* --- what we send ------------------------------------------------------- */
 
-/* ClientHello: the request, where the policy covers the server. */
+/* ClientHello: the request, where the policy covers the server. With ECH, OpenSSL 4.0
+ * fails where an extension that it knows is not there (design, fact 16). */
 static enum atls_error add_request(struct atls_connection *connection, SSL *s,
                                    struct atls_reason *why, const uint8_t **ret,
                                    size_t *ret_len)
 {
+    static const struct atls_formats nothing;
     uint8_t *request;
     enum atls_error r = atls_gate_client_hello(connection, s, why);
 
-    if (r != ATLS_OK || !connection->is_requested)
+    if (r != ATLS_OK || (!connection->is_requested && !atls_ssl_has_ech(s)))
         return r;
     request = OPENSSL_malloc(ATLS_REQUEST_MAX);
     if (request == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    *ret_len = atls_request_write(&connection->formats, request);
+    *ret_len = atls_request_write(
+        connection->is_requested ? &connection->formats : &nothing, request);
     *ret = request;
     return ATLS_OK;
 }

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <stdbool.h>
 
+#include "openssl_compat.h"
 #include "tls/appraisal.h"
 #include "tls/channel.h"
 #include "tls/context.h"
@@ -21,24 +22,13 @@ static int is_required(const struct atls_match *match)
 
 /* --- versions ----------------------------------------------------------- */
 
-/* QUIC (from OpenSSL 3.2) is TLS 1.3 inside, and has version numbers of its own. */
-static int is_quic(const SSL *s)
-{
-#if OPENSSL_VERSION_NUMBER >= 0x30200000L
-    return SSL_is_quic(s);
-#else
-    (void)s;
-    return 0;
-#endif
-}
-
 /* The highest version this program allows is below TLS 1.3. */
 static int is_capped_below_tls13(SSL *s)
 {
     long max = SSL_get_max_proto_version(s);
 
     /* In TLS_ST_BEFORE a version-flexible object stands at its highest. */
-    return !is_quic(s)
+    return !atls_ssl_is_quic(s)
            && (SSL_version(s) < TLS1_3_VERSION
                || (max != 0 && max < TLS1_3_VERSION)
                || (SSL_get_options(s) & SSL_OP_NO_TLSv1_3) != 0);
@@ -373,7 +363,7 @@ static enum atls_error secure_client(struct atls_connection *connection, SSL *s,
     r = check_protocol(connection, s, why);
     if (r != ATLS_OK)
         return r;
-    r = is_quic(s) ? ATLS_OK : atls_lock_put(connection, s);
+    r = atls_ssl_is_quic(s) ? ATLS_OK : atls_lock_put(connection, s);
     if (r != ATLS_OK)
         return atls_fail(why, r, NULL);
     return ATLS_OK;

@@ -278,7 +278,7 @@ static enum atls_error judge(X509_STORE_CTX *ctx, struct search *search,
     *ret_holds = true;
     atls_validity_of_path(&search->validity, X509_STORE_CTX_get0_chain(ctx));
     if (search->section->has_crl)
-        atls_validity_of_crls(&search->validity, search->section->trust);
+        atls_validity_of_crls(&search->validity, search->section->crls);
     return check_all_used(ctx, search, why);
 }
 

@@ -249,6 +249,7 @@ static void clear_section(struct atls_section *section)
     OPENSSL_free(section->events);
     OPENSSL_free(section->name);
     atls_trust_cache_free(section->cache);
+    sk_X509_CRL_pop_free(section->crls, X509_CRL_free);
     X509_STORE_free(section->trust);
 }
 

@@ -2,7 +2,7 @@
 #ifndef ATLS_VERIFIER_POLICY_H
 #define ATLS_VERIFIER_POLICY_H
 
-#include <openssl/types.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,7 +65,10 @@ struct atls_section {
     X509_STORE *trust; /* AK roots; NULL only under mode off */
     /* Of chains it accepted; the one thing here that changes. NULL: none. */
     struct atls_trust_cache *cache;
-    bool has_crl;      /* trust holds CRLs, and the AK must be under one */
+    bool has_crl; /* trust holds CRLs, and the AK must be under one */
+    /* Those, for who looks at each: OpenSSL's lists of a store's objects are copies
+     * from 4.0 on, and empty without memory. NULL: none. */
+    STACK_OF(X509_CRL) * crls;
     bool machines_any; /* or machine_count > 0, but under mode off */
     size_t machine_count;
     char **machines; /* DNS patterns, google:P/Z/I, sha256:<lower-case

@@ -150,27 +150,36 @@ static enum atls_error check_candidate(const struct candidate *candidate,
     return check_anchors(candidate, why);
 }
 
+static bool keep(struct atls_section *section, X509_CRL *crl)
+{
+    if (section->crls == NULL)
+        section->crls = sk_X509_CRL_new_null();
+    return section->crls != NULL && X509_CRL_up_ref(crl)
+           && sk_X509_CRL_push(section->crls, crl) > 0;
+}
+
 /* Without a store, under mode off, a CRL is only read. */
-static enum atls_error add_to_store(X509_STORE *trust,
+static enum atls_error add_to_store(struct atls_section *section,
                                     struct candidate *candidate,
                                     struct atls_reason *why)
 {
     enum atls_error r;
 
-    if (trust == NULL)
+    if (section->trust == NULL)
         return check_candidate(candidate, why);
-    candidate->anchors = X509_STORE_get1_all_certs(trust);
+    candidate->anchors = X509_STORE_get1_all_certs(section->trust);
     if (candidate->anchors == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     r = check_candidate(candidate, why);
     if (r != ATLS_OK)
         return r;
-    if (!X509_STORE_add_crl(trust, candidate->crl))
+    if (!X509_STORE_add_crl(section->trust, candidate->crl)
+        || !keep(section, candidate->crl))
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     return ATLS_OK;
 }
 
-static enum atls_error add_crl(X509_STORE *trust, const uint8_t *der,
+static enum atls_error add_crl(struct atls_section *section, const uint8_t *der,
                                size_t len, unsigned number,
                                struct atls_reason *why)
 {
@@ -181,7 +190,7 @@ static enum atls_error add_crl(X509_STORE *trust, const uint8_t *der,
         return r;
     atls_certificate_name(X509_CRL_get_issuer(candidate.crl), candidate.issuer,
                           sizeof(candidate.issuer));
-    r = add_to_store(trust, &candidate, why);
+    r = add_to_store(section, &candidate, why);
     sk_X509_pop_free(candidate.anchors, X509_free);
     X509_CRL_free(candidate.crl);
     return r;
@@ -197,8 +206,9 @@ static bool text_is_used_up(BIO *text)
  * The next PEM block; what it holds is the caller's to judge.
  *   ret_more  false behind the last one
  */
-static enum atls_error add_block(X509_STORE *trust, BIO *text, unsigned *count,
-                                 struct atls_reason *why, bool *ret_more)
+static enum atls_error add_block(struct atls_section *section, BIO *text,
+                                 unsigned *count, struct atls_reason *why,
+                                 bool *ret_more)
 {
     char *name = NULL;
     char *header = NULL;
@@ -215,7 +225,7 @@ static enum atls_error add_block(X509_STORE *trust, BIO *text, unsigned *count,
     /* Other blocks are remarks. */
     if (strcmp(name, PEM_STRING_X509_CRL) == 0) {
         *count += 1;
-        r = add_crl(trust, der, (size_t)len, *count, why);
+        r = add_crl(section, der, (size_t)len, *count, why);
     }
     OPENSSL_free(name);
     OPENSSL_free(header);
@@ -223,14 +233,14 @@ static enum atls_error add_block(X509_STORE *trust, BIO *text, unsigned *count,
     return r;
 }
 
-static enum atls_error add_blocks(X509_STORE *trust, BIO *text,
+static enum atls_error add_blocks(struct atls_section *section, BIO *text,
                                   struct atls_reason *why)
 {
     unsigned count = 0;
     bool more = true;
 
     while (more) {
-        enum atls_error r = add_block(trust, text, &count, why, &more);
+        enum atls_error r = add_block(section, text, &count, why, &more);
 
         if (r != ATLS_OK)
             return r;
@@ -250,17 +260,18 @@ static bool is_der(const struct atls_file *file)
            && ((unsigned char)file->text[1] & 0x80u) != 0;
 }
 
-static enum atls_error add_file(X509_STORE *trust, const struct atls_file *file,
+static enum atls_error add_file(struct atls_section *section,
+                                const struct atls_file *file,
                                 struct atls_reason *why)
 {
     BIO *text;
     enum atls_error r;
 
     if (is_der(file))
-        return add_crl(trust, (const uint8_t *)file->text, file->len, 1, why);
+        return add_crl(section, (const uint8_t *)file->text, file->len, 1, why);
     /* The length is not above ATLS_FILE_MAX. */
     text = BIO_new_mem_buf(file->text, (int)file->len);
-    r = add_blocks(trust, text, why);
+    r = add_blocks(section, text, why);
     BIO_free(text);
     return r;
 }
@@ -275,7 +286,7 @@ enum atls_error atls_policy_set_crl(struct atls_policy_loader *loader,
                        loader->why, &file);
     if (r != ATLS_OK)
         return r;
-    r = add_file(loader->section->trust, file, loader->why);
+    r = add_file(loader->section, file, loader->why);
     if (r != ATLS_OK) {
         atls_reason_prefix(loader->why, "%s: ", file->label);
         return r;

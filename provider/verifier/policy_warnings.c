@@ -161,21 +161,17 @@ static void warn_of_trust(struct atls_policy_loader *loader,
                           const struct atls_scan_section *scanned,
                           const struct atls_section *section, int64_t now)
 {
-    const STACK_OF(X509_OBJECT) * objects;
+    STACK_OF(X509) * anchors;
 
     if (section->trust == NULL)
         return;
-    objects = X509_STORE_get0_objects(section->trust);
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        X509_OBJECT *object = sk_X509_OBJECT_value(objects, i);
-        const X509 *anchor = X509_OBJECT_get0_X509(object);
-        const X509_CRL *crl = X509_OBJECT_get0_X509_CRL(object);
-
-        if (anchor != NULL)
-            warn_of_anchor(loader, scanned, anchor, now);
-        if (crl != NULL)
-            warn_of_crl(loader, scanned, crl, now);
-    }
+    anchors = X509_STORE_get1_all_certs(section->trust);
+    loader->warning_lost = loader->warning_lost || anchors == NULL;
+    for (int i = 0; i < sk_X509_num(anchors); i++)
+        warn_of_anchor(loader, scanned, sk_X509_value(anchors, i), now);
+    sk_X509_pop_free(anchors, X509_free);
+    for (int i = 0; i < sk_X509_CRL_num(section->crls); i++)
+        warn_of_crl(loader, scanned, sk_X509_CRL_value(section->crls, i), now);
 }
 
 static void warn_of_section(struct atls_policy_loader *loader,

@@ -42,16 +42,13 @@ void atls_validity_of_path(struct atls_validity *validity,
     }
 }
 
-void atls_validity_of_crls(struct atls_validity *validity, X509_STORE *store)
+void atls_validity_of_crls(struct atls_validity *validity,
+                           const STACK_OF(X509_CRL) * crls)
 {
-    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_CRL_num(crls); i++) {
+        const X509_CRL *crl = sk_X509_CRL_value(crls, i);
 
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        const X509_CRL *crl =
-            X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
-
-        if (crl != NULL)
-            narrow(validity, X509_CRL_get0_lastUpdate(crl),
-                   X509_CRL_get0_nextUpdate(crl));
+        narrow(validity, X509_CRL_get0_lastUpdate(crl),
+               X509_CRL_get0_nextUpdate(crl));
     }
 }

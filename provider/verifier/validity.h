@@ -19,12 +19,13 @@ struct atls_validity {
     }
 
 /*
- * Narrow a time to that of all certificates of a path, or of all CRLs of a store
+ * Narrow a time to that of all certificates of a path, or of all CRLs of a section
  * whether a path needs them or not. One that cannot be read leaves none. Pure;
  * leaves the OpenSSL error queue as it comes.
  */
 void atls_validity_of_path(struct atls_validity *validity,
                            const STACK_OF(X509) * path);
-void atls_validity_of_crls(struct atls_validity *validity, X509_STORE *store);
+void atls_validity_of_crls(struct atls_validity *validity,
+                           const STACK_OF(X509_CRL) * crls);
 
 #endif

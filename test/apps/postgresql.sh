@@ -125,7 +125,7 @@ test_S19_unattested_server_is_refused() {
 
 test_S2_tls12() {
     unattested 'TLS 1.2' page_of /dev/null "$attested_port" ssl_max_protocol_version=TLSv1.2
-    refuses 'TLS 1.2' 'localhost must prove itself (policy section lab), which needs TLS 1.3' \
+    refuses 'TLS 1.2' 'localhost must prove itself, which needs TLS 1.3' \
         page_of "$lab/client.cnf" "$attested_port" ssl_max_protocol_version=TLSv1.2
 }
 

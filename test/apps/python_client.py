@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 import sys
+import time
 import urllib.request
 
 REQUEST = b"GET /page HTTP/1.0\r\n\r\n"
@@ -74,16 +75,18 @@ def fork(context, host, port, count):
 
 
 def policy(context, host, port, new, old):
-    """A context keeps the policy that it has begun with."""
-    authority = sys.argv[2]
+    """The context that is there goes by the policy as it is, and so does a new one."""
+    kept = old + ".kept"
+    os.link(old, kept)
     print("before:", fetch(context, host, port)[0])
-    os.replace(new, old)
-    print("old context:", fetch(context, host, port)[0])
-    try:
-        print("new context:", fetch(ssl.create_default_context(cafile=authority), host, port)[0])
-    except ssl.SSLError as error:
-        print("new context is refused:", error)
-    print("old context:", fetch(context, host, port)[0])
+    for file in new, kept:
+        os.replace(file, old)
+        time.sleep(1.5)
+        for what in context, ssl.create_default_context(cafile=sys.argv[2]):
+            try:
+                print("after:", fetch(what, host, port)[0])
+            except ssl.SSLError as error:
+                print("refused:", error)
 
 
 def main():

@@ -88,9 +88,9 @@ test_certificates_are_verified_as_ever() {
 
 test_S2_tls12() {
     unattested 'TLS 1.2' fetch /dev/null "https://localhost:$attested_port/page" --tls-max 1.2
-    refuses 'TLS 1.2' 'localhost must prove itself (policy section lab), which needs TLS 1.3; this program allows less: raise its maximum version' \
+    refuses 'TLS 1.2' 'localhost must prove itself, which needs TLS 1.3; this program allows less' \
         fetch "$lab/client.cnf" "https://localhost:$attested_port/page" --tls-max 1.2
-    refuses 'TLS 1.2, by address' 'must prove itself (policy section lab), which needs TLS 1.3' \
+    refuses 'TLS 1.2, by address' 'must prove itself, which needs TLS 1.3; this program allows less' \
         fetch "$lab/client.cnf" "https://127.0.0.1:$attested_port/page" --tls-max 1.2
 }
 

@@ -87,9 +87,8 @@ test_P1_long_path() {
     policy_variant here 's/^mode .*/mode = maybe/'
     mv "$work/here.policy.cnf" "$folder/policy.cnf"
     variant client long "s|^policy = .*|policy = $folder/policy.cnf|"
-    refuses 'long path' '/policy.cnf:8: mode: ' home "$work/long.cnf"
-    # Cut off, with a mark.
-    refuses 'long path' 'attest::...' home "$work/long.cnf"
+    # Of the path the file's name is enough for the program; the log has more.
+    refuses 'long path' 'attest::policy.cnf:8: mode: ' home "$work/long.cnf"
 }
 
 test_P1_malformed() {
@@ -170,7 +169,7 @@ test_P8_curl_by_address_shows_no_name() {
     refuses 'section, other server' 'sent no attestation evidence, which policy section lab requires' \
         fetch "$lab/client.cnf" "$plain" -k
     policy_variant refuse 's/^nameless .*/nameless = refuse/'
-    refuses 'refuse' 'the server has no name here (no SNI, no host or address to verify) and policy says nameless = refuse; connect by name' \
+    refuses 'refuse' 'the server has no name here and policy says nameless = refuse' \
         fetch "$work/refuse.cnf" "$url"
     refuses 'refuse, IPv6' 'policy says nameless = refuse' \
         fetch "$work/refuse.cnf" "https://[::1]:$attested_port/page"
@@ -183,7 +182,7 @@ test_P8_curl_by_address_shows_no_name() {
 test_otherwise() {
     policy_variant require 's/^otherwise .*/otherwise = require/'
     accepts 'named' home "$work/require.cnf"
-    refuses 'not named' 'no policy section names other.test and otherwise = require; name it in a section listed under servers' \
+    refuses 'not named' 'attest::no policy section names other.test and otherwise = require' \
         elsewhere "$work/require.cnf"
     policy_variant observe 's/^otherwise .*/otherwise = observe/'
     accepts 'observed' elsewhere "$work/observe.cnf"
@@ -228,7 +227,7 @@ test_P9_include() {
 
 test_P10_components() {
     policy_variant more "\$acomponent.model-weights = sha256:$(printf 'ab%.0s' {1..32})"
-    refuses 'not measured' 'component model-weights is missing from the measured log; measure it with: attest measure --name model-weights PATH' \
+    refuses 'not measured' 'attest::component model-weights is missing from the measured log' \
         home "$work/more.cnf"
     policy_variant other "s/^component.*/component.server-code = sha256:$(printf 'ab%.0s' {1..32})/"
     refuses 'another one' 'component server-code does not match policy: expected sha256:abab' \

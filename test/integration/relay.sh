@@ -11,7 +11,7 @@
 need openssl curl swtpm
 
 readonly relay=$ATTEST_BUILDDIR/relay
-readonly another_connection='the evidence was made for another connection, role or certificate: it may be replayed or relayed'
+readonly another_connection='the evidence was made for another connection, role or certificate'
 
 setup() {
     lab_up --with-second || return

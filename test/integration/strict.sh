@@ -128,7 +128,7 @@ test_C1_server_without_the_module() {
     variant server bare 's|^module .*|module = /nonexistent/attest.so|'
     serve bare "$work/bare.cnf"
     unattested 'client without attest' fetch /dev/null "https://localhost:$port/page"
-    refuses 'client' 'localhost sent no attestation evidence, which policy section lab requires; is attest active there? (attest check)' \
+    refuses 'client' 'localhost sent no attestation evidence, which policy section lab requires' \
         fetch "$lab/client.cnf" "https://localhost:$port/page"
 }
 

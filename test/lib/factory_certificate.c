@@ -63,6 +63,16 @@ static void set_name(X509_NAME *name, const char *cn)
                                                -1, 0));
 }
 
+static void set_subject(X509 *cert, const char *cn)
+{
+    X509_NAME *name = X509_NAME_new();
+
+    factory_need(name != NULL);
+    set_name(name, cn);
+    factory_need(X509_set_subject_name(cert, name));
+    X509_NAME_free(name);
+}
+
 static void set_issuer(X509 *cert, const struct factory_cert *wanted)
 {
     const X509 *issuer = wanted->issuer != NULL ? wanted->issuer : cert;
@@ -134,7 +144,7 @@ X509 *factory_certificate(const struct factory_cert *wanted)
     factory_need(cert != NULL && md != NULL && X509_set_version(cert, 2)
                  && ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial)
                  && X509_set_pubkey(cert, wanted->key));
-    set_name(X509_get_subject_name(cert), wanted->cn);
+    set_subject(cert, wanted->cn);
     set_issuer(cert, wanted);
     set_times(cert, wanted);
     add_extensions(cert, wanted);

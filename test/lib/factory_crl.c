@@ -140,6 +140,8 @@ void factory_section_crl(struct atls_section *section,
     X509_CRL *crl = factory_crl(wanted);
 
     factory_need(X509_STORE_add_crl(section->trust, crl));
-    X509_CRL_free(crl);
+    if (section->crls == NULL)
+        section->crls = sk_X509_CRL_new_null();
+    factory_need(sk_X509_CRL_push(section->crls, crl) > 0); /* transferred */
     section->has_crl = true;
 }

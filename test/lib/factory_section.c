@@ -55,6 +55,7 @@ static void free_rules(struct atls_pcr_rule pcrs[ATLS_PCR_COUNT],
 void factory_section_free(struct atls_section *section)
 {
     OPENSSL_free(section->name);
+    sk_X509_CRL_pop_free(section->crls, X509_CRL_free);
     X509_STORE_free(section->trust);
     for (size_t i = 0; i < section->machine_count; i++)
         OPENSSL_free(section->machines[i]);

@@ -115,7 +115,12 @@ static int object_count(const struct atls_policy *policy)
 {
     const struct atls_section *section = atls_policy_section(policy, 0);
 
-    return sk_X509_OBJECT_num(X509_STORE_get0_objects(section->trust));
+    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(section->trust);
+    int count = sk_X509_num(anchors)
+                + (section->crls == NULL ? 0 : sk_X509_CRL_num(section->crls));
+
+    sk_X509_pop_free(anchors, X509_free);
+    return count;
 }
 
 /* What OpenSSL sets up once for a process it does not try twice: the tests that

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_OPENSSL_COMPAT_H
+#define ATLS_OPENSSL_COMPAT_H
+
+#include <openssl/crypto.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L && !defined(OPENSSL_NO_ECH)
+#define ATLS_HAS_ECH 1
+#include <openssl/ech.h>
+#else
+#define ATLS_HAS_ECH 0
+#endif
+
+/*
+ * Where releases of OpenSSL from 3.0 to 4.0 differ, and what serves for all.
+ */
+
+/* Run a function at the end of the program, before libcrypto is taken down.
+ * OpenSSL 4.0 leaves that to the C library, and has no OPENSSL_atexit(). */
+static inline bool atls_at_exit(void (*function)(void))
+{
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+    return atexit(function) == 0;
+#else
+    return OPENSSL_atexit(function) == 1;
+#endif
+}
+
+/* QUIC (from 3.2) is TLS 1.3 inside, and has version numbers of its own. */
+static inline bool atls_ssl_is_quic(const SSL *s)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+    return SSL_is_quic(s) == 1;
+#else
+    (void)s;
+    return false;
+#endif
+}
+
+/* Will this client encrypt its ClientHello (RFC 9849, from 4.0), for real or as
+ * GREASE? Such a connection has two ClientHellos: a line of the key log carries the
+ * random of the inner one, and an extension that is in the one must be in the
+ * other. */
+static inline bool atls_ssl_has_ech(SSL *s)
+{
+#if ATLS_HAS_ECH
+    char *inner = NULL, *outer = NULL;
+    int status = SSL_ech_get1_status(s, &inner, &outer);
+
+    OPENSSL_free(inner);
+    OPENSSL_free(outer);
+    return status != SSL_ECH_STATUS_NOT_CONFIGURED;
+#else
+    (void)s;
+    return false;
+#endif
+}
+
+#endif
