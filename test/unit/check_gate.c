@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* SSL_add1_host() is deprecated from OpenSSL 4.0 on, and programs use it. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 /*
  * The gate against a puppet server (lib/tlspair.h). Every refusal stands between
  * two honest handshakes, so that it is not the pair that is broken.
@@ -219,6 +221,28 @@ START_TEST(test_every_section_that_matches_must_be_satisfied)
     accept_one();
 }
 END_TEST
+
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+/* OpenSSL 4.0 takes several verify addresses, and shows the first. What the policy
+ * does not list is no name, so the order makes no hole. */
+START_TEST(test_S31_several_verify_addresses)
+{
+    static const char *const orders[][2] = {{"192.0.2.1", "127.0.0.1"},
+                                            {"127.0.0.1", "192.0.2.1"}};
+
+    pair_init(&pair, "[policy]\nservers = lab\notherwise = off\n"
+                     "nameless = refuse\n"
+                     "[lab]\nnames = 127.0.0.1\nmode = require\n"
+                     "trust = @TRUST@\nmachines = any\n@PCRS@@COMPONENTS@");
+    pair_new(&pair, NULL);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(SSL_add1_ipaddr(pair.client, orders[_i][i]), 1);
+    pair.mode = PUPPET_SILENT;
+    refuse_this(_i == 0 ? "no name of the server shows, only 192.0.2.1"
+                        : "127.0.0.1 sent no attestation evidence");
+}
+END_TEST
+#endif
 
 static void assert_logged(const char *part)
 {
@@ -1009,6 +1033,9 @@ static const struct {
     ONE(test_otherwise_require_refuses_who_is_not_named),
     ONE(test_names_of_more_sections_than_we_take),
     ONE(test_more_names_than_we_take),
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+    {"addresses", &test_S31_several_verify_addresses, 2},
+#endif
     {"sections", &test_every_section_that_matches_must_be_satisfied, 2},
     ONE(test_observe_asks_and_never_refuses),
     ONE(test_P11_expired_section),
