@@ -485,7 +485,8 @@ void atls_engine_report(struct atls_engine *engine,
     char because[PEER_TEXT] = "";
     int saved = errno;
 
-    if (found_by != NULL && section != NULL)
+    if (found_by != NULL && section != NULL
+        && strstr(report->reason.text, found_by) == NULL)
         (void)snprintf(because, sizeof(because), " (section %s lists %s%s)",
                        section->name, found_by,
                        atls_name_kind(found_by) == ATLS_NAME_ADDRESS

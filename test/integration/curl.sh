@@ -94,6 +94,20 @@ test_S2_tls12() {
         fetch "$lab/client.cnf" "https://127.0.0.1:$attested_port/page" --tls-max 1.2
 }
 
+# A server that speaks no TLS 1.3 says so with an alert: not with a word of ours, were
+# it not explained.
+test_S2_a_server_of_tls12_only() {
+    serve old "$lab/server.cnf" -cert "$lab/server.pem" -key "$lab/server.key" -tls1_2
+    unattested 'TLS 1.2 only' fetch /dev/null "https://localhost:$port/page"
+    sed "s|^log .*|log = $work/log|; s/^log_level .*/log_level = warn/" "$lab/client.cnf" \
+        >"$work/logging.cnf"
+    ATTEST_REPORT=$work/report refuses 'TLS 1.2 only' \
+        'attest::localhost must prove itself, which needs TLS 1.3; it sent alert protocol version' \
+        fetch "$work/logging.cnf" "https://localhost:$port/page"
+    says "$work/log" 'localhost must prove itself (policy section lab), which needs TLS 1.3; it speaks less'
+    says "$work/report" 'REFUSED: localhost must prove itself (policy section lab), which needs TLS 1.3'
+}
+
 elsewhere() {
     fetch "$1" "https://other.test:$port/page" --connect-to "::127.0.0.1:$port" "${@:2}"
 }

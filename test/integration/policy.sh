@@ -233,7 +233,7 @@ test_P10_components() {
     refuses 'another one' 'component server-code does not match policy: expected sha256:abab' \
         home "$work/other.cnf"
     policy_variant fewer '/^component/d'
-    refuses 'one too many' 'component server-code was loaded, which the policy does not list; add component.server-code or set components = any' \
+    refuses 'one too many' 'attest::component server-code was loaded, which the policy does not list' \
         home "$work/fewer.cnf"
     policy_variant any '$acomponents = any' '/^component/d'
     accepts 'any' home "$work/any.cnf"

@@ -122,7 +122,7 @@ test_E16_evidence_of_two_machines() {
     serve other "$lab/second/server.cnf" -cert "$lab/second/server.pem" -key "$lab/second/server.key"
     accepts 'the other machine, by its own policy' \
         fetch "$lab/second/client.cnf" "https://localhost:$port/page"
-    refuses 'the other machine' 'AK certificate is for machine-b.attested.test, sha256:' \
+    refuses 'the other machine' 'AK certificate is for machine-b.attested.test; expected machine machine-a.attested.test' \
         fetch "$lab/client.cnf" "https://localhost:$port/page"
     # The other's TLS certificate, this one's evidence.
     serve certificate "$lab/server.cnf" -cert "$lab/second/server.pem" -key "$lab/second/server.key"

@@ -107,6 +107,69 @@ START_TEST(test_P8_a_nameless_server_is_refused)
 }
 END_TEST
 
+static void verify_address(const char *address)
+{
+    ck_assert_int_eq(
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(pair.client), address), 1);
+}
+
+/* All that shows is an address, or what is no name. */
+START_TEST(test_P12_P13_what_is_no_name_is_nameless)
+{
+    static const char *const names[] = {"127.1",
+                                        "0x7f000001",
+                                        "2130706433",
+                                        "::1%lo",
+                                        "localhost..",
+                                        "b\xc3\xbc"
+                                        "cher.example"};
+
+    pair_init(&pair, pair_policy);
+    accept_one();
+    pair_new(&pair, NULL);
+    verify_address("127.0.0.1");
+    refuse_this("no name of the server shows, only 127.0.0.1, and policy says "
+                "nameless = refuse");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        pair_new(&pair, names[i]);
+        refuse_this(", and policy says nameless = refuse");
+    }
+    /* Beside a name an address that nobody lists counts for nothing. */
+    pair_new(&pair, "elsewhere.example");
+    verify_address("127.0.0.1");
+    pair.mode = PUPPET_SILENT;
+    ck_assert(pair_shake(&pair));
+    accept_one();
+}
+END_TEST
+
+static void assert_logged(const char *part);
+
+/* A CONNECT proxy on an address that the policy lists: who reads the refusal must
+ * see that it is about that address. */
+START_TEST(test_refusals_name_the_address_that_is_listed)
+{
+    pair_init(&pair, "[policy]\nservers = lab\notherwise = off\n"
+                     "nameless = refuse\n"
+                     "[lab]\nnames = localhost 127.0.0.1\nmode = require\n"
+                     "trust = @TRUST@\nmachines = any\n@PCRS@@COMPONENTS@");
+    accept_one();
+    pair_new(&pair, "www.example.org");
+    verify_address("127.0.0.1");
+    pair.mode = PUPPET_SILENT;
+    refuse_this("www.example.org sent no evidence; address 127.0.0.1 is in "
+                "section lab");
+    assert_logged("www.example.org is refused: www.example.org sent no "
+                  "attestation evidence, which policy section lab requires of "
+                  "127.0.0.1: is that the address of a proxy?");
+    pair_new(&pair, "www.example.org");
+    verify_address("127.0.0.1");
+    pair.mode = PUPPET_OTHER_PCR;
+    refuse_this("PCR 4 does not match policy");
+    assert_logged("(section lab lists 127.0.0.1, perhaps a proxy's address)");
+}
+END_TEST
+
 START_TEST(test_P8_nameless_may_have_a_section)
 {
     const char *const text = "[policy]\nservers = lab\notherwise = off\n"
@@ -1028,6 +1091,8 @@ static const struct {
      (int)(sizeof(evidences) / sizeof(evidences[0]))},
     ONE(test_S19_verify_none_and_own_callback_change_nothing),
     ONE(test_P8_a_nameless_server_is_refused),
+    ONE(test_P12_P13_what_is_no_name_is_nameless),
+    ONE(test_refusals_name_the_address_that_is_listed),
     ONE(test_P8_nameless_may_have_a_section),
     ONE(test_otherwise_off_asks_for_nothing),
     ONE(test_otherwise_require_refuses_who_is_not_named),
