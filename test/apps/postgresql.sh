@@ -147,7 +147,7 @@ test_P3_changed_policy_is_for_new_connections() {
     policy_variant changing 's/^pcr.4 .*/& '"$(printf 'ab%.0s' {1..32})/"
     sed 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/" "$work/changing.policy.cnf" >"$work/new"
     run psql_at "$work/changing.cnf" "$attested_port" '' -c "$again" \
-        -c "\\! mv $work/new $work/changing.policy.cnf" -c 'select page from pages' \
+        -c "\\! mv $work/new $work/changing.policy.cnf; sleep 1.5" -c 'select page from pages' \
         -c "$again" -c 'select page from pages' && fail 'the change is not taken up'
     same 'pages' 1 "$(grep -c "^$page" <<<"$output")"
     [[ $output == *'SSL error: PCR 7 does not match policy: expected abab'* ]] || fail 'no reason'
