@@ -55,8 +55,8 @@ static void add_boot_event(const struct pair *pair,
     char words_a[400] = "no event", words_b[400] = "no event";
     char what[64];
 
-    if (pair->a->format != ATLS_FORMAT_TPM_BOOT
-        || pair->b->format != ATLS_FORMAT_TPM_BOOT
+    if (!atls_evidence_has_boot_log(pair->a)
+        || !atls_evidence_has_boot_log(pair->b)
         || !atls_boot_log_diverges(&pair->a->boot_log, &pair->b->boot_log,
                                    hash->alg, pcr, &a, &b))
         return;

@@ -340,6 +340,15 @@ static void describe(const struct atls_quoter_setup *setup,
     }
 }
 
+/* The first of the list, unless it is the one with a boot log and there is none to
+ * send: who takes nothing else gets an empty one. */
+static unsigned format_without_boot_log(const struct atls_formats *formats)
+{
+    if (formats->list[0] == ATLS_FORMAT_TPM_BOOT && formats->count > 1)
+        return formats->list[1];
+    return formats->list[0];
+}
+
 /* A boot log is worth no handshake: where it does not fit, evidence goes out
  * without, and the administrator is told once. False then. */
 static bool encode_with_boot_log(const struct atls_ticket *ticket,
@@ -349,7 +358,7 @@ static bool encode_with_boot_log(const struct atls_ticket *ticket,
     struct atls_quoter_core *core = ticket->core;
     struct atls_reason why;
 
-    evidence->format = ATLS_FORMAT_TPM_BOOT;
+    evidence->format = ticket->formats.list[0];
     evidence->boot_log = ticket->batch->boot->log;
     if (atls_evidence_encode(evidence, &why, ret_cmw, ret_len) == ATLS_OK)
         return true;
@@ -365,16 +374,12 @@ static enum atls_error encode_described(const struct atls_ticket *ticket,
                                         struct atls_reason *why,
                                         uint8_t **ret_cmw, size_t *ret_len)
 {
-    const struct atls_formats *formats = &ticket->formats;
-
-    if (formats->list[0] == ATLS_FORMAT_TPM_BOOT && ticket->batch->boot != NULL
+    if (ticket->batch->boot != NULL
+        && atls_formats_want_boot_log(&ticket->formats)
         && encode_with_boot_log(ticket, evidence, ret_cmw, ret_len))
         return ATLS_OK;
-    /* Who takes nothing else gets an empty boot log. */
     evidence->boot_log = (struct atls_boot_log){.count = 0};
-    evidence->format = atls_formats_include(formats, ATLS_FORMAT_TPM)
-                           ? ATLS_FORMAT_TPM
-                           : ATLS_FORMAT_TPM_BOOT;
+    evidence->format = format_without_boot_log(&ticket->formats);
     return atls_evidence_encode(evidence, why, ret_cmw, ret_len);
 }
 

@@ -73,7 +73,7 @@ struct atls_ticket;
  * Queue a request; never blocks on the TPM. The quoter computes the binding
  * itself from role, channel and certificate.
  *   formats  at least one: the first is made, unless it is the one with a boot
- *            log, there is none to send and the other is among them
+ *            log, there is none to send and another is among them
  * Returns ATLS_OK, ATLS_E_QUEUE_FULL, ATLS_E_NOMEM, ATLS_E_CRYPTO,
  * ATLS_E_INTERNAL (no thread).
  */

@@ -111,7 +111,7 @@ static bool wants_boot_log(const struct atls_batch *batch)
 
     TAILQ_FOREACH(ticket, &batch->tickets, entry)
     {
-        if (ticket->formats.list[0] == ATLS_FORMAT_TPM_BOOT)
+        if (atls_formats_want_boot_log(&ticket->formats))
             return true;
     }
     return false;

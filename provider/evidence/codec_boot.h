@@ -10,7 +10,7 @@
 #include "evidence/pcr.h"
 #include "evidence/reader.h"
 
-/* What codec_decode.c and codec_encode.c need for the boot log of format 2. */
+/* What codec_decode.c and codec_encode.c need for the boot log, key 10. */
 
 /* The localities a TPM can be started from: TPM 2.0 Library Part 1, "H-CRTM
  * before TPM2_Startup() and TPM2_Startup() without H-CRTM". */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "evidence/codec_boot.h"
+#include "evidence/codec_log.h"
 #include "evidence/reader.h"
 
 static enum atls_error read_quote(struct atls_reader *rd,
@@ -181,45 +182,6 @@ static enum atls_error read_epoch(struct atls_reader *rd,
                             &ev->epoch_time);
 }
 
-static enum atls_error read_log(struct atls_reader *rd,
-                                struct atls_evidence *ev)
-{
-    uint64_t pcr = 0;
-    size_t count = 0;
-    enum atls_error r = atls_reader_record(rd, "the measured log", 2);
-
-    if (r != ATLS_OK)
-        return r;
-    r = atls_reader_uint(rd, "the log's PCR", 0, ATLS_PCR_COUNT - 1, &pcr);
-    if (r != ATLS_OK)
-        return r;
-    r = atls_reader_list(rd, "the list of events", ATLS_LOG_EVENTS_MAX, &count);
-    if (r != ATLS_OK)
-        return r;
-    ev->has_log = true;
-    ev->log_pcr = (unsigned)pcr;
-    if (count == 0)
-        return ATLS_OK;
-    /* An event takes an octet at least: a count alone claims no memory. */
-    if (count > rd->end - rd->offset)
-        return atls_fail(rd->why, ATLS_E_TRUNCATED,
-                         "evidence ends at octet %zu, within %zu events of "
-                         "the measured log",
-                         rd->end, count);
-    ev->log = OPENSSL_zalloc(count * sizeof(*ev->log));
-    if (ev->log == NULL)
-        return atls_fail(rd->why, ATLS_E_NOMEM, NULL);
-    ev->log_count = count;
-    for (size_t i = 0; i < count; i++) {
-        /* May be empty: an event somebody extended without any text. */
-        r = atls_reader_content(rd, "an event's content", ATLS_LOG_CONTENT_MAX,
-                                &ev->log[i]);
-        if (r != ATLS_OK)
-            return r;
-    }
-    return ATLS_OK;
-}
-
 static enum atls_error read_authority(struct atls_reader *rd,
                                       struct atls_evidence *ev)
 {
@@ -263,7 +225,7 @@ static const struct {
     [ATLS_KEY_PCRS] = {"PCR values", true, read_pcrs},
     [ATLS_KEY_MERKLE] = {"Merkle proof", false, read_merkle},
     [ATLS_KEY_EPOCH] = {"epoch time", false, read_epoch},
-    [ATLS_KEY_LOG] = {"measured log", false, read_log},
+    [ATLS_KEY_LOG] = {"measured log", false, atls_codec_read_log},
     [ATLS_KEY_AUTHORITY] = {"authority", false, read_authority},
     [ATLS_KEY_CERTIFY] = {"certification", false, read_certify},
     [ATLS_KEY_BOOT_LOG] = {"boot log", false, read_boot_log},
@@ -272,7 +234,8 @@ static const struct {
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
 /* seen: bit i for key i */
-static enum atls_error check_complete(struct atls_reader *rd, unsigned format,
+static enum atls_error check_complete(struct atls_reader *rd,
+                                      const struct atls_evidence *ev,
                                       uint32_t seen)
 {
     const bool has_merkle = (seen >> ATLS_KEY_MERKLE & 1) != 0;
@@ -290,19 +253,26 @@ static enum atls_error check_complete(struct atls_reader *rd, unsigned format,
                          "malformed evidence: expected either a Merkle proof "
                          "or an epoch time, found %s",
                          has_merkle ? "both" : "none");
-    if (format == ATLS_FORMAT_TPM_BOOT && !has_boot_log)
+    if (ev->format == ATLS_FORMAT_TPM_BOOT && !has_boot_log)
         return atls_fail(rd->why, ATLS_E_MALFORMED,
                          "malformed evidence: no boot log (key %u), which "
                          "format %u always has",
                          ATLS_KEY_BOOT_LOG, ATLS_FORMAT_TPM_BOOT);
+    if (ev->format == ATLS_FORMAT_TPM_SHORT && has_boot_log
+        && ev->boot_log.count == 0)
+        return atls_fail(rd->why, ATLS_E_NOT_CANONICAL,
+                         "evidence is not in deterministic encoding" ATLS_MORE
+                         ": its boot log (key %u) is empty, which format %u "
+                         "leaves out",
+                         ATLS_KEY_BOOT_LOG, ATLS_FORMAT_TPM_SHORT);
     return ATLS_OK;
 }
 
 static enum atls_error read_evidence(struct atls_reader *rd,
                                      struct atls_evidence *ev)
 {
-    const uint64_t last = ev->format == ATLS_FORMAT_TPM_BOOT ? ATLS_KEY_BOOT_LOG
-                                                             : ATLS_KEY_CERTIFY;
+    const uint64_t last =
+        ev->format == ATLS_FORMAT_TPM ? ATLS_KEY_CERTIFY : ATLS_KEY_BOOT_LOG;
     uint32_t seen = 0;
     uint64_t next = 0;
     struct atls_item map;
@@ -331,17 +301,24 @@ static enum atls_error read_evidence(struct atls_reader *rd,
         return atls_fail(rd->why, ATLS_E_TRAILING,
                          "%zu octets after the end of the evidence",
                          rd->end - rd->offset);
-    return check_complete(rd, ev->format, seen);
+    return check_complete(rd, ev, seen);
 }
 
-static bool is_text(struct atls_span octets, const char *text)
+/* The format of a type; 0: none that we know. */
+static unsigned format_of(struct atls_span type)
 {
-    return octets.len == strlen(text)
-           && memcmp(octets.data, text, octets.len) == 0;
+    for (unsigned format = 1; format <= ATLS_FORMATS_MAX; format++) {
+        const char *known = atls_format_type(format);
+
+        if (type.len == strlen(known)
+            && memcmp(type.data, known, type.len) == 0)
+            return format;
+    }
+    return 0;
 }
 
 #define EXPECTED_TYPES \
-    "'" ATLS_FORMAT_TPM_TYPE "' or '" ATLS_FORMAT_TPM_BOOT_TYPE "'"
+    "'" ATLS_FORMAT_TPM_TYPE "', or the same with tpm-boot- or tpm-short-"
 
 /* A CMW type is a media type or a content-format number (RFC 9999). */
 static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
@@ -362,18 +339,14 @@ static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
                          "type (text)" ATLS_MORE ", found %s",
                          item.offset,
                          atls_reader_describe(rd->data[item.offset]));
-    if (is_text(item.octets, ATLS_FORMAT_TPM_TYPE)) {
-        *ret_format = ATLS_FORMAT_TPM;
-        return ATLS_OK;
-    }
-    if (is_text(item.octets, ATLS_FORMAT_TPM_BOOT_TYPE)) {
-        *ret_format = ATLS_FORMAT_TPM_BOOT;
-        return ATLS_OK;
-    }
-    return atls_fail(rd->why, ATLS_E_FORMAT,
-                     "unknown evidence format '%.*s', expected " EXPECTED_TYPES,
-                     item.octets.len < 60 ? (int)item.octets.len : 60,
-                     (const char *)item.octets.data);
+    *ret_format = format_of(item.octets);
+    if (*ret_format == 0)
+        return atls_fail(
+            rd->why, ATLS_E_FORMAT,
+            "unknown evidence format '%.*s', expected " EXPECTED_TYPES,
+            item.octets.len < 60 ? (int)item.octets.len : 60,
+            (const char *)item.octets.data);
+    return ATLS_OK;
 }
 
 static enum atls_error read_indicator(struct atls_reader *rd)
@@ -471,6 +444,7 @@ void atls_evidence_free(struct atls_evidence *evidence)
     if (evidence == NULL)
         return;
     OPENSSL_free(evidence->log);
+    OPENSSL_free(evidence->log_octets);
     atls_boot_log_clear(&evidence->boot_log);
     OPENSSL_free(evidence);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "evidence/codec_boot.h"
+#include "evidence/codec_log.h"
 
 /*
  * Where encoded octets go. One traversal counts, writes or compares, so that
@@ -155,8 +156,17 @@ static void put_log(struct writer *w, const struct atls_evidence *evidence)
     put_array(w, 2);
     put_uint(w, evidence->log_pcr);
     put_array(w, evidence->log_count);
-    for (size_t i = 0; i < evidence->log_count; i++)
-        put_span(w, evidence->log[i]);
+    for (size_t i = 0; i < evidence->log_count; i++) {
+        const struct atls_span content = evidence->log[i];
+        uint8_t digest[ATLS_SHA256_LEN];
+
+        if (atls_codec_is_short(evidence->format, content, digest)) {
+            put_array(w, 1);
+            put_octets(w, digest, sizeof(digest));
+        } else {
+            put_span(w, content);
+        }
+    }
 }
 
 /* Digests in the order of the banks in key 4. */
@@ -190,11 +200,6 @@ static void put_boot_log(struct writer *w, const struct atls_evidence *evidence)
         put_boot_event(w, &log->events[i], &evidence->pcrs);
 }
 
-static bool has_boot_log(const struct atls_evidence *evidence)
-{
-    return evidence->format == ATLS_FORMAT_TPM_BOOT;
-}
-
 static void put_evidence(struct writer *w, const struct atls_evidence *evidence)
 {
     const bool has_authority = evidence->authority.len != 0;
@@ -202,7 +207,7 @@ static void put_evidence(struct writer *w, const struct atls_evidence *evidence)
 
     /* Quote, signature, chain, PCRs and one of Merkle proof and epoch. */
     put_map(w, 5u + evidence->has_log + has_authority + has_certify
-                   + has_boot_log(evidence));
+                   + atls_evidence_has_boot_log(evidence));
     put_uint(w, ATLS_KEY_QUOTE);
     put_span(w, evidence->quote);
     put_uint(w, ATLS_KEY_SIGNATURE);
@@ -228,7 +233,7 @@ static void put_evidence(struct writer *w, const struct atls_evidence *evidence)
         put_span(w, evidence->certify_signature);
         put_span(w, evidence->certify_public);
     }
-    if (has_boot_log(evidence))
+    if (atls_evidence_has_boot_log(evidence))
         put_boot_log(w, evidence);
 }
 
@@ -238,11 +243,18 @@ static void put_cmw(struct writer *w, const struct atls_evidence *evidence)
 
     put_evidence(&counter, evidence);
     put_array(w, 3);
-    put_text(w, has_boot_log(evidence) ? ATLS_FORMAT_TPM_BOOT_TYPE
-                                       : ATLS_FORMAT_TPM_TYPE);
+    put_text(w, atls_format_type(evidence->format));
     put_octets_head(w, counter.len);
     put_evidence(w, evidence);
     put_uint(w, ATLS_CMW_IND_EVIDENCE);
+}
+
+size_t atls_evidence_len(const struct atls_evidence *evidence)
+{
+    struct writer counter = {0};
+
+    put_cmw(&counter, evidence);
+    return counter.len;
 }
 
 bool atls_evidence_encodes_to(const struct atls_evidence *evidence,
@@ -305,26 +317,6 @@ static enum atls_error check_pcrs(const struct atls_pcr_values *values,
     return ATLS_OK;
 }
 
-static enum atls_error check_log(const struct atls_evidence *evidence,
-                                 struct atls_reason *why)
-{
-    if (evidence->log_count > ATLS_LOG_EVENTS_MAX)
-        return atls_fail(
-            why, ATLS_E_LIMIT,
-            "cannot send evidence: the measured log has %zu "
-            "events of PCR %u" ATLS_MORE ", %u are allowed; restart the "
-            "machine to begin a new one",
-            evidence->log_count, evidence->log_pcr, ATLS_LOG_EVENTS_MAX);
-    for (size_t i = 0; i < evidence->log_count; i++) {
-        if (evidence->log[i].len > ATLS_LOG_CONTENT_MAX)
-            return atls_fail(why, ATLS_E_LIMIT,
-                             "cannot send evidence: event %zu of the measured "
-                             "log has %zu octets" ATLS_MORE ", %u are allowed",
-                             i, evidence->log[i].len, ATLS_LOG_CONTENT_MAX);
-    }
-    return ATLS_OK;
-}
-
 static enum atls_error check_boot_event(const struct atls_evidence *evidence,
                                         size_t i, struct atls_reason *why)
 {
@@ -360,7 +352,7 @@ static enum atls_error check_boot_log(const struct atls_evidence *evidence,
 {
     const struct atls_boot_log *log = &evidence->boot_log;
 
-    if (!has_boot_log(evidence))
+    if (!atls_evidence_has_boot_log(evidence))
         return ATLS_OK;
     if (!atls_codec_is_locality(log->startup_locality))
         return atls_fail(why, ATLS_E_LIMIT,
@@ -431,7 +423,7 @@ static enum atls_error check_limits(const struct atls_evidence *evidence,
     r = check_pcrs(&evidence->pcrs, why);
     if (r != ATLS_OK)
         return r;
-    r = check_log(evidence, why);
+    r = atls_codec_check_log(evidence, why);
     if (r != ATLS_OK)
         return r;
     r = check_boot_log(evidence, why);
@@ -444,10 +436,10 @@ static enum atls_error refuse_size(const struct atls_evidence *evidence,
                                    size_t len, struct atls_reason *why)
 {
     struct writer boot_log = {0};
+    struct writer log = {0};
     size_t chain_len = 0;
-    size_t log_len = 0;
 
-    if (has_boot_log(evidence)) {
+    if (atls_evidence_has_boot_log(evidence)) {
         put_boot_log(&boot_log, evidence);
         return atls_fail(
             why, ATLS_E_TOO_LARGE,
@@ -457,13 +449,12 @@ static enum atls_error refuse_size(const struct atls_evidence *evidence,
     }
     for (size_t i = 0; i < evidence->chain_count; i++)
         chain_len += evidence->chain[i].len;
-    for (size_t i = 0; i < evidence->log_count; i++)
-        log_len += evidence->log[i].len;
+    put_log(&log, evidence);
     return atls_fail(
         why, ATLS_E_TOO_LARGE,
         "the evidence has %zu octets, %u are allowed" ATLS_MORE ": %zu are the "
         "measured log (%zu events), %zu the AK chain",
-        len, ATLS_CMW_MAX, log_len, evidence->log_count, chain_len);
+        len, ATLS_CMW_MAX, log.len, evidence->log_count, chain_len);
 }
 
 enum atls_error atls_evidence_encode(const struct atls_evidence *evidence,

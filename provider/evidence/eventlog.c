@@ -5,13 +5,16 @@
 #include <string.h>
 
 #define DIGEST_HEX_LEN (2 * (size_t)ATLS_SHA256_LEN)
+#define LABEL "sha256:"
+#define LABEL_LEN (sizeof(LABEL) - 1)
+#define CERTIFICATE "certificate "
 
 static const struct {
     enum atls_event_kind kind;
     const char *word;
 } forms[] = {
     {ATLS_EVENT_COMPONENT, "component "},
-    {ATLS_EVENT_CERTIFICATE, "certificate "},
+    {ATLS_EVENT_CERTIFICATE, CERTIFICATE},
     {ATLS_EVENT_AUTHORITY, "authority "},
 };
 
@@ -71,29 +74,30 @@ static int parse_name(struct atls_span middle, struct atls_event *event)
     return 1;
 }
 
-/* The 64 hex digits at the end of a content. Returns 1 on success. */
-static int parse_hex(const uint8_t *text, struct atls_event *event)
+/* 64 hex digits. One component, one content: upper case would be a second one. */
+static bool read_hex(const uint8_t *text, uint8_t ret[ATLS_SHA256_LEN])
 {
-    char hex[DIGEST_HEX_LEN + 1] = {0};
-    char again[DIGEST_HEX_LEN + 1];
-    size_t len;
+    for (size_t i = 0; i < DIGEST_HEX_LEN; i++) {
+        unsigned digit;
 
-    memcpy(hex, text, DIGEST_HEX_LEN);
-    if (!atls_unhex(hex, event->digest, sizeof(event->digest), &len)
-        || len != sizeof(event->digest))
-        return 0;
-    /* One component, one content: upper case would be a second one. */
-    atls_hex(event->digest, sizeof(event->digest), again);
-    return memcmp(hex, again, sizeof(hex)) == 0;
+        if (text[i] >= '0' && text[i] <= '9')
+            digit = text[i] - (unsigned)'0';
+        else if (text[i] >= 'a' && text[i] <= 'f')
+            digit = text[i] - (unsigned)'a' + 10;
+        else
+            return false;
+        ret[i / 2] =
+            (uint8_t)((i % 2 == 0 ? 0u : (unsigned)ret[i / 2] << 4) | digit);
+    }
+    return true;
 }
 
 /* word, middle, "sha256:", hex. Returns 1 when content has this form. */
 static int parse_form(struct atls_span content, const char *word,
                       struct atls_event *event)
 {
-    static const char label[] = "sha256:";
     const size_t word_len = strlen(word);
-    const size_t tail_len = sizeof(label) - 1 + DIGEST_HEX_LEN;
+    const size_t tail_len = LABEL_LEN + DIGEST_HEX_LEN;
     struct atls_span middle;
     const uint8_t *tail;
 
@@ -103,9 +107,8 @@ static int parse_form(struct atls_span content, const char *word,
     middle.data = content.data + word_len;
     middle.len = content.len - word_len - tail_len;
     tail = middle.data + middle.len;
-    return memcmp(tail, label, sizeof(label) - 1) == 0
-           && parse_name(middle, event)
-           && parse_hex(tail + sizeof(label) - 1, event);
+    return memcmp(tail, LABEL, LABEL_LEN) == 0 && parse_name(middle, event)
+           && read_hex(tail + LABEL_LEN, event->digest);
 }
 
 void atls_event_parse(struct atls_span content, struct atls_event *ret_event)
@@ -118,6 +121,26 @@ void atls_event_parse(struct atls_span content, struct atls_event *ret_event)
     }
     memset(ret_event, 0, sizeof(*ret_event));
     ret_event->kind = ATLS_EVENT_OTHER;
+}
+
+bool atls_event_is_certificate(struct atls_span content,
+                               uint8_t ret_digest[ATLS_SHA256_LEN])
+{
+    static const char begin[] = CERTIFICATE LABEL;
+
+    return content.len == ATLS_CERTIFICATE_CONTENT_LEN
+           && memcmp(content.data, begin, sizeof(begin) - 1) == 0
+           && read_hex(content.data + sizeof(begin) - 1, ret_digest);
+}
+
+void atls_event_write_certificate(const uint8_t digest[ATLS_SHA256_LEN],
+                                  char ret[ATLS_CERTIFICATE_CONTENT_LEN])
+{
+    char hex[DIGEST_HEX_LEN + 1];
+
+    atls_hex(digest, ATLS_SHA256_LEN, hex);
+    memcpy(ret, CERTIFICATE LABEL, sizeof(CERTIFICATE LABEL) - 1);
+    memcpy(ret + sizeof(CERTIFICATE LABEL) - 1, hex, DIGEST_HEX_LEN);
 }
 
 enum atls_error atls_eventlog_extend(uint16_t alg, struct atls_span content,

@@ -48,6 +48,14 @@ void atls_event_parse(struct atls_span content, struct atls_event *ret_event);
 size_t atls_event_format(const struct atls_event *event,
                          char ret[ATLS_EVENT_CONTENT_MAX]);
 
+/* A certificate event by itself, for logs that have many: the same as a parse that
+ * finds ATLS_EVENT_CERTIFICATE, and its content without a terminator. */
+#define ATLS_CERTIFICATE_CONTENT_LEN 83u
+bool atls_event_is_certificate(struct atls_span content,
+                               uint8_t ret_digest[ATLS_SHA256_LEN]);
+void atls_event_write_certificate(const uint8_t digest[ATLS_SHA256_LEN],
+                                  char ret[ATLS_CERTIFICATE_CONTENT_LEN]);
+
 /* True for a legal component name. */
 bool atls_component_name_is_legal(const char *name, size_t len);
 

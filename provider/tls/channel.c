@@ -116,9 +116,10 @@ enum atls_error atls_channel_parse_keylog(const char *line,
 
 struct atls_formats atls_request_formats(bool asks_boot_log)
 {
-    const struct atls_formats plain = {1, {ATLS_FORMAT_TPM}};
-    const struct atls_formats boot = {2,
-                                      {ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM}};
+    const struct atls_formats plain = {
+        2, {ATLS_FORMAT_TPM_SHORT, ATLS_FORMAT_TPM}};
+    const struct atls_formats boot = {
+        3, {ATLS_FORMAT_TPM_SHORT, ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM}};
 
     return asks_boot_log ? boot : plain;
 }

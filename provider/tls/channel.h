@@ -44,8 +44,8 @@ enum atls_error atls_channel_parse_keylog(const char *line,
 #define ATLS_REQUEST_MAX (1u + 1u + 2u * ATLS_FORMATS_MAX + 4u)
 
 /*
- * What to ask for: format 1, and before it, when a policy has use for a boot
- * log, format 2.
+ * What to ask for: format 3, and of peers that do not know it format 1; with 2
+ * between them when a policy has use for a boot log.
  */
 struct atls_formats atls_request_formats(bool asks_boot_log);
 

@@ -43,15 +43,22 @@ static enum atls_error check_format(const struct run *run,
                                     struct atls_reason *why)
 {
     const struct atls_formats *asked = run->in->asked;
-    const unsigned format = run->report->evidence->format;
+    const struct atls_evidence *evidence = run->report->evidence;
 
-    if (asked != NULL && !atls_formats_include(asked, format))
+    if (asked == NULL)
+        return ATLS_OK;
+    if (!atls_formats_include(asked, evidence->format))
         return atls_fail(why, ATLS_E_FORMAT,
-                         "the evidence is of format %u, and we asked for "
-                         "format %u only" ATLS_MORE
-                         ": the peer does not keep to the "
+                         "the evidence is of format %u, which we did not ask "
+                         "for" ATLS_MORE ": the peer does not keep to the "
                          "protocol; update its attest",
-                         format, asked->list[0]);
+                         evidence->format);
+    if (atls_evidence_has_boot_log(evidence)
+        && !atls_formats_include(asked, ATLS_FORMAT_TPM_BOOT))
+        return atls_fail(why, ATLS_E_FORMAT,
+                         "the evidence carries a boot log, which we did not "
+                         "ask for" ATLS_MORE ": the peer does not keep to the "
+                         "protocol; update its attest");
     return ATLS_OK;
 }
 
@@ -204,7 +211,7 @@ static enum atls_error check_log(struct run *run, struct atls_reason *why)
     enum atls_error r;
 
     run->not_asked = !atls_measured_log_counts(run->section, evidence)
-                     && evidence->format != ATLS_FORMAT_TPM_BOOT;
+                     && !atls_evidence_has_boot_log(evidence);
     r = atls_measured_log(run->section, evidence, why);
     if (r != ATLS_OK)
         return r;

@@ -10,8 +10,8 @@
 #include "evidence/codec.h"
 
 /*
- * The boot log of evidence of format 2. It decides nothing that the PCR values do
- * not: it says what led to them. Types and data of events are the peer's word.
+ * The boot log of evidence. It decides nothing that the PCR values do not: it says
+ * what led to them. Types and data of events are the peer's word.
  * Both are pure and thread-safe.
  */
 

@@ -89,7 +89,7 @@ struct atls_section {
     char **events; /* fnmatch-like patterns over the content, only * */
     enum atls_certificate_rule certificate;
     int64_t expires;    /* seconds since 1970; INT64_MAX: never */
-    bool asks_boot_log; /* ask for format 2 before format 1 */
+    bool asks_boot_log; /* ask for a boot log */
     /* Recorded with the good values: names the event that differs where a PCR
      * does, and decides nothing. NULL: none. */
     const struct atls_boot_log *boot_log;

@@ -315,7 +315,7 @@ static void put_boot_log(const struct page *page,
 {
     const struct atls_boot_log *log = &report->evidence->boot_log;
 
-    if (report->evidence->format != ATLS_FORMAT_TPM_BOOT)
+    if (!atls_evidence_has_boot_log(report->evidence))
         return;
     put_title(page, "Boot log");
     (void)fprintf(page->out,

@@ -289,7 +289,7 @@ static void put_boot_log(const struct atls_report *report,
     const struct atls_hash *hash =
         atls_hash_by_alg(section != NULL ? section->bank : alg);
 
-    if (evidence->format != ATLS_FORMAT_TPM_BOOT || hash == NULL)
+    if (!atls_evidence_has_boot_log(evidence) || hash == NULL)
         return;
     (void)fputs(",\"boot_log\":[", out);
     for (size_t i = 0; i < log->count; i++) {

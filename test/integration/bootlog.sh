@@ -81,10 +81,10 @@ test_accepted_with_the_log_of_a_good_machine() {
     accepts 'asked for' fetch "$work/ask.cnf" "https://localhost:$attested_port/page"
 }
 
-test_format_2_for_those_who_ask() {
+test_boot_log_for_those_who_ask() {
     saved "localhost:$attested_port"
-    has "$work/evidence.cmw" 'application/vnd.attest.tpm-boot-evidence+cbor' ||
-        fail 'attest show got no boot log'
+    has "$work/evidence.cmw" 'application/vnd.attest.tpm-short-evidence+cbor' ||
+        fail 'attest show got evidence of an old format'
     has "$work/evidence.cmw" 'lab: boot loader and kernel 1.0' || fail 'an event is missing'
 }
 
@@ -94,13 +94,14 @@ dumped() {
     grep -q "$(printf '%s' "$1" | hex)" "$work/dump"
 }
 
-test_format_1_for_all_others() {
-    accepts 'asks for format 1' ask "$lab/client.cnf" "$attested_port" -msg
-    dumped 'attest.tpm-evidence+cbor' || fail 'no evidence of format 1 in the dump'
-    ! dumped 'attest.tpm-boot-evidence+cbor' || fail 'a boot log that nobody asked for'
+test_no_boot_log_for_all_others() {
+    accepts 'asks for none' ask "$lab/client.cnf" "$attested_port" -msg
+    dumped 'attest.tpm-short-evidence+cbor' || fail 'no evidence in the dump'
+    ! dumped 'lab: boot loader and kernel 1.0' || fail 'a boot log that nobody asked for'
     asking ask ask
-    accepts 'asks for both' ask "$work/ask.cnf" "$attested_port" -msg
-    dumped 'attest.tpm-boot-evidence+cbor' || fail 'no boot log in the dump'
+    accepts 'asks for one' ask "$work/ask.cnf" "$attested_port" -msg
+    dumped 'attest.tpm-short-evidence+cbor' || fail 'no evidence in the dump'
+    dumped 'lab: boot loader and kernel 1.0' || fail 'no boot log in the dump'
 }
 
 # A server without one is as good, and its log is quiet about it.

@@ -131,6 +131,8 @@ struct factory {
     size_t log_count;
     char log[FACTORY_LOG_MAX][ATLS_EVENT_CONTENT_MAX];
 
+    bool is_short; /* [false] format 3 */
+
     /* What the boot log says [none: format 1]. An event's digests are the
      * hashes of its data. */
     bool has_boot_log;

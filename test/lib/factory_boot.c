@@ -69,11 +69,12 @@ static void make_values(struct factory *f, size_t bank)
 
 void factory_make_boot_log(struct factory *f)
 {
-    f->evidence.format = ATLS_FORMAT_TPM;
+    f->evidence.format = f->is_short       ? ATLS_FORMAT_TPM_SHORT
+                         : f->has_boot_log ? ATLS_FORMAT_TPM_BOOT
+                                           : ATLS_FORMAT_TPM;
     memset(&f->evidence.boot_log, 0, sizeof(f->evidence.boot_log));
     if (!f->has_boot_log)
         return;
-    f->evidence.format = ATLS_FORMAT_TPM_BOOT;
     f->evidence.boot_log = factory_boot_log(f);
     for (size_t bank = 0; f->boot_replays && bank < f->values.count; bank++)
         make_values(f, bank);

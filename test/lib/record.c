@@ -167,6 +167,11 @@ void record_wrap_boot(struct record *ret, const uint8_t *map, size_t map_len)
     wrap(ret, ATLS_FORMAT_TPM_BOOT_TYPE, map, map_len, ATLS_CMW_IND_EVIDENCE);
 }
 
+void record_wrap_short(struct record *ret, const uint8_t *map, size_t map_len)
+{
+    wrap(ret, ATLS_FORMAT_TPM_SHORT_TYPE, map, map_len, ATLS_CMW_IND_EVIDENCE);
+}
+
 int record_build_widened(struct record *ret, const struct record_shape *shape,
                          int head)
 {

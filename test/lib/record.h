@@ -57,8 +57,9 @@ int record_build_widened(struct record *ret, const struct record_shape *shape,
 /* An evidence map of any octets, as the value of a CMW record. */
 void record_wrap(struct record *ret, const uint8_t *map, size_t map_len);
 
-/* The same in format 2. */
+/* The same in formats 2 and 3. */
 void record_wrap_boot(struct record *ret, const uint8_t *map, size_t map_len);
+void record_wrap_short(struct record *ret, const uint8_t *map, size_t map_len);
 
 /*
  * Decode a copy that has no spare octet around it, so that sanitizers see every

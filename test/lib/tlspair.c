@@ -141,7 +141,7 @@ static int puppet_parse(SSL *s, unsigned int type, unsigned int context,
     if ((context & SSL_EXT_CLIENT_HELLO) != 0) {
         REQUIRE(atls_request_parse(in, in_len, NULL, &formats) == ATLS_OK);
         pair_of(s)->asked += formats.count > 0;
-        pair_of(s)->asked_format = formats.list[0];
+        pair_of(s)->asked_formats = formats;
     }
     return 1;
 }

@@ -33,9 +33,9 @@ enum puppet_mode {
 struct pair {
     struct factory factory;
     enum puppet_mode mode;
-    unsigned asked;        /* ClientHellos with our request */
-    unsigned asked_format; /* the first that the last of them asked for */
-    unsigned hellos;       /* ClientHellos, second ones too */
+    unsigned asked;                    /* ClientHellos with our request */
+    struct atls_formats asked_formats; /* by the last of them */
+    unsigned hellos;                   /* ClientHellos, second ones too */
     bool has_secret;
     unsigned char *kept; /* last extension sent */
     size_t kept_len;

@@ -26,6 +26,13 @@ static const struct atls_formats boot_first = {
 static const struct atls_formats plain_first = {
     2, {ATLS_FORMAT_TPM, ATLS_FORMAT_TPM_BOOT}};
 static const struct atls_formats boot_only = {1, {ATLS_FORMAT_TPM_BOOT}};
+static const struct atls_formats of_today = {
+    2, {ATLS_FORMAT_TPM_SHORT, ATLS_FORMAT_TPM}};
+static const struct atls_formats of_today_boot = {
+    3, {ATLS_FORMAT_TPM_SHORT, ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM}};
+static const struct atls_formats short_only = {1, {ATLS_FORMAT_TPM_SHORT}};
+static const struct atls_formats boot_before_short = {
+    2, {ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM_SHORT}};
 
 static struct tcglog made;
 static char path[600];
@@ -99,13 +106,18 @@ static void expect(unsigned format, size_t count)
 
 static const struct {
     const struct atls_formats *formats;
-    unsigned format;        /* with a boot log */
+    unsigned format;        /* with a boot log ... */
+    size_t count;           /* ... of which so many events travel */
     unsigned without_a_log; /* with none */
 } asked[] = {
-    {&plain, ATLS_FORMAT_TPM, ATLS_FORMAT_TPM},
-    {&plain_first, ATLS_FORMAT_TPM, ATLS_FORMAT_TPM},
-    {&boot_first, ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM},
-    {&boot_only, ATLS_FORMAT_TPM_BOOT, ATLS_FORMAT_TPM_BOOT},
+    {&plain, ATLS_FORMAT_TPM, 0, ATLS_FORMAT_TPM},
+    {&plain_first, ATLS_FORMAT_TPM, 0, ATLS_FORMAT_TPM},
+    {&boot_first, ATLS_FORMAT_TPM_BOOT, 2, ATLS_FORMAT_TPM},
+    {&boot_only, ATLS_FORMAT_TPM_BOOT, 2, ATLS_FORMAT_TPM_BOOT},
+    {&of_today, ATLS_FORMAT_TPM_SHORT, 0, ATLS_FORMAT_TPM_SHORT},
+    {&of_today_boot, ATLS_FORMAT_TPM_SHORT, 2, ATLS_FORMAT_TPM_SHORT},
+    {&short_only, ATLS_FORMAT_TPM_SHORT, 0, ATLS_FORMAT_TPM_SHORT},
+    {&boot_before_short, ATLS_FORMAT_TPM_BOOT, 2, ATLS_FORMAT_TPM_SHORT},
 };
 
 START_TEST(test_format_as_the_peer_prefers)
@@ -114,7 +126,7 @@ START_TEST(test_format_as_the_peer_prefers)
     boot(7, "separator");
     start();
     quotercase.formats = *asked[_i].formats;
-    expect(asked[_i].format, asked[_i].format == ATLS_FORMAT_TPM_BOOT ? 2 : 0);
+    expect(asked[_i].format, asked[_i].count);
     ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, ""), 0);
     ck_assert_uint_eq(quotercase_logged(ATLS_LOG_INFO, ""), 0);
 }

@@ -21,6 +21,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 CMW_TYPE = "application/vnd.attest.tpm-evidence+cbor"
 CMW_TYPE_BOOT = "application/vnd.attest.tpm-boot-evidence+cbor"
+CMW_TYPE_SHORT = "application/vnd.attest.tpm-short-evidence+cbor"
 
 
 def sha256(*parts):
@@ -423,7 +424,17 @@ def boot_log():
                             for pcr, kind, data in BOOT_EVENTS]]
 
 
-def make_evidence(certs, extra_data, contents, proof, has_boot_log):
+CERTIFICATE_EVENT = re.compile(b"certificate sha256:([0-9a-f]{64})")
+
+
+def short_event(content):
+    """As it travels in format 3: of a certificate's event the digest alone."""
+    match = CERTIFICATE_EVENT.fullmatch(content)
+    return [bytes.fromhex(match[1].decode())] if match else content
+
+
+def make_evidence(certs, extra_data, contents, proof, kind, has_boot_log,
+                  event=lambda content: content):
     pcrs = [sha256(b"PCR %d of the test vector" % i) for i in range(24)]
     pcrs[15] = bytes(32)
     for content in contents:
@@ -434,10 +445,9 @@ def make_evidence(certs, extra_data, contents, proof, has_boot_log):
     signature = ecdsa_signature(fixed_key("AK"), attest)
     evidence = {1: attest, 2: signature, 3: [certs["ak"], certs["intermediate"]],
                 4: {0x000B: dict(enumerate(pcrs))}, **proof,
-                7: [15, contents]}
+                7: [15, list(map(event, contents))]}
     if has_boot_log:
         evidence[10] = boot_log()
-    kind = CMW_TYPE_BOOT if has_boot_log else CMW_TYPE
     return attest, signature, pcrs, cbor([kind, cbor(evidence), 4])
 
 
@@ -454,10 +464,22 @@ def evidence_vectors(certs):
     time = 1767225600
     live = (merkle_root(leaves),
             {5: [told_size(3, 1), 1, merkle_path(leaves, 1)]})
+    # Renewed once; and what is no certificate's event: 32 octets, none, nearly one.
+    many = contents + [
+        b"certificate sha256:" + sha256(b"renewed").hex().encode(),
+        b"machine-id:0123456789abcdef01234",
+        b"",
+        b"certificate sha256:" + sha256(b"upper case").hex().upper().encode(),
+    ]
+    epoch = binding_epoch(b"s", time, certs["tls"]), {6: time}
     cases = {
-        "live": (*live, False),
-        "epoch": (binding_epoch(b"s", time, certs["tls"]), {6: time}, False),
-        "boot": (*live, True),
+        "live": (*live, contents, CMW_TYPE, False),
+        "epoch": (*epoch, contents, CMW_TYPE, False),
+        "boot": (*live, contents, CMW_TYPE_BOOT, True),
+        "short": (*live, many, CMW_TYPE_SHORT, False, short_event),
+        "short-boot": (*live, contents, CMW_TYPE_SHORT, True, short_event),
+        # What every receiver has to refuse: a second way to say "short".
+        "short-in-full": (*live, many, CMW_TYPE_SHORT, False),
     }
     sections = {"common": {
         "role": "s", "channel": channel, "tls_cert": certs["tls"],
@@ -466,13 +488,20 @@ def evidence_vectors(certs):
         "ak_private": pkcs8(fixed_key("AK")),
         **{f"event.{i}": content.decode() for i, content in enumerate(contents)},
     }}
-    for label, (extra_data, proof, has_boot_log) in cases.items():
+    values = {}
+    for label, (extra_data, proof, logged, *form) in cases.items():
         attest, signature, pcrs, cmw = make_evidence(
-            certs, extra_data, contents, proof, has_boot_log)
-        sections["common"]["pcr.15"] = pcrs[15]
+            certs, extra_data, logged, proof, *form)
         sections[label] = {"extra_data": extra_data, "quote": attest,
                            "signature": signature, "cmw": cmw,
                            "cmw_sha256": sha256(cmw)}
+        values[label] = pcrs
+        if logged is contents:
+            sections["common"]["pcr.15"] = pcrs[15]
+        else:
+            sections[label].update({f"event.{i}": content.decode()
+                                    for i, content in enumerate(logged)})
+            sections[label]["pcr.15"] = pcrs[15]
     sections["live"]["tree_size"] = told_size(3, 1)
     sections["live"]["leaf_index"] = 1
     sections["live"]["path"] = " ".join(n.hex() for n in merkle_path(leaves, 1))
@@ -483,7 +512,7 @@ def evidence_vectors(certs):
                  boot_digest(*event), event[2])
         sections["boot"][f"event.{i}"] = " ".join(part.hex() for part in parts)
     for pcr in sorted({event[0] for event in BOOT_EVENTS}):
-        sections["boot"][f"pcr.{pcr}"] = pcrs[pcr]
+        sections["boot"][f"pcr.{pcr}"] = values["boot"][pcr]
     return sections
 
 
