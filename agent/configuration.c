@@ -357,13 +357,14 @@ static enum atls_error read_certificate(struct agent_configuration *c,
 {
     const struct atls_scan_pair *pair = atls_scan_find(section, "certificate");
 
-    c->needs_measured_certificate =
+    c->quoter.needs_measured_certificate =
         pair == NULL || strcmp(pair->value, "measured") == 0;
-    if (!c->needs_measured_certificate && strcmp(pair->value, "any") != 0)
+    if (!c->quoter.needs_measured_certificate
+        && strcmp(pair->value, "any") != 0)
         return fail_at(why, pair, "measured or any");
     if (c->quoter.event_log != NULL)
         return ATLS_OK;
-    if (c->needs_measured_certificate)
+    if (c->quoter.needs_measured_certificate)
         return fail_without_log(c, why,
                                 "certificates cannot be looked up without a "
                                 "log; name one, or set certificate = any");

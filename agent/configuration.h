@@ -56,8 +56,7 @@ struct agent_configuration {
     const struct atls_scan_section *section; /* [attestd] */
     const char *socket;
     struct agent_access *access; /* NULL until it is resolved */
-    bool needs_measured_certificate;
-    const char *log; /* never NULL: stderr by default */
+    const char *log;             /* never NULL: stderr by default */
     enum atls_log_level log_level;
     struct atls_quoter_config quoter;
     struct agent_components components;

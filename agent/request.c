@@ -96,12 +96,6 @@ static enum atls_error begin(struct agent_server *server,
                                   service->configuration.quoter.max_queue, why);
     if (r != ATLS_OK)
         return r;
-    if (service->configuration.needs_measured_certificate) {
-        r = agent_certificates_check(&service->certificates,
-                                     request->certificate, why);
-        if (r != ATLS_OK)
-            return r;
-    }
     r = atls_quoter_submit(service->quoter, request->role, request->channel,
                            request->certificate, &request->formats, why,
                            &ticket);

@@ -45,8 +45,6 @@ static enum atls_error load(struct agent_service *service, const char *path,
     r = agent_configuration_resolve(configuration, why);
     if (r != ATLS_OK)
         return r;
-    service->certificates.path = configuration->quoter.event_log;
-    service->certificates.pcr = configuration->quoter.measure_pcr;
     watch_all(service);
     r = atls_quoter_new(&configuration->quoter, log_of_quoter, log, why,
                         &service->quoter);
@@ -85,7 +83,6 @@ void agent_service_unref(struct agent_service *service)
     if (service == NULL || --service->refs > 0)
         return;
     atls_quoter_free(service->quoter);
-    agent_certificates_clear(&service->certificates);
     agent_configuration_clear(&service->configuration);
     OPENSSL_free(service);
 }

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "agent/certificates.h"
 #include "agent/configuration.h"
 #include "attester/quoter.h"
 #include "error.h"
@@ -36,7 +35,6 @@ struct agent_service {
     struct agent_configuration configuration;
     struct agent_watched watched[AGENT_WATCHED_COUNT];
     struct atls_quoter *quoter;
-    struct agent_certificates certificates;
 };
 
 /*

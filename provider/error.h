@@ -97,6 +97,7 @@
     X(LOG_BUSY, "log-busy", 80, "the measured log is locked by somebody")      \
     X(LOG_MISMATCH, "log-mismatch", 80,                                        \
       "the measured log and the PCR do not agree")                             \
+    X(LOG_UNREADABLE, "log-unreadable", 80, "the measured log cannot be read") \
     /* agent */                                                                \
     X(AGENT_UNAVAILABLE, "agent-unavailable", 80,                              \
       "the agent cannot be reached")                                           \

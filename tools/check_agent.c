@@ -10,7 +10,6 @@
 #include "attester/agent_socket.h"
 #include "attester/clock.h"
 #include "checks.h"
-#include "look.h"
 
 /* Keys that have moved to attestd.cnf: here they change nothing. */
 static void check_ignored_keys(struct check *check)
@@ -65,42 +64,6 @@ static void check_certificates(struct check *check,
     sk_X509_pop_free(chain, X509_free);
 }
 
-/* The report has replayed the log; here it is told. */
-static void check_agent_log(struct check *check,
-                            const struct atls_report *report)
-{
-    const struct atls_evidence *evidence = report->evidence;
-
-    if (!evidence->has_log)
-        finding_warn(check->findings, "event log",
-                     "If attestd.cnf names event_log, the agent could not read "
-                     "it: journalctl -u attestd says why; it must be readable "
-                     "for the agent's user",
-                     "the agent sends no measured log: peers that check "
-                     "components or certificates refuse");
-    else if (report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
-        finding_ok(check->findings, "event log",
-                   "the agent's replays to PCR %u (events: %zu)",
-                   evidence->log_pcr, evidence->log_count);
-}
-
-/* What peers would find wrong, whatever their policy. */
-static void check_content(struct check *check,
-                          const struct peer_evidence *evidence)
-{
-    struct atls_report report;
-    struct atls_reason why = {0};
-
-    if (look_at(evidence, &why, &report) != ATLS_OK)
-        check_fail(check, "evidence",
-                   "Every peer refuses it; the agent's log may say why", &why);
-    if (report.evidence != NULL) {
-        check_certificates(check, report.evidence);
-        check_agent_log(check, &report);
-    }
-    atls_report_clear(&report);
-}
-
 /* Who listens at the socket; false where nobody can be asked. */
 static bool find_agent(const char *socket, uid_t *ret_uid)
 {
@@ -140,10 +103,12 @@ void check_agent(struct check *check, struct atls_attester *attester)
 {
     const char *socket = check->configuration.attester.socket;
     struct peer_evidence evidence = {0};
+    struct atls_report report;
 
     check_ignored_keys(check);
     check_socket(check, socket);
-    if (check_evidence(check, attester, &evidence))
-        check_content(check, &evidence);
+    if (check_evidence(check, attester, "the agent's", &evidence, &report))
+        check_certificates(check, report.evidence);
+    atls_report_clear(&report);
     peer_evidence_clear(&evidence);
 }

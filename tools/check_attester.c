@@ -10,14 +10,13 @@
 #include <sys/stat.h>
 
 #include "attester/clock.h"
-#include "attester/measure.h"
 #include "attester/tpm.h"
 #include "attester/tpm_link.h"
 #include "checks.h"
 #include "evidence/codec.h"
-#include "evidence/eventlog.h"
 #include "here.h"
 #include "input.h"
+#include "look.h"
 #include "verifier/certificate.h"
 
 static const char *text_of(const struct atls_reason *why)
@@ -144,59 +143,6 @@ static void check_ak_public(struct check *check, struct atls_tpm *tpm,
     OPENSSL_free(in_cert);
 }
 
-static const char *missing_log_hint(size_t events)
-{
-    return events == 0 ? "Was it deleted? Reboot to begin both anew"
-                       : "Something else extends this PCR, or the log lost "
-                         "events; reboot to begin both anew";
-}
-
-/* Does the log replay to its PCR in every bank that the TPM has? */
-static void check_log(struct check *check, struct atls_tpm *tpm)
-{
-    const struct atls_quoter_config *config =
-        &check->configuration.attester.quoter;
-    struct atls_measured_log log = {0};
-    struct atls_pcr_selection banks;
-    struct atls_pcr_values values;
-    struct atls_reason why = {0};
-
-    if (atls_measured_log_read(config->event_log, config->measure_pcr, &why,
-                               &log)
-            != ATLS_OK
-        || atls_tpm_banks(tpm, config->measure_pcr, &why, &banks) != ATLS_OK
-        || atls_tpm_read_pcrs(tpm, &banks, &why, &values) != ATLS_OK) {
-        check_fail(check, "event log", "Peers that check components refuse",
-                   &why);
-        atls_measured_log_clear(&log);
-        return;
-    }
-    for (size_t i = 0; i < values.count; i++) {
-        const struct atls_hash *hash = atls_hash_by_alg(values.banks[i].alg);
-        uint8_t value[ATLS_PCR_DIGEST_MAX];
-
-        if (hash == NULL
-            || atls_eventlog_replay(hash->alg, log.contents, log.count, value)
-                   != ATLS_OK
-            || memcmp(value, values.banks[i].value[config->measure_pcr],
-                      hash->len)
-                   == 0)
-            continue;
-        finding_fail(check->findings, TOOL_USAGE, "event log",
-                     missing_log_hint(log.count),
-                     "%s: what it says (events: %zu) does not replay to PCR %u "
-                     "of bank %s",
-                     config->event_log, log.count, config->measure_pcr,
-                     hash->name);
-        atls_measured_log_clear(&log);
-        return;
-    }
-    finding_ok(check->findings, "event log",
-               "%s replays to PCR %u (events: %zu)", config->event_log,
-               config->measure_pcr, log.count);
-    atls_measured_log_clear(&log);
-}
-
 static void check_tpm(struct check *check, const X509 *cert)
 {
     const struct atls_quoter_config *config =
@@ -219,31 +165,72 @@ static void check_tpm(struct check *check, const X509 *cert)
                 "%s lacks noDA: failed authorizations elsewhere lock it, "
                 "and every proof with it",
                 config->ak);
-        check_log(check, tpm);
     }
     atls_tpm_close(tpm);
 }
 
 /* ---- evidence ---- */
 
+static bool is_of_log(enum atls_error code)
+{
+    return code == ATLS_E_LOG_MISMATCH || code == ATLS_E_LOG_UNREADABLE
+           || code == ATLS_E_LOG_BUSY;
+}
+
+/* The quoter gives out none that does not lead to its PCR. */
+static void check_log(struct check *check, const char *log,
+                      const struct atls_report *report)
+{
+    const struct atls_evidence *evidence = report->evidence;
+
+    if (!evidence->has_log)
+        finding_warn(check->findings, "event log",
+                     "Name one with event_log, where the TPM is configured",
+                     "no measured log is sent (event_log = none): peers that "
+                     "check components or certificates refuse");
+    else if (report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
+        finding_ok(check->findings, "event log",
+                   "%s replays to PCR %u (events: %zu)", log, evidence->log_pcr,
+                   evidence->log_count);
+}
+
+/* What peers would find wrong, whatever their policy. */
+static void check_content(struct check *check, const char *log,
+                          const struct peer_evidence *evidence,
+                          struct atls_report *ret_report)
+{
+    struct atls_reason why = {0};
+
+    if (look_at(evidence, &why, ret_report) != ATLS_OK)
+        check_fail(check, "evidence",
+                   "Every peer refuses it; the quoter's log may say why", &why);
+    if (ret_report->evidence != NULL)
+        check_log(check, log, ret_report);
+}
+
 /* What the machine would send, made by the same code and with the same rights:
- * finds a wrong ak_auth, a PCR bank that is not there, evidence too large. */
+ * finds a wrong ak_auth, a PCR bank that is not there, a log that does not lead to
+ * its PCR, evidence too large. */
 bool check_evidence(struct check *check, struct atls_attester *attester,
-                    struct peer_evidence *ret_evidence)
+                    const char *log, struct peer_evidence *ret_evidence,
+                    struct atls_report *ret_report)
 {
     const struct atls_span stand_in = {NULL, 0};
     struct atls_reason why = {0};
     int64_t begin = atls_now_ms();
 
+    *ret_report = (struct atls_report){0};
     if (here_evidence(attester, stand_in, &why, ret_evidence) != ATLS_OK) {
-        check_fail(check, "evidence", check_quoter_hint(why.code), &why);
+        check_fail(check, is_of_log(why.code) ? "event log" : "evidence",
+                   check_quoter_hint(why.code), &why);
         return false;
     }
     finding_ok(check->findings, "evidence",
                "%zu of at most %u octets, made in %lld ms",
                ret_evidence->cmw_len, ATLS_CMW_MAX,
                (long long)(atls_now_ms() - begin));
-    return true;
+    check_content(check, log, ret_evidence, ret_report);
+    return ret_report->evidence != NULL;
 }
 
 /* Whoever knows the authorization value can quote what he likes. */
@@ -267,6 +254,7 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
     const char *path = check->configuration.attester.quoter.ak_chain;
     struct peer_evidence evidence = {0};
     STACK_OF(X509) *chain = read_chain(path);
+    struct atls_report report;
 
     check_auth_file(check);
     if (chain == NULL) {
@@ -278,7 +266,10 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
     check_permissions(check, "AK chain", path);
     check_ak_chain(check, chain, path);
     check_tpm(check, sk_X509_value(chain, 0));
-    (void)check_evidence(check, attester, &evidence);
+    (void)check_evidence(check, attester,
+                         check->configuration.attester.quoter.event_log,
+                         &evidence, &report);
+    atls_report_clear(&report);
     peer_evidence_clear(&evidence);
     sk_X509_pop_free(chain, X509_free);
 }

@@ -13,6 +13,7 @@
 #include "configuration.h"
 #include "findings.h"
 #include "peer.h"
+#include "verifier/appraise.h"
 
 struct process;
 
@@ -81,9 +82,16 @@ void check_attester(struct check *check);
 /* Its parts. A quoter that is an agent: the socket, and what comes out of it. */
 void check_agent(struct check *check, struct atls_attester *attester);
 
-/* A trial: a FAIL and false, or evidence: peer_evidence_clear() it. */
+/*
+ * A trial: is there evidence, does it hold by itself, and what of its measured log?
+ *   log  what that is called
+ *   ret_evidence, ret_report  peer_evidence_clear() and atls_report_clear() them, in
+ *        every case; the latter points into the former
+ * False when there is nothing to look at, after a FAIL.
+ */
 bool check_evidence(struct check *check, struct atls_attester *attester,
-                    struct peer_evidence *ret_evidence);
+                    const char *log, struct peer_evidence *ret_evidence,
+                    struct atls_report *ret_report);
 
 /* AK certificate first; path: where they are from. */
 void check_ak_chain(struct check *check, STACK_OF(X509) * chain,

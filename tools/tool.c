@@ -63,6 +63,7 @@ int tool_exit_status(enum atls_error code)
     case ATLS_E_PCR_DIGEST:
     case ATLS_E_LOG_REPLAY:
     case ATLS_E_LOG_MISMATCH:
+    case ATLS_E_LOG_UNREADABLE:
         return TOOL_NO_EVIDENCE;
 
     case ATLS_E_TPM:

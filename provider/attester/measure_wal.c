@@ -265,6 +265,15 @@ enum atls_error atls_wal_read(const char *log_path, struct atls_reason *why,
     return r;
 }
 
+bool atls_wal_exists(const char *log_path)
+{
+    char *path = atls_file_path(log_path, WAL_SUFFIX);
+    bool exists = path != NULL && access(path, F_OK) == 0;
+
+    OPENSSL_free(path);
+    return exists;
+}
+
 enum atls_error atls_wal_remove(const char *log_path, struct atls_reason *why)
 {
     char *path = atls_file_path(log_path, WAL_SUFFIX);

@@ -2,6 +2,7 @@
 #ifndef ATLS_ATTESTER_MEASURE_WAL_H
 #define ATLS_ATTESTER_MEASURE_WAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -14,7 +15,7 @@
  * tells where. One JSON object:
  *   {"pcr":15,"log_size":0,"content":"component x sha256:...",
  *    "banks":[{"hashAlg":"sha256","before":"<hex>","after":"<hex>"}]}
- * All functions are called with the lock held.
+ * All functions but atls_wal_exists() are called with the lock held.
  */
 struct atls_wal {
     unsigned pcr;
@@ -52,6 +53,10 @@ enum atls_error atls_wal_write(const char *log_path, const struct atls_wal *wal,
  */
 enum atls_error atls_wal_read(const char *log_path, struct atls_reason *why,
                               struct atls_wal **ret_wal) ATLS_MUST_CHECK;
+
+/* Is there one? For those who hold no lock, too: somebody is measuring at this moment,
+ * or was interrupted. */
+bool atls_wal_exists(const char *log_path);
 
 /* ATLS_OK, ATLS_E_IO, ATLS_E_NOMEM. */
 enum atls_error atls_wal_remove(const char *log_path,

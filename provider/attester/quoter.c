@@ -178,6 +178,27 @@ static enum atls_error compute_leaf(enum atls_role role,
     return ATLS_OK;
 }
 
+static bool is_stand_in(struct atls_span der)
+{
+    const char *stand_in = ATLS_STAND_IN_CERTIFICATE;
+
+    return der.len == strlen(stand_in)
+           && memcmp(der.data, stand_in, der.len) == 0;
+}
+
+static enum atls_error note_certificate(struct atls_ticket *ticket,
+                                        struct atls_span cert_der,
+                                        struct atls_reason *why)
+{
+    ticket->must_be_measured = ticket->core->setup->needs_measured_certificate
+                               && !is_stand_in(cert_der);
+    if (ticket->must_be_measured
+        && atls_sha256(cert_der.data, cert_der.len, ticket->certificate)
+               != ATLS_OK)
+        return atls_fail(why, ATLS_E_CRYPTO, NULL);
+    return ATLS_OK;
+}
+
 enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
                                    enum atls_role role,
                                    const uint8_t channel[ATLS_CHANNEL_LEN],
@@ -202,6 +223,8 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
     ticket->timer_fd = -1;
     ticket->formats = *formats;
     r = compute_leaf(role, channel, cert_der, why, ticket->leaf);
+    if (r == ATLS_OK)
+        r = note_certificate(ticket, cert_der, why);
     if (r == ATLS_OK) {
         pthread_mutex_lock(&core->lock);
         r = enqueue(core, ticket, why);
@@ -389,9 +412,16 @@ static enum atls_error encode(const struct atls_ticket *ticket,
                               struct atls_reason *why, uint8_t **ret_cmw,
                               size_t *ret_len)
 {
-    struct atls_evidence *evidence = OPENSSL_zalloc(sizeof(*evidence));
+    struct atls_evidence *evidence;
     enum atls_error r;
 
+    if (ticket->must_be_measured) {
+        r = atls_events_check_certificate(ticket->batch->events,
+                                          ticket->certificate, why);
+        if (r != ATLS_OK)
+            return r;
+    }
+    evidence = OPENSSL_zalloc(sizeof(*evidence));
     if (evidence == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     describe(ticket->core->setup, ticket->batch, evidence);

@@ -26,12 +26,15 @@ struct atls_quoter;
 
 /* All strings are copied. */
 struct atls_quoter_config {
-    const char *tcti;          /* after "tcti:" */
-    const char *ak;            /* handle or file */
-    const char *ak_auth;       /* "file:PATH", or NULL: empty */
-    const char *ak_chain;      /* PEM: AK certificate, then intermediates */
-    const char *pcrs;          /* selection text; NULL: sha256:0-9,11-15 */
-    const char *event_log;     /* CEL-JSON; NULL: none is sent */
+    const char *tcti;      /* after "tcti:" */
+    const char *ak;        /* handle or file */
+    const char *ak_auth;   /* "file:PATH", or NULL: empty */
+    const char *ak_chain;  /* PEM: AK certificate, then intermediates */
+    const char *pcrs;      /* selection text; NULL: sha256:0-9,11-15 */
+    const char *event_log; /* CEL-JSON; NULL: none is sent */
+    /* Evidence is for certificates only that stand in it; and for the stand-in of
+     * evidence/binding.h, which no TLS peer can show. */
+    bool needs_measured_certificate;
     const char *boot_log;      /* the firmware's; NULL: none is sent */
     bool is_boot_log_optional; /* say nothing where it cannot be opened */
     unsigned measure_pcr;
@@ -86,8 +89,11 @@ enum atls_error atls_quoter_submit(
 /*
  * Wait for the evidence, at most the configured timeout from submission.
  *   ret_cmw  set only on success; OPENSSL_free() it
- * Frees the ticket in every case. Returns ATLS_OK, ATLS_E_TIMEOUT, or the
- * quoter's own error (ATLS_E_TPM_UNAVAILABLE, ...).
+ * Frees the ticket in every case. Returns ATLS_OK, ATLS_E_TIMEOUT,
+ * ATLS_E_LOG_MISMATCH (the measured log does not lead to its PCR: which of them was
+ * lost, and what to do, in why), ATLS_E_LOG_UNREADABLE, ATLS_E_LOG_BUSY,
+ * ATLS_E_CERTIFICATE_UNMEASURED, or the quoter's own
+ * error (ATLS_E_TPM_UNAVAILABLE, ...).
  */
 enum atls_error atls_ticket_wait(struct atls_ticket *ticket,
                                  struct atls_reason *why, uint8_t **ret_cmw,

@@ -38,6 +38,8 @@ struct atls_ticket {
     int64_t deadline_ms;
     uint8_t leaf[ATLS_SHA256_LEN];
     struct atls_formats formats; /* that its peer takes */
+    bool must_be_measured;       /* or there is no evidence for: */
+    uint8_t certificate[ATLS_SHA256_LEN];
     uint16_t place; /* in the tree; the thread's until it is done */
     /* Below: called with lock held. */
     enum atls_ticket_state state;

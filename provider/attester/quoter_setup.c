@@ -268,6 +268,7 @@ static enum atls_error fill(struct atls_quoter_setup *setup,
         return r;
     setup->timeout_ms = config->timeout_ms;
     setup->max_queue = config->max_queue;
+    setup->needs_measured_certificate = config->needs_measured_certificate;
     r = take_pcrs(setup, config, why);
     if (r != ATLS_OK)
         return r;

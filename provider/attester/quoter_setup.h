@@ -29,6 +29,7 @@ struct atls_quoter_setup {
     char *ak;
     char *ak_chain;  /* for messages */
     char *event_log; /* NULL: none */
+    bool needs_measured_certificate;
     unsigned measure_pcr;
     unsigned timeout_ms;
     unsigned max_queue;

@@ -126,7 +126,9 @@ static enum atls_error serve(struct worker *w, struct atls_batch *batch)
     r = atls_quoter_tpm_quote(&w->tpm, batch);
     if (r != ATLS_OK)
         return r;
-    batch->events = atls_events_for(&w->events, w->core, &batch->values);
+    r = atls_events_for(&w->events, w->core, &w->tpm, batch);
+    if (r != ATLS_OK)
+        return r;
     if (wants_boot_log(batch))
         batch->boot = atls_boot_events_for(&w->boot, w->core, &batch->values);
     return ATLS_OK;

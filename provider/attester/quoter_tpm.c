@@ -150,3 +150,20 @@ enum atls_error atls_quoter_tpm_quote(struct atls_quoter_tpm *q,
         note_failure(q, &batch->why);
     return r;
 }
+
+enum atls_error atls_quoter_tpm_read(struct atls_quoter_tpm *q,
+                                     const struct atls_pcr_selection *selection,
+                                     int64_t deadline_ms,
+                                     struct atls_reason *why,
+                                     struct atls_pcr_values *ret_values)
+{
+    enum atls_error r;
+
+    if (q->tpm == NULL)
+        return atls_fail(why, ATLS_E_TPM_UNAVAILABLE, NULL);
+    atls_tpm_set_deadline(q->tpm, deadline_ms, q->core->wake_fd);
+    r = atls_tpm_read_pcrs(q->tpm, selection, why, ret_values);
+    if (r != ATLS_OK)
+        atls_quoter_tpm_close(q);
+    return r;
+}

@@ -36,6 +36,16 @@ void atls_quoter_tpm_init(struct atls_quoter_tpm *q,
 enum atls_error atls_quoter_tpm_quote(struct atls_quoter_tpm *q,
                                       struct atls_batch *batch) ATLS_MUST_CHECK;
 
+/*
+ * Read PCRs once more, by a deadline, of the TPM that has just quoted; what fails
+ * closes the connection. Returns what atls_tpm_read_pcrs() returns, or
+ * ATLS_E_TPM_UNAVAILABLE when there is no connection.
+ */
+enum atls_error atls_quoter_tpm_read(
+    struct atls_quoter_tpm *q, const struct atls_pcr_selection *selection,
+    int64_t deadline_ms, struct atls_reason *why,
+    struct atls_pcr_values *ret_values) ATLS_MUST_CHECK;
+
 void atls_quoter_tpm_close(struct atls_quoter_tpm *q);
 
 #endif

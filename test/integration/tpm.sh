@@ -115,9 +115,8 @@ recovered() {
 
 test_E16_evidence_of_two_machines() {
     # The TPM of one and the log of the other.
-    cannot_match log "does not replay to PCR 15" \
+    cannot_prove log "PCR 15 was extended by others: $lab/second/events.cel leads to sha256:" \
         "s|^event_log .*|event_log = $lab/second/events.cel|"
-    says "$work/log.log" 'something else extended the PCR; verifiers will refuse it'
     # All of the other, under this one's name (B6).
     serve other "$lab/second/server.cnf" -cert "$lab/second/server.pem" -key "$lab/second/server.key"
     accepts 'the other machine, by its own policy' \

@@ -62,8 +62,11 @@ struct swtpm_ak {
  */
 bool swtpm_make_ak(const struct swtpm *swtpm, const struct swtpm_ak *ak);
 
-/* Extend a PCR in the SHA-256 bank alone with SHA-256(text). */
+/* Extend a PCR in the SHA-256 bank alone with SHA-256(text); in the SHA-1 bank alone
+ * with SHA-1(text). */
 bool swtpm_extend(const struct swtpm *swtpm, unsigned pcr, const char *text);
+bool swtpm_extend_sha1(const struct swtpm *swtpm, unsigned pcr,
+                       const char *text);
 
 /* Take a PCR bank (TPM2_ALG_*) away; resets the TPM. */
 bool swtpm_remove_bank(struct swtpm *swtpm, uint16_t alg);

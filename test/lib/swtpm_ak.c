@@ -174,15 +174,16 @@ bool swtpm_make_ak(const struct swtpm *swtpm, const struct swtpm_ak *ak)
     return made;
 }
 
-bool swtpm_extend(const struct swtpm *swtpm, unsigned pcr, const char *text)
+static bool extend(const struct swtpm *swtpm, unsigned pcr, uint16_t alg,
+                   const EVP_MD *md, const char *text)
 {
     TPML_DIGEST_VALUES digests = {.count = 1};
     struct connection c;
     bool extended;
 
-    digests.digests[0].hashAlg = TPM2_ALG_SHA256;
-    if (!EVP_Digest(text, strlen(text), digests.digests[0].digest.sha256, NULL,
-                    EVP_sha256(), NULL)
+    digests.digests[0].hashAlg = alg;
+    if (!EVP_Digest(text, strlen(text), (BYTE *)&digests.digests[0].digest,
+                    NULL, md, NULL)
         || !open_connection(swtpm, &c))
         return false;
     extended =
@@ -191,6 +192,17 @@ bool swtpm_extend(const struct swtpm *swtpm, unsigned pcr, const char *text)
                   "TPM2_PCR_Extend");
     disconnect(&c);
     return extended;
+}
+
+bool swtpm_extend(const struct swtpm *swtpm, unsigned pcr, const char *text)
+{
+    return extend(swtpm, pcr, TPM2_ALG_SHA256, EVP_sha256(), text);
+}
+
+bool swtpm_extend_sha1(const struct swtpm *swtpm, unsigned pcr,
+                       const char *text)
+{
+    return extend(swtpm, pcr, TPM2_ALG_SHA1, EVP_sha1(), text);
 }
 
 /* Banks that are not named stay as they are. */

@@ -49,7 +49,7 @@ START_TEST(test_defaults)
     ck_assert_str_eq(configuration.socket, AGENT_SOCKET_PATH);
     ck_assert_str_eq(configuration.log, "stderr");
     ck_assert_int_eq(configuration.log_level, ATLS_LOG_INFO);
-    ck_assert(configuration.needs_measured_certificate);
+    ck_assert(configuration.quoter.needs_measured_certificate);
     ck_assert_str_eq(configuration.quoter.tcti, "x");
     ck_assert_str_eq(configuration.quoter.ak, "0x81010002");
     ck_assert_str_eq(configuration.quoter.ak_chain, "/c.pem");
@@ -78,7 +78,7 @@ START_TEST(test_everything)
         "\n[certificates]\nwww = /etc/ssl/www.pem\n"
         "[authorities]\ninternal = /var/ca.pem\n");
     ck_assert_str_eq(configuration.socket, "/run/a.sock");
-    ck_assert(!configuration.needs_measured_certificate);
+    ck_assert(!configuration.quoter.needs_measured_certificate);
     ck_assert_str_eq(configuration.log, "/var/log/a");
     ck_assert_int_eq(configuration.log_level, ATLS_LOG_DEBUG);
     ck_assert_str_eq(configuration.quoter.tcti, "device:/dev/tpmrm0");
@@ -309,7 +309,7 @@ START_TEST(test_R3_out_of_memory)
         allocation_fail_at(0);
         ck_assert_msg(r == ATLS_OK || r == ATLS_E_NOMEM, "%s", why.text);
     }
-    ck_assert(!configuration.needs_measured_certificate);
+    ck_assert(!configuration.quoter.needs_measured_certificate);
 }
 END_TEST
 
@@ -320,7 +320,7 @@ START_TEST(test_example)
         TEST_SRCDIR "/attestd.cnf.example", &why, &configuration);
 
     ck_assert_msg(r == ATLS_OK, "%s", why.text);
-    ck_assert(configuration.needs_measured_certificate);
+    ck_assert(configuration.quoter.needs_measured_certificate);
 }
 END_TEST
 

@@ -155,75 +155,284 @@ START_TEST(test_T7_log_is_behind_the_quote)
 }
 END_TEST
 
-/* Said once; all that is there is sent, and the verifier decides. */
-START_TEST(test_log_that_does_not_fit)
-{
-    static const char warning[] = "does not replay to PCR 15 (sha256): ";
-    struct quotercase_evidence found;
+/* --- a log that does not lead to its PCR -------------------------------------- */
 
-    quotercase_start();
-    ck_assert(measure(quotercase.event_log, "event"));
-    ck_assert(swtpm_extend(quotercase.swtpm, 15, "behind our back"));
+static unsigned handshake;
+
+static void expect_refused(enum atls_error code, const char *text)
+{
+    struct atls_reason why = {.code = ATLS_OK};
+    uint8_t *cmw = NULL;
+    size_t len = 0;
+
+    quotercase_expect(&why, quotercase_obtain(handshake++, &why, &cmw, &len),
+                      code, text);
+}
+
+/* Refused each time, and said once; served again once `mend` has mended it. */
+static void expect_refused_until(enum atls_error code, const char *text,
+                                 void (*mend)(void), size_t count)
+{
     for (int i = 0; i < 3; i++) {
-        found = serve();
-        ck_assert(found.has_log);
-        ck_assert(!found.replays);
-        ck_assert_uint_eq(found.log_count, 1);
-        ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, warning), 1);
+        expect_refused(code, text);
+        ck_assert_uint_eq(quotercase_logged(ATLS_LOG_ERROR, text), 1);
     }
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, "reboot, then measure"),
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_ERROR, "no evidence is "
+                                                        "given: "),
                       1);
-    /* The next move is said again. */
-    ck_assert(swtpm_extend(quotercase.swtpm, 15, "behind our back again"));
-    found = serve();
-    ck_assert(!found.replays);
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, warning), 2);
-    /* After a reboot with a new log all is well. */
-    ck_assert(swtpm_reset(quotercase.swtpm));
-    ck_assert_int_eq(unlink(quotercase.event_log), 0);
-    found = serve();
-    ck_assert(found.replays);
-    ck_assert_uint_eq(found.log_count, 0);
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_INFO, "evidence is given "
+                                                       "again: "),
+                      0);
+    mend();
+    expect_log(count);
+    expect_log(count);
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_INFO, "evidence is given "
+                                                       "again: "),
+                      1);
 }
-END_TEST
 
-/* In a chroot, say. What else would the PCR have been extended with? */
-START_TEST(test_log_that_is_not_there)
+static void measure_two(void)
 {
-    struct quotercase_evidence found;
+    ck_assert(measure(quotercase.event_log, "first event"));
+    ck_assert(measure(quotercase.event_log, "second event"));
+}
 
-    ck_assert(measure(quotercase.event_log, "event"));
+static void boot_and_measure(void)
+{
+    ck_assert(swtpm_reset(quotercase.swtpm));
+    (void)unlink(quotercase.event_log);
+    measure_two();
+}
+
+static void remove_and_measure(void)
+{
     ck_assert_int_eq(unlink(quotercase.event_log), 0);
+    measure_two();
+}
+
+/* Known before, or looked at afterwards for the first time. */
+static void start_with_two_events(bool is_known)
+{
     quotercase_start();
-    found = serve();
-    ck_assert(!found.replays);
-    ck_assert_uint_eq(found.log_count, 0);
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN,
-                                        "events.cel: not there, as this "
-                                        "process sees files (in a chroot?), "
-                                        "but PCR 15 (sha256) was extended"),
-                      1);
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, ""), 1);
+    if (is_known)
+        expect_log(0);
+    measure_two();
+    if (is_known)
+        expect_log(2);
+}
+
+static const char reset[] = "events.cel was written: PCR 15 is zero, the log "
+                            "has 2 events (hibernation does that, too); remove "
+                            "the log, then attest measure --all";
+
+START_TEST(test_T16_reset_with_the_log_still_there)
+{
+    start_with_two_events(_i == 1);
+    ck_assert(swtpm_reset(quotercase.swtpm));
+    expect_refused_until(ATLS_E_LOG_MISMATCH, reset, remove_and_measure, 2);
+    ck_assert_uint_eq(
+        quotercase_logged(ATLS_LOG_ERROR, "the TPM was reset since "), 1);
 }
 END_TEST
+
+/* What was known of a PCR that is zero is not what it is after a reset. */
+START_TEST(test_T6_reset_to_a_value_that_was_known)
+{
+    quotercase_start();
+    expect_log(0);
+    measure_two();
+    ck_assert(swtpm_reset(quotercase.swtpm));
+    expect_refused_until(ATLS_E_LOG_MISMATCH, reset, remove_and_measure, 2);
+}
+END_TEST
+
+START_TEST(test_T16_reset_and_measured_again_in_part)
+{
+    start_with_two_events(_i == 1);
+    ck_assert(swtpm_reset(quotercase.swtpm));
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "first event"));
+    expect_refused_until(ATLS_E_LOG_MISMATCH,
+                         "events.cel was written: PCR 15 holds the first 1 of "
+                         "its 2 events, as after hibernation; reboot",
+                         boot_and_measure, 2);
+}
+END_TEST
+
+static char kept[700];
+
+static void keep_log(void)
+{
+    snprintf(kept, sizeof(kept), "%s.kept", quotercase.event_log);
+    ck_assert_int_eq(rename(quotercase.event_log, kept), 0);
+}
+
+static void restore_log(void)
+{
+    copy_file(kept, quotercase.event_log, 0);
+}
+
+START_TEST(test_T16_log_that_is_not_there)
+{
+    start_with_two_events(_i == 1);
+    keep_log();
+    expect_refused_until(ATLS_E_LOG_MISMATCH,
+                         "events.cel is not there, yet PCR 15 is not zero: "
+                         "lost (kexec), out of sight (chroot), or the PCR "
+                         "extended by others; restore it, reboot, or",
+                         restore_log, 2);
+}
+END_TEST
+
+START_TEST(test_T16_log_that_is_empty)
+{
+    start_with_two_events(_i == 1);
+    keep_log();
+    copy_file("/dev/null", quotercase.event_log, 1);
+    expect_refused_until(ATLS_E_LOG_MISMATCH,
+                         "events.cel has no event of PCR 15, which is not "
+                         "zero: extended by others, or log lost (kexec); "
+                         "reboot, or set measure_pcr",
+                         restore_log, 2);
+}
+END_TEST
+
+START_TEST(test_T15_extended_by_others)
+{
+    start_with_two_events(_i == 1);
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "behind our back"));
+    expect_refused_until(ATLS_E_LOG_MISMATCH,
+                         "PCR 15 was extended by others: ", boot_and_measure,
+                         2);
+    /* The next move is said again. */
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "once more"));
+    expect_refused(ATLS_E_LOG_MISMATCH, "PCR 15 was extended by others: ");
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_ERROR, "extended by others"),
+                      2);
+}
+END_TEST
+
+/* swtpm_extend() extends the SHA-256 bank alone. */
+START_TEST(test_T15_one_of_two_banks)
+{
+    quotercase.config.pcrs = "sha384:15+sha256:0-15";
+    start_with_two_events(false);
+    expect_log(2);
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "behind our back"));
+    expect_refused(ATLS_E_LOG_MISMATCH, "events.cel leads to sha256:");
+}
+END_TEST
+
+/* Nobody counts it, unless it is all there is. */
+START_TEST(test_E20_sha1_bank_that_others_extended)
+{
+    const bool is_alone = _i == 1;
+
+    quotercase.config.pcrs = is_alone ? "sha1:15" : "sha1:15+sha256:0-15";
+    start_with_two_events(false);
+    ck_assert(swtpm_extend_sha1(quotercase.swtpm, 15, "behind our back"));
+    if (is_alone)
+        expect_refused(ATLS_E_LOG_MISMATCH, "events.cel leads to sha1:");
+    else
+        expect_log(2);
+}
+END_TEST
+
+/* Written down, or about to be: nobody can tell but by waiting. */
+START_TEST(test_T15_interrupted_measurement)
+{
+    char wal[700];
+    FILE *out;
+
+    start_with_two_events(true);
+    snprintf(wal, sizeof(wal), "%s.wal", quotercase.event_log);
+    out = fopen(wal, "we");
+    ck_assert_ptr_nonnull(out);
+    fclose(out);
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "third event"));
+    expect_refused(ATLS_E_LOG_MISMATCH, "a measurement was interrupted: ");
+    expect_refused(ATLS_E_LOG_MISMATCH,
+                   "events.cel lacks an event of PCR 15; the next attest "
+                   "measure, as root, completes it");
+    ck_assert_int_eq(unlink(wal), 0);
+    expect_refused(ATLS_E_LOG_MISMATCH, "PCR 15 was extended by others: ");
+}
+END_TEST
+
+static void append(const char *octets)
+{
+    FILE *out = fopen(quotercase.event_log, "ae");
+
+    ck_assert_ptr_nonnull(out);
+    fputs(octets, out);
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+static void restore_over(void)
+{
+    ck_assert(unlink(quotercase.event_log) == 0
+              || rmdir(quotercase.event_log) == 0);
+    restore_log();
+}
+
+static const struct {
+    const char *octets; /* NULL: a folder is in its place */
+    const char *text;
+} damages[] = {
+    {"garbage", "cannot be read: "},
+    {"\x1e{\"pcr\":15,", "record 3 is cut off"},
+    {"\x1e{\"pcr\":15}\n", "record 3 has no content.string"},
+    {NULL, "events.cel is not a regular file"},
+};
 
 START_TEST(test_log_that_cannot_be_read)
 {
-    static const char warning[] =
-        "evidence goes out without the measured log: ";
+    start_with_two_events(true);
+    keep_log();
+    if (damages[_i].octets != NULL) {
+        restore_log();
+        append(damages[_i].octets);
+    } else {
+        ck_assert_int_eq(mkdir(quotercase.event_log, 0700), 0);
+    }
+    expect_refused(ATLS_E_LOG_UNREADABLE, "the measured log cannot be read: ");
+    expect_refused_until(ATLS_E_LOG_UNREADABLE, damages[_i].text, restore_over,
+                         2);
+}
+END_TEST
+
+/* Half a record may be there for a moment, and nothing is wrong. */
+static void *complete_record(void *arg)
+{
+    usleep(30000);
+    copy_file(arg, quotercase.event_log, 0);
+    return NULL;
+}
+
+START_TEST(test_T7_record_that_is_being_written)
+{
+    pthread_t thread;
+    struct stat st;
+
+    start_with_two_events(false);
+    keep_log();
+    ck_assert_int_eq(stat(kept, &st), 0);
+    copy_file(kept, quotercase.event_log, (size_t)st.st_size - 20);
+    ck_assert_int_eq(pthread_create(&thread, NULL, complete_record, kept), 0);
+    expect_log(2);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+/* Where a log was never wanted, nothing is looked at. */
+START_TEST(test_no_log_is_wanted)
+{
     struct quotercase_evidence found;
 
-    ck_assert_int_eq(mkdir(quotercase.event_log, 0700), 0);
+    quotercase.config.event_log = NULL;
     quotercase_start();
-    for (int i = 0; i < 3; i++) {
-        found = serve();
-        ck_assert(!found.has_log);
-    }
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_WARN, warning), 1);
-    ck_assert_int_eq(rmdir(quotercase.event_log), 0);
+    ck_assert(swtpm_extend(quotercase.swtpm, 15, "an event"));
     found = serve();
-    ck_assert(found.has_log);
-    ck_assert(found.replays);
+    ck_assert(!found.has_log);
 }
 END_TEST
 
@@ -280,9 +489,19 @@ int main(void)
     tcase_add_test(tcase, test_other_bank_first);
     tcase_add_test(tcase, test_T7_log_is_ahead_of_the_quote);
     tcase_add_test(tcase, test_T7_log_is_behind_the_quote);
-    tcase_add_test(tcase, test_log_that_does_not_fit);
-    tcase_add_test(tcase, test_log_that_is_not_there);
-    tcase_add_test(tcase, test_log_that_cannot_be_read);
+    tcase_add_loop_test(tcase, test_T16_reset_with_the_log_still_there, 0, 2);
+    tcase_add_test(tcase, test_T6_reset_to_a_value_that_was_known);
+    tcase_add_loop_test(tcase, test_T16_reset_and_measured_again_in_part, 0, 2);
+    tcase_add_loop_test(tcase, test_T16_log_that_is_not_there, 0, 2);
+    tcase_add_loop_test(tcase, test_T16_log_that_is_empty, 0, 2);
+    tcase_add_loop_test(tcase, test_T15_extended_by_others, 0, 2);
+    tcase_add_test(tcase, test_T15_one_of_two_banks);
+    tcase_add_loop_test(tcase, test_E20_sha1_bank_that_others_extended, 0, 2);
+    tcase_add_test(tcase, test_T15_interrupted_measurement);
+    tcase_add_loop_test(tcase, test_log_that_cannot_be_read, 0,
+                        (int)(sizeof(damages) / sizeof(damages[0])));
+    tcase_add_test(tcase, test_T7_record_that_is_being_written);
+    tcase_add_test(tcase, test_no_log_is_wanted);
     tcase_add_test(tcase, test_T7_extending_beside_quoting);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

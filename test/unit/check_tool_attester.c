@@ -235,8 +235,10 @@ START_TEST(test_log_does_not_replay)
 {
     ck_assert(swtpm_extend(swtpm, 15, "not in any log"));
     check();
-    ASSERT_FOUND("fail", "event log",
-                 "does not replay to PCR 15 of bank sha256");
+    ASSERT_FOUND(
+        "fail", "event log",
+        "events.cel is not there, yet PCR 15 is not zero: lost (kexec)");
+    ck_assert(!has("ok", "evidence", ""));
 }
 END_TEST
 
@@ -244,11 +246,21 @@ START_TEST(test_log_is_garbage)
 {
     write_file("events.cel", "garbage");
     check();
-    ASSERT_FOUND("fail", "event log", "events.cel");
+    ASSERT_FOUND("fail", "event log", "the measured log cannot be read: ");
+    ck_assert(!has("ok", "evidence", ""));
 }
 END_TEST
 
-START_TEST(test_measured_log_replays)
+START_TEST(test_no_log_is_sent)
+{
+    strcat(attester, "event_log = none\n");
+    check();
+    ASSERT_FOUND("warn", "event log", "no measured log is sent");
+    ASSERT_FOUND("ok", "evidence", "octets, made in");
+}
+END_TEST
+
+static void measure(void)
 {
     const char *const words[] = {
         "--name",
@@ -260,10 +272,34 @@ START_TEST(test_measured_log_replays)
         path_of("openssl.cnf"),
         NULL};
 
-    check();
     verb_result_clear(&result);
     verb_run(&tool_verb_measure, false, words, &result);
     ck_assert_msg(result.status == TOOL_DONE, "%s", result.err);
+}
+
+START_TEST(test_measured_log_replays)
+{
+    check();
+    measure();
+    check();
+    ASSERT_FOUND("ok", "event log", "replays to PCR 15 (events: 1)");
+    assert_nothing_else();
+}
+END_TEST
+
+START_TEST(test_T16_reset_with_the_log_still_there)
+{
+    check();
+    measure();
+    ck_assert(swtpm_reset(swtpm));
+    check();
+    ck_assert_int_eq(result.status, TOOL_USAGE);
+    ASSERT_FOUND("fail", "event log", "the TPM was reset since ");
+    ASSERT_FOUND("fail", "event log",
+                 "was written: PCR 15 is zero, the log has 1 events");
+    ck_assert(!has("ok", "event log", "") && !has("ok", "evidence", ""));
+    ck_assert_int_eq(unlink(path_of("events.cel")), 0);
+    measure();
     check();
     ASSERT_FOUND("ok", "event log", "replays to PCR 15 (events: 1)");
     assert_nothing_else();
@@ -293,7 +329,9 @@ int main(void)
     tcase_add_test(tcase, test_wrong_authorization);
     tcase_add_test(tcase, test_log_does_not_replay);
     tcase_add_test(tcase, test_log_is_garbage);
+    tcase_add_test(tcase, test_no_log_is_sent);
     tcase_add_test(tcase, test_measured_log_replays);
+    tcase_add_test(tcase, test_T16_reset_with_the_log_still_there);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);
