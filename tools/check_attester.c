@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "attester/clock.h"
+#include "attester/log_room.h"
 #include "attester/tpm.h"
 #include "attester/tpm_link.h"
 #include "checks.h"
@@ -177,6 +178,31 @@ static bool is_of_log(enum atls_error code)
            || code == ATLS_E_LOG_BUSY;
 }
 
+/* A log grows until the next boot, and with it what evidence has to carry. */
+static void check_room(struct check *check,
+                       const struct atls_evidence *evidence)
+{
+    struct atls_evidence plain = *evidence;
+    struct atls_log_room room;
+
+    atls_log_room_of(evidence, &room);
+    if (atls_log_room_is_scarce(&room))
+        finding_warn(check->findings, "event log",
+                     "Plan a reboot, which begins a new log: full, it takes no "
+                     "renewed certificate any more",
+                     "it fills %u %% of what evidence can carry (%zu of %zu "
+                     "events, %zu of %zu octets)",
+                     atls_log_room_percent(&room), room.events, room.events_max,
+                     room.octets, room.octets_max);
+    plain.format = ATLS_FORMAT_TPM;
+    atls_log_room_of(&plain, &room);
+    if (atls_log_room_is_exceeded(&room))
+        finding_note(check->findings, "event log",
+                     "it is too long for verifiers that do not know evidence "
+                     "of format 3 (%zu of %zu octets): they are refused",
+                     room.octets, room.octets_max);
+}
+
 /* The quoter gives out none that does not lead to its PCR. */
 static void check_log(struct check *check, const char *log,
                       const struct atls_report *report)
@@ -188,7 +214,10 @@ static void check_log(struct check *check, const char *log,
                      "Name one with event_log, where the TPM is configured",
                      "no measured log is sent (event_log = none): peers that "
                      "check components or certificates refuse");
-    else if (report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
+    else
+        check_room(check, evidence);
+    if (evidence->has_log
+        && report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
         finding_ok(check->findings, "event log",
                    "%s replays to PCR %u (events: %zu)", log, evidence->log_pcr,
                    evidence->log_count);

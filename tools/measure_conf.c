@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attester/log_room.h"
 #include "attester/measure.h"
 #include "cnfscan.h"
 #include "evidence/pcr.h"
@@ -197,4 +198,30 @@ enum atls_error measure_conf_complete(const struct measure_conf *conf,
         complete_by_agents(&conf->agent.quoter, target);
     complete_by_default(target);
     return ATLS_OK;
+}
+
+/* Keys that have no say in lengths are any that are legal. */
+void measure_conf_outline(const struct measure_conf *conf,
+                          const struct measure_target *target,
+                          struct atls_evidence *ret_outline)
+{
+    const struct tool_conf *openssl = conf->openssl;
+    struct atls_quoter_config config = {
+        .tcti = target->tcti,
+        .ak = "any",
+        .event_log = target->log,
+        .measure_pcr = target->pcr,
+        .timeout_ms = 1,
+        .max_queue = 1,
+    };
+
+    if (conf->is_agents) {
+        config.ak_chain = conf->agent.quoter.ak_chain;
+        config.pcrs = conf->agent.quoter.pcrs;
+    } else if (openssl != NULL) {
+        config.ak_chain = tool_conf_get(openssl, openssl->attester, "ak_chain");
+        config.pcrs = tool_conf_get(openssl, openssl->attester, "pcrs");
+    }
+    atls_log_room_outline(config.ak_chain != NULL ? &config : NULL,
+                          ret_outline);
 }

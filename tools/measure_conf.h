@@ -7,6 +7,7 @@
 #include "agent/configuration.h"
 #include "conf.h"
 #include "error.h"
+#include "evidence/codec.h"
 
 /* PCRs 0-7 are the firmware's; 16 and 23 can be reset by anybody. */
 #define MEASURE_PCR_MIN 8u
@@ -56,5 +57,10 @@ struct measure_target {
 enum atls_error measure_conf_complete(const struct measure_conf *conf,
                                       struct measure_target *target,
                                       struct atls_reason *why) ATLS_MUST_CHECK;
+
+/* What evidence has beside the log there, as far as the file says it. */
+void measure_conf_outline(const struct measure_conf *conf,
+                          const struct measure_target *target,
+                          struct atls_evidence *ret_outline);
 
 #endif

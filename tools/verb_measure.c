@@ -70,12 +70,15 @@ static const char help[] =
     "With\n"
     "                      \"changed\":true where the log has the component "
     "with\n"
-    "                      another digest, too\n"
+    "                      another digest, too, and \"full_percent\":N from "
+    "75 %\n"
+    "                      of what evidence can carry\n"
     "  --help              this text\n"
     "\n"
     "Exit status: 0 it is measured now, 2 usage or configuration, 3 log and "
     "PCR\n"
-    "do not agree, 4 TPM unavailable or log locked.\n";
+    "do not agree, or evidence has no room for more, 4 TPM unavailable or log\n"
+    "locked.\n";
 
 enum {
     OPT_NAME = 256,
@@ -216,6 +219,22 @@ static enum atls_error make_content(const struct request *request,
                                      ret_content);
 }
 
+/* Once, for many that are measured one after the other. */
+static void warn_of_room(const struct atls_log_room *room)
+{
+    static bool is_told;
+
+    if (!is_told)
+        fprintf(stderr,
+                "attest measure: warning: the log fills %u %% of what evidence "
+                "can carry (%zu of %zu events, %zu of %zu octets); plan a "
+                "reboot, which begins a new log: full, it takes no renewed "
+                "certificate any more\n",
+                atls_log_room_percent(room), room->events, room->events_max,
+                room->octets, room->octets_max);
+    is_told = true;
+}
+
 static int print_result(const struct tool_options *options, unsigned pcr,
                         const char *content,
                         const struct atls_measurement *result)
@@ -233,6 +252,8 @@ static int print_result(const struct tool_options *options, unsigned pcr,
     };
     json_t *object;
 
+    if (atls_log_room_is_scarce(&result->room))
+        warn_of_room(&result->room);
     if (result->is_changed)
         fprintf(stderr,
                 "attest measure: %.*s was measured before with another digest: "
@@ -246,6 +267,9 @@ static int print_result(const struct tool_options *options, unsigned pcr,
                        "result", words[result->done]);
     if (result->is_changed)
         json_object_set_new(object, "changed", json_true());
+    if (atls_log_room_is_scarce(&result->room))
+        json_object_set_new(object, "full_percent",
+                            json_integer(atls_log_room_percent(&result->room)));
     return tool_print_json(options, object);
 }
 
@@ -283,19 +307,22 @@ static int measure_locked(const struct tool_options *options,
 
 static int measure(const struct tool_options *options,
                    const struct request *request,
+                   const struct measure_conf *conf,
                    const struct measure_list *list)
 {
     const struct measure_target *target = &request->target;
     struct atls_measuring *measuring = NULL;
     struct atls_reason why = {0};
+    struct atls_evidence outline;
     struct atls_tpm *tpm = NULL;
     enum atls_error r;
     int status;
 
+    measure_conf_outline(conf, target, &outline);
     r = atls_tpm_open(target->tcti, &why, &tpm);
     if (r == ATLS_OK)
         r = atls_measuring_begin(tpm, target->log, target->pcr,
-                                 request->wait_ms, &why, &measuring);
+                                 request->wait_ms, &outline, &why, &measuring);
     if (r == ATLS_OK)
         status = measure_locked(options, target, list, tpm, measuring);
     else
@@ -319,7 +346,7 @@ static int run_all(const struct tool_options *options, struct request *request)
     if (r == ATLS_OK)
         r = measure_conf_complete(&conf, &request->target, &why);
     if (r == ATLS_OK)
-        status = measure(options, request, &list);
+        status = measure(options, request, &conf, &list);
     else
         status = tool_fail(options, &why);
     measure_list_clear(&list);
@@ -343,7 +370,7 @@ static int run_one(const struct tool_options *options, struct request *request)
     if (r == ATLS_OK)
         r = measure_conf_complete(&conf, &request->target, &why);
     if (r == ATLS_OK)
-        status = measure(options, request, &list);
+        status = measure(options, request, &conf, &list);
     else
         status = tool_fail(options, &why);
     measure_conf_clear(&conf);

@@ -32,6 +32,7 @@ struct atls_measuring {
     struct atls_tpm *tpm;
     const char *path;
     unsigned pcr;
+    const struct atls_evidence *outline;
     struct atls_log_lock lock;
     struct atls_reason *why;
 };
@@ -330,17 +331,43 @@ static bool has_other_digest(const struct atls_measured_log *log,
     return false;
 }
 
-/* What the log lacks. */
-static enum atls_error add(struct atls_measuring *m, const char *content,
-                           const struct atls_measured_log *log,
-                           uint64_t log_size,
-                           const struct atls_pcr_values *values)
+/* The room that evidence has, with the first events of a log. */
+static void take_room(const struct atls_measuring *m,
+                      const struct atls_measured_log *log, size_t count,
+                      struct atls_log_room *ret_room)
 {
-    if (log->count == ATLS_LOG_EVENTS_MAX)
-        return atls_fail(m->why, ATLS_E_LIMIT,
-                         "%s has %u events of PCR %u, evidence holds no more: "
-                         "reboot",
-                         m->path, ATLS_LOG_EVENTS_MAX, m->pcr);
+    struct atls_evidence evidence = *m->outline;
+
+    evidence.log_pcr = m->pcr;
+    evidence.log = log->contents;
+    evidence.log_count = count;
+    atls_log_room_of(&evidence, ret_room);
+}
+
+/* What the log lacks, if evidence can carry it: an extend cannot be undone. There is
+ * room for it in the log's array, unless that has all that may be. */
+static enum atls_error add(struct atls_measuring *m, const char *content,
+                           struct atls_measured_log *log, uint64_t log_size,
+                           const struct atls_pcr_values *values,
+                           struct atls_log_room *ret_room)
+{
+    take_room(m, log, log->count, ret_room);
+    if (ret_room->events < ret_room->events_max) {
+        log->contents[log->count] =
+            (struct atls_span){(const uint8_t *)content, strlen(content)};
+        take_room(m, log, log->count + 1, ret_room);
+    } else {
+        ret_room->events++;
+    }
+    if (atls_log_room_is_exceeded(ret_room))
+        return atls_fail(
+            m->why, ATLS_E_LIMIT,
+            "evidence has no room for another event of PCR %u" ATLS_MORE
+            ": %s would have %zu of %zu, and evidence %zu of %zu octets; "
+            "reboot "
+            "for a new log",
+            m->pcr, m->path, ret_room->events, ret_room->events_max,
+            ret_room->octets, ret_room->octets_max);
     return commit(m, content, log_size, values);
 }
 
@@ -361,9 +388,11 @@ static enum atls_error measure(struct atls_measuring *m, const char *content,
     if (r != ATLS_OK)
         goto out;
     result.is_changed = has_other_digest(&log, content);
-    if (!has_content(&log, content)) {
+    if (has_content(&log, content)) {
+        take_room(m, &log, log.count, &result.room);
+    } else {
         result.done = ATLS_MEASURED_NEW;
-        r = add(m, content, &log, size, &values);
+        r = add(m, content, &log, size, &values, &result.room);
     }
     if (repaired)
         result.done = ATLS_MEASURED_REPAIRED;
@@ -376,6 +405,7 @@ out:
 
 enum atls_error atls_measuring_begin(struct atls_tpm *tpm, const char *path,
                                      unsigned pcr, unsigned wait_ms,
+                                     const struct atls_evidence *outline,
                                      struct atls_reason *why,
                                      struct atls_measuring **ret_measuring)
 {
@@ -387,6 +417,7 @@ enum atls_error atls_measuring_begin(struct atls_tpm *tpm, const char *path,
     m->tpm = tpm;
     m->path = path;
     m->pcr = pcr;
+    m->outline = outline;
     r = atls_log_lock(path, wait_ms, why, &m->lock);
     if (r != ATLS_OK) {
         OPENSSL_free(m);

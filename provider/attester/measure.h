@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attester/log_room.h"
 #include "attester/tpm.h"
 #include "digest.h"
 #include "error.h"
@@ -62,6 +63,7 @@ struct atls_measurement {
     /* The log has this component with another digest, too: a policy must list
      * both (verifier/components.h), or the machine start with a clean log. */
     bool is_changed;
+    struct atls_log_room room; /* of evidence, with the content */
 };
 
 /* Log and PCR of one machine while the log's lock is held. */
@@ -75,12 +77,13 @@ struct atls_measuring;
  *             (log_lock.h). Borrowed, as tpm is, until the end
  *   wait_ms   how long to wait for the lock: ATLS_E_LOG_BUSY after that, with
  *             the holder's pid where it can be found
+ *   outline   what evidence has beside the log (log_room.h); borrowed, too
  *   ret_measuring  set only on success; atls_measuring_end() it
  * Returns ATLS_OK, ATLS_E_LOG_BUSY, ATLS_E_IO, ATLS_E_NOMEM.
  */
 enum atls_error atls_measuring_begin(
     struct atls_tpm *tpm, const char *path, unsigned pcr, unsigned wait_ms,
-    struct atls_reason *why,
+    const struct atls_evidence *outline, struct atls_reason *why,
     struct atls_measuring **ret_measuring) ATLS_MUST_CHECK;
 
 /*
@@ -92,8 +95,8 @@ enum atls_error atls_measuring_begin(
  * (PATH.wal): PCR still the old value: extend and append; PCR already the new
  * value: append; any other value: ATLS_E_LOG_MISMATCH, reported and not mended.
  * The log must replay to the PCR before, else ATLS_E_LOG_MISMATCH.
- * Returns ATLS_OK, ATLS_E_LOG_MISMATCH, ATLS_E_LIMIT (the PCR has
- * ATLS_LOG_EVENTS_MAX events), ATLS_E_MALFORMED, ATLS_E_USAGE, ATLS_E_IO,
+ * Returns ATLS_OK, ATLS_E_LOG_MISMATCH, ATLS_E_LIMIT (evidence has no room for it:
+ * nothing was extended), ATLS_E_MALFORMED, ATLS_E_USAGE, ATLS_E_IO,
  * ATLS_E_CRYPTO, ATLS_E_NOMEM, or the TPM's errors.
  */
 enum atls_error atls_measuring_next(

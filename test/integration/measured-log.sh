@@ -167,6 +167,75 @@ test_T15_interrupted_measurement() {
     all_well 2
 }
 
+# certificates COUNT: $work/certificates.cnf, the servers' configuration with that many
+# more of them to measure. Each is the server's with another signature.
+certificates() {
+    mkdir "$work/many"
+    openssl x509 -in "$lab/server.pem" -outform DER -out "$work/server.der"
+    python3 - "$work/server.der" "$work/many" "$1" <<'END'
+import sys
+der = open(sys.argv[1], "rb").read()
+for number in range(int(sys.argv[3])):
+    with open(f"{sys.argv[2]}/{number}.der", "wb") as out:
+        out.write(der[:-2] + number.to_bytes(2, "big"))
+END
+    {
+        cat "$lab/server.cnf"
+        printf '[components]\nserver-code = %s\n[certificates]\nserver = %s\n' \
+            "$lab/component" "$lab/server.pem"
+        for ((i = 0; i < $1; i++)); do
+            printf 'renewed-%d = %s/many/%d.der\n' "$i" "$work" "$i"
+        done
+    } >"$work/certificates.cnf"
+}
+
+logged() {
+    tr -cd '\036' <"$lab/events.cel" | wc -c
+}
+
+# A certificate that is renewed daily, for three years without a boot.
+test_T17_a_thousand_certificates() {
+    local i before status=0
+    command -v python3 >/dev/null || skip 'python3 is missing'
+    certificates 1400
+    # A thousand of them are served, by both, with a warning before there is no room.
+    sed '/^renewed-1000 /,$d' "$work/certificates.cnf" >"$work/thousand.cnf"
+    run attest measure --all --conf "$work/thousand.cnf" || fail 'a thousand are too many'
+    same 'events' 1002 "$(logged)"
+    same 'warnings' 1 "$(grep -c 'warning: the log fills 7[5-9] % of what evidence can carry' \
+        <<<"$output")"
+    all_well 1002
+    for quoter in $quoters; do
+        run attest check --warn 0 --conf "${conf_of[$quoter]}"
+        [[ $output == *'warn  event log: it fills 7'*' % of what evidence can carry (1002 of 1536 events, '* ]] ||
+            fail "$quoter: check does not warn"
+        [[ $output == *'note  event log: it is too long for verifiers that do not know evidence of format 3'* ]] ||
+            fail "$quoter: check does not name older verifiers"
+    done
+    # Who knows format 1 alone is told why there is none.
+    ! run python3 "$ATTEST_SRCDIR/test/integration/agent_client.py" "$scratch/agent.sock" ||
+        fail 'evidence of format 1'
+    [[ $output == *'refusal evidence-too-large: the evidence has '* ]] || fail 'no reason'
+    # At the edge nothing is extended, and nobody is refused.
+    run attest measure --all --conf "$work/certificates.cnf" || status=$?
+    same 'status at the edge' 3 "$status"
+    [[ $output == *"[certificates] renewed-"*": evidence has no room for another event of PCR 15: $lab/events.cel would have "* ]] ||
+        fail 'no reason at the edge'
+    before=$(logged)
+    ((before > 1200)) || fail "only $before events"
+    all_well "$before"
+    # What is measured already is no matter of room.
+    measure --certificate "$work/many/0.der"
+    status=0
+    run measure --certificate "$work/many/1399.der" || status=$?
+    same 'status beyond the edge' 3 "$status"
+    same 'events' "$before" "$(logged)"
+    all_well "$before"
+    reset_tpm
+    measure_all
+    all_well 2
+}
+
 # Whoever needs no log says so.
 test_no_log() {
     variant server unlogged 's|^event_log .*|event_log = none|'

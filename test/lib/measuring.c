@@ -58,8 +58,11 @@ enum atls_error measuring_once(struct atls_tpm *tpm, const char *path,
 {
     struct atls_measuring *m = NULL;
     struct atls_measurement result = {.done = *ret_done};
-    enum atls_error r = atls_measuring_begin(tpm, path, pcr, wait_ms, why, &m);
+    struct atls_evidence outline;
+    enum atls_error r;
 
+    atls_log_room_outline(NULL, &outline);
+    r = atls_measuring_begin(tpm, path, pcr, wait_ms, &outline, why, &m);
     if (r == ATLS_OK)
         r = atls_measuring_next(m, content, why, &result);
     atls_measuring_end(m);

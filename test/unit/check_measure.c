@@ -15,6 +15,7 @@
 #include "attester/log_lock.h"
 #include "attester/measured_log.h"
 #include "evidence/codec.h"
+#include "evidence/eventlog.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
 
@@ -100,6 +101,17 @@ START_TEST(test_content_must_be_one_line)
 }
 END_TEST
 
+static void begin(struct atls_measuring **ret_measuring)
+{
+    static struct atls_evidence outline; /* outlives it */
+
+    atls_log_room_outline(NULL, &outline);
+    ck_assert_int_eq(atls_measuring_begin(measuring.tpm, scratch_path("log"),
+                                          MEASURING_PCR, 0, &outline,
+                                          &measuring_why, ret_measuring),
+                     ATLS_OK);
+}
+
 /* What a hold of the lock is for: several events, and nobody's between them. */
 START_TEST(test_several_under_one_lock)
 {
@@ -108,9 +120,7 @@ START_TEST(test_several_under_one_lock)
     struct atls_measurement result;
     enum atls_measured done = ATLS_MEASURED_ALREADY;
 
-    ck_assert_int_eq(atls_measuring_begin(measuring.tpm, scratch_path("log"),
-                                          MEASURING_PCR, 0, &measuring_why, &m),
-                     ATLS_OK);
+    begin(&m);
     for (int i = 0; i < COUNT(contents); i++) {
         ck_assert_int_eq(
             atls_measuring_next(m, contents[i], &measuring_why, &result),
@@ -155,9 +165,7 @@ START_TEST(test_component_that_has_changed)
 {
     struct atls_measuring *m = NULL;
 
-    ck_assert_int_eq(atls_measuring_begin(measuring.tpm, scratch_path("log"),
-                                          MEASURING_PCR, 0, &measuring_why, &m),
-                     ATLS_OK);
+    begin(&m);
     for (int i = 0; i < COUNT(changes); i++) {
         struct atls_measurement result;
 
@@ -367,31 +375,104 @@ START_TEST(test_T15_torn_record_of_others)
 }
 END_TEST
 
-/* A log that evidence could not carry is not made. */
-START_TEST(test_R2_events_of_a_pcr)
+/* --- a log that evidence could not carry is not made -------------------------- */
+
+/* "certificate sha256:", and a digest that is the number. */
+static const char *certificate(size_t number)
+{
+    static char content[ATLS_EVENT_CONTENT_MAX];
+
+    snprintf(content, sizeof(content), "certificate sha256:%064zx", number);
+    return content;
+}
+
+/* A log of so many events, and the PCR that it leads to. */
+static void fill_log(size_t count, const char *(*content_of)(size_t number))
 {
     struct atls_pcr_selection banks;
-    char *record = NULL;
-    size_t len = 0;
-    FILE *log;
+    FILE *log = fopen(scratch_path("log"), "w");
 
+    ck_assert_ptr_nonnull(log);
     ck_assert_int_eq(atls_tpm_banks(measuring.tpm, MEASURING_PCR, NULL, &banks),
                      ATLS_OK);
-    ck_assert_int_eq(
-        atls_measured_record(MEASURING_PCR, &banks, "a", NULL, &record, &len),
-        ATLS_OK);
-    log = fopen(scratch_path("log"), "w");
-    for (unsigned i = 0; i < ATLS_LOG_EVENTS_MAX; i++) {
-        measuring_extend("a");
+    for (size_t i = 0; i < count; i++) {
+        char *record = NULL;
+        size_t len = 0;
+
+        measuring_extend(content_of(i));
+        ck_assert_int_eq(atls_measured_record(MEASURING_PCR, &banks,
+                                              content_of(i), NULL, &record,
+                                              &len),
+                         ATLS_OK);
         ck_assert_uint_eq(fwrite(record, 1, len, log), len);
+        OPENSSL_free(record);
     }
     fclose(log);
-    OPENSSL_free(record);
+}
+
+static const char *letter(size_t number)
+{
+    (void)number;
+    return "a";
+}
+
+START_TEST(test_R2_T17_events_of_a_pcr)
+{
+    fill_log(ATLS_LOG_EVENTS_MAX, letter);
     measuring_expect("log", "a", ATLS_MEASURED_ALREADY);
-    measuring_expect_refusal(
-        "log", "b", ATLS_E_LIMIT,
-        "/log has 1536 events of PCR 15, evidence holds no "
-        "more: reboot");
+    measuring_expect_refusal("log", "b", ATLS_E_LIMIT,
+                             "evidence has no room for another event of PCR "
+                             "15: ");
+    measuring_expect_refusal("log", "b", ATLS_E_LIMIT,
+                             "/log would have 1537 of 1536, and evidence ");
+}
+END_TEST
+
+/* With the outline that nothing is known of, as measuring_once() has it. */
+static size_t room_for_certificates(void)
+{
+    static struct atls_span contents[ATLS_LOG_EVENTS_MAX];
+    static char octets[ATLS_EVENT_CONTENT_MAX];
+    struct atls_evidence outline;
+    struct atls_log_room room;
+
+    strcpy(octets, certificate(0));
+    atls_log_room_outline(NULL, &outline);
+    outline.log = contents;
+    for (outline.log_count = 0; outline.log_count < ATLS_LOG_EVENTS_MAX;
+         outline.log_count++) {
+        atls_log_room_of(&outline, &room);
+        if (atls_log_room_is_exceeded(&room))
+            return outline.log_count - 1;
+        contents[outline.log_count] =
+            (struct atls_span){(const uint8_t *)octets, strlen(octets)};
+    }
+    return ATLS_LOG_EVENTS_MAX;
+}
+
+START_TEST(test_T17_certificates_until_evidence_is_full)
+{
+    const size_t most = room_for_certificates();
+    struct atls_measuring *m = NULL;
+    struct atls_measurement result;
+
+    ck_assert_uint_gt(most, 1000);
+    ck_assert_uint_lt(most, ATLS_LOG_EVENTS_MAX);
+    fill_log(most - 1, certificate);
+    begin(&m);
+    ck_assert_int_eq(
+        atls_measuring_next(m, certificate(most - 1), &measuring_why, &result),
+        ATLS_OK);
+    ck_assert_int_eq(result.done, ATLS_MEASURED_NEW);
+    ck_assert_uint_eq(result.room.events, most);
+    ck_assert(atls_log_room_is_scarce(&result.room));
+    ck_assert_uint_eq(atls_log_room_percent(&result.room), 99);
+    atls_measuring_end(m);
+    measuring_expect_refusal("log", certificate(most), ATLS_E_LIMIT,
+                             "evidence has no room for another event of PCR "
+                             "15: ");
+    /* What is there is measured. */
+    measuring_expect("log", certificate(7), ATLS_MEASURED_ALREADY);
 }
 END_TEST
 
@@ -506,7 +587,8 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_T15_reset_loses_the_pcr);
     tcase_add_test(tcase, test_log_event_left_out);
     tcase_add_test(tcase, test_T15_torn_record_of_others);
-    tcase_add_test(tcase, test_R2_events_of_a_pcr);
+    tcase_add_test(tcase, test_R2_T17_events_of_a_pcr);
+    tcase_add_test(tcase, test_T17_certificates_until_evidence_is_full);
     tcase_add_test(tcase, test_systemds_log);
     tcase_add_test(tcase, test_T15_systemd_was_interrupted);
     tcase_add_test(tcase, test_many_writers);
