@@ -79,6 +79,7 @@
     X(PCR_DIGEST, "pcr-digest", 51, "PCR values are not those quoted")         \
     X(LOG_REPLAY, "log-replay", 51, "the log does not replay to the PCR")      \
     X(LOG_EVENT, "log-event", 51, "the log holds an event that is not listed") \
+    X(LOG_FORM, "log-form", 51, "an event is a component's but for its form")  \
     X(CERTIFICATE_UNMEASURED, "certificate-unmeasured", 51,                    \
       "the TLS certificate is not in the measured log")                        \
     X(COMPONENT, "component", 51, "a component does not match policy")         \

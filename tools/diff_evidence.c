@@ -8,13 +8,11 @@
 #include "digest.h"
 #include "evidence/bootlog.h"
 #include "evidence/codec.h"
+#include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "verifier/certificate.h"
 #include "verifier/report.h"
 #include "verifier/trust.h"
-
-/* Octets of an event's content that are printed. */
-#define CONTENT_SHOWN 200
 
 struct pair {
     struct diff *diff;
@@ -158,18 +156,6 @@ static size_t find_component(const struct atls_evidence *in,
     return in->log_count;
 }
 
-/* A peer's octets, for one line of a terminal. */
-static void content_words(struct atls_span content, char ret[CONTENT_SHOWN + 1])
-{
-    size_t len = content.len < CONTENT_SHOWN ? content.len : CONTENT_SHOWN;
-
-    for (size_t i = 0; i < len; i++)
-        ret[i] = content.data[i] >= 0x20 && content.data[i] < 0x7f
-                     ? (char)content.data[i]
-                     : '?';
-    ret[len] = '\0';
-}
-
 static void add_component(const struct pair *pair, const char *name,
                           struct atls_span a, struct atls_span b)
 {
@@ -193,7 +179,7 @@ static void compare_events(const struct pair *pair,
                            const struct atls_evidence *other)
 {
     for (size_t i = 0; i < in->log_count; i++) {
-        char words[CONTENT_SHOWN + 1];
+        char words[ATLS_EVENT_SHOWN_MAX];
         struct atls_event event;
         size_t match = other->log_count;
 
@@ -202,7 +188,7 @@ static void compare_events(const struct pair *pair,
         atls_event_parse(in->log[i], &event);
         if (event.kind == ATLS_EVENT_COMPONENT)
             match = find_component(other, in, event.name);
-        content_words(in->log[i], words);
+        atls_event_show(in->log[i], words, sizeof(words));
         if (match == other->log_count)
             diff_add(pair->diff, "measured log", in == pair->a ? words : NULL,
                      in == pair->a ? NULL : words);

@@ -5,6 +5,7 @@
 
 #include "digest.h"
 #include "evidence/bootlog.h"
+#include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "policy_writer.h"
 #include "verifier/report.h"
@@ -209,10 +210,16 @@ static bool is_plain(int c)
            && (isalnum(c) || strchr("._:@/=+-", c) != NULL);
 }
 
-/* Of another the pattern would be `*` alone, which any event matches: it is left
- * out, and the evidence that has it is refused by the policy in the making. */
+/* Of another the pattern would be `*` alone, which any event matches; and what looks
+ * like a component is to be measured as one. They are left out, and the evidence that
+ * has them is refused by the policy in the making. */
 static bool has_pattern(struct atls_span content)
 {
+    char flaws[ATLS_EVENT_FLAWS_MAX];
+    struct atls_event event;
+
+    if (atls_event_resembles(content, &event, flaws))
+        return false;
     for (size_t i = 0; i < content.len; i++) {
         if (is_plain(content.data[i]))
             return true;

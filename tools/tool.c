@@ -30,6 +30,7 @@ int tool_exit_status(enum atls_error code)
     case ATLS_E_SELECTION:
     case ATLS_E_PCR_ZERO:
     case ATLS_E_LOG_EVENT:
+    case ATLS_E_LOG_FORM:
     case ATLS_E_CERTIFICATE_UNMEASURED:
     case ATLS_E_COMPONENT:
     case ATLS_E_PCR_VALUE:

@@ -227,46 +227,90 @@ enum atls_error atls_merkle_tree_prove(const struct atls_merkle_tree *tree,
     return ATLS_OK;
 }
 
+/* Up to the first level where the node is not the last one without a sibling. */
+static void skip_levels(uint64_t *fn, uint64_t *sn)
+{
+    while ((*fn & 1) == 0 && *fn != 0) {
+        *fn >>= 1;
+        *sn >>= 1;
+    }
+}
+
+/* Nodes of the one path that a leaf has in a tree. */
+static size_t path_len(uint64_t leaf_index, uint64_t tree_size)
+{
+    uint64_t fn = leaf_index, sn = tree_size - 1;
+    size_t len = 0;
+
+    for (; sn != 0; len++) {
+        if ((fn & 1) != 0 || fn == sn)
+            skip_levels(&fn, &sn);
+        fn >>= 1;
+        sn >>= 1;
+    }
+    return len;
+}
+
+static enum atls_error check_shape(const struct atls_merkle_proof *proof,
+                                   struct atls_reason *why)
+{
+    uint64_t smallest;
+    size_t len;
+
+    if (proof->tree_size > ATLS_BATCH_MAX
+        || proof->leaf_index >= proof->tree_size)
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "the Merkle proof is of leaf %llu in a tree of %llu",
+                         (unsigned long long)proof->leaf_index,
+                         (unsigned long long)proof->tree_size);
+    len = path_len(proof->leaf_index, proof->tree_size);
+    if (proof->path_count != len)
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "the Merkle path has %zu nodes, expected %zu" ATLS_MORE
+                         " for leaf %llu in a tree of %llu",
+                         proof->path_count, len,
+                         (unsigned long long)proof->leaf_index,
+                         (unsigned long long)proof->tree_size);
+    /* No hash covers the size: of those that give the same root one is right. */
+    smallest = smallest_size(proof->leaf_index, proof->tree_size);
+    if (proof->tree_size != smallest)
+        return atls_fail(
+            why, ATLS_E_NOT_CANONICAL,
+            "the Merkle tree has size %llu, expected %llu" ATLS_MORE
+            ", the smallest in which leaf %llu has this path",
+            (unsigned long long)proof->tree_size, (unsigned long long)smallest,
+            (unsigned long long)proof->leaf_index);
+    return ATLS_OK;
+}
+
 /* RFC 9162 §2.1.3.2, names (fn, sn, r) and steps as there. */
 enum atls_error atls_merkle_fold(const uint8_t leaf[ATLS_SHA256_LEN],
                                  const struct atls_merkle_proof *proof,
+                                 struct atls_reason *why,
                                  uint8_t ret_root[ATLS_SHA256_LEN])
 {
     uint64_t fn = proof->leaf_index;
-    uint64_t sn;
+    uint64_t sn = proof->tree_size - 1;
     uint8_t r[ATLS_SHA256_LEN];
+    enum atls_error error = check_shape(proof, why);
 
-    if (proof->leaf_index >= proof->tree_size
-        || proof->tree_size > ATLS_BATCH_MAX
-        || proof->path_count > ATLS_PATH_MAX)
-        return ATLS_E_MALFORMED;
-    /* No hash covers the size: of those that give the same root one is right. */
-    if (proof->tree_size != smallest_size(proof->leaf_index, proof->tree_size))
-        return ATLS_E_NOT_CANONICAL;
-    sn = proof->tree_size - 1;
+    if (error != ATLS_OK)
+        return error;
     memcpy(r, leaf, sizeof(r));
     for (size_t i = 0; i < proof->path_count; i++) {
         const uint8_t *p = proof->path[i];
-        enum atls_error error;
 
-        if (sn == 0)
-            return ATLS_E_MALFORMED;
         if ((fn & 1) != 0 || fn == sn) {
             error = node_hash(p, r, r);
-            while ((fn & 1) == 0 && fn != 0) {
-                fn >>= 1;
-                sn >>= 1;
-            }
+            skip_levels(&fn, &sn);
         } else {
             error = node_hash(r, p, r);
         }
         if (error != ATLS_OK)
-            return error;
+            return atls_fail(why, error, NULL);
         fn >>= 1;
         sn >>= 1;
     }
-    if (sn != 0)
-        return ATLS_E_MALFORMED;
     memcpy(ret_root, r, sizeof(r));
     return ATLS_OK;
 }

@@ -96,6 +96,6 @@ enum atls_error atls_merkle_tree_prove(
  */
 enum atls_error atls_merkle_fold(
     const uint8_t leaf[ATLS_SHA256_LEN], const struct atls_merkle_proof *proof,
-    uint8_t ret_root[ATLS_SHA256_LEN]) ATLS_MUST_CHECK;
+    struct atls_reason *why, uint8_t ret_root[ATLS_SHA256_LEN]) ATLS_MUST_CHECK;
 
 #endif

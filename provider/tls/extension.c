@@ -219,12 +219,17 @@ static enum atls_error keep_evidence(struct atls_connection *connection,
             "needed",
             len);
     cmw_len = (size_t)data[0] << 8 | data[1];
-    if (cmw_len != len - ATTESTATION_HEAD_LEN || cmw_len > ATLS_CMW_MAX)
+    if (cmw_len != len - ATTESTATION_HEAD_LEN)
         return atls_fail(
             why, ATLS_E_MALFORMED,
-            "the attestation extension of %zu octets claims %zu octets of "
-            "evidence; at most 49152 are taken",
-            len, cmw_len);
+            "the attestation extension says %zu octets of evidence, and has "
+            "%zu",
+            cmw_len, len - ATTESTATION_HEAD_LEN);
+    if (cmw_len > ATLS_CMW_MAX)
+        return atls_fail(why, ATLS_E_MALFORMED,
+                         "the attestation extension has %zu octets of "
+                         "evidence; at most %u are taken",
+                         cmw_len, ATLS_CMW_MAX);
     atls_connection_forget_evidence(connection);
     connection->evidence = OPENSSL_memdup(data + ATTESTATION_HEAD_LEN, cmw_len);
     if (connection->evidence == NULL)

@@ -153,7 +153,7 @@ static enum atls_error expected_extra_data(const struct run *run,
     r = atls_merkle_leaf(binding, leaf);
     if (r != ATLS_OK)
         return r;
-    return atls_merkle_fold(leaf, &evidence->merkle, ret);
+    return atls_merkle_fold(leaf, &evidence->merkle, why, ret);
 }
 
 static enum atls_error check_binding(struct run *run, struct atls_reason *why)

@@ -47,7 +47,7 @@ static enum atls_error parse(struct atls_span der, const char *what,
         X509_free(cert);
         return atls_fail(why, ATLS_E_MALFORMED,
                          "%s (%zu octets) is not exactly one certificate in "
-                         "DER; check the attester's ak_chain for padding",
+                         "DER",
                          what, der.len);
     }
     *ret_cert = cert;

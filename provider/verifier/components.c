@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "digest.h"
+#include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "verifier/reference.h"
 
 #define DIGEST_TEXT (2 * ATLS_SHA256_LEN + 1)
+
+/* Room for an event of no kind in a reason. */
+#define OTHER_SHOWN 81u
 
 /* `*` stands for any octets, also none; everything else for itself. Goes back to
  * the last star only, so the time is at most the product of the two lengths. */
@@ -101,13 +105,50 @@ static bool component_is_listed(const struct visit *visit, const char *name)
                              name));
 }
 
+static const char *kind_of(const struct atls_event *event)
+{
+    switch (event->kind) {
+    case ATLS_EVENT_COMPONENT:
+        return "component";
+    case ATLS_EVENT_CERTIFICATE:
+        return "certificate";
+    case ATLS_EVENT_AUTHORITY:
+        return "authority";
+    case ATLS_EVENT_OTHER:
+        break;
+    }
+    return "event";
+}
+
+/* An event that section and reference do not name. What somebody took for a component
+ * is no matter of patterns: they would let it pass as if it said nothing. */
+static enum atls_error refuse_event(struct atls_span content,
+                                    struct atls_reason *why)
+{
+    char flaws[ATLS_EVENT_FLAWS_MAX], shown[ATLS_EVENT_SHOWN_MAX];
+    struct atls_event event;
+
+    if (atls_event_resembles(content, &event, flaws)) {
+        atls_event_show(content, shown, sizeof(shown));
+        return atls_fail(
+            why, ATLS_E_LOG_FORM,
+            "%s %s is logged in another form: %s" ATLS_WHOLE
+            "the log has \"%s\", which is no %s to attest: %s; use "
+            "attest measure",
+            kind_of(&event), event.name, flaws, shown, kind_of(&event), flaws);
+    }
+    atls_event_show(content, shown, OTHER_SHOWN);
+    return atls_fail(why, ATLS_E_LOG_EVENT,
+                     "the measured log holds an event that the policy does not "
+                     "list: \"%s\"; add a pattern to events",
+                     shown);
+}
+
 /* Is the event one that section or reference name? */
 static enum atls_error check_listed(const struct visit *visit,
                                     struct atls_mismatch *mismatch)
 {
     struct atls_span content = mismatch->event;
-    /* What is said of references stands before it. */
-    size_t shown = mismatch->reference != NULL ? 40 : 80;
     struct atls_event event;
 
     atls_event_parse(content, &event);
@@ -125,11 +166,7 @@ static enum atls_error check_listed(const struct visit *visit,
     }
     mismatch->kind = ATLS_MISMATCH_EVENT_UNLISTED;
     if (!event_is_listed(visit->section, content))
-        return atls_fail(&mismatch->reason, ATLS_E_LOG_EVENT,
-                         "the measured log holds an event that the policy does "
-                         "not list: \"%.*s\"; add a pattern to events",
-                         (int)(content.len < shown ? content.len : shown),
-                         (const char *)content.data);
+        return refuse_event(content, &mismatch->reason);
     return ATLS_OK;
 }
 
@@ -147,6 +184,22 @@ static enum atls_error visit_events(const struct visit *visit)
             return r;
     }
     return ATLS_OK;
+}
+
+/* Where the policy lets its event pass unread, this is why it is missing. */
+static bool find_other_form(const struct atls_evidence *evidence,
+                            const char *name, struct atls_reason *why)
+{
+    for (size_t i = 0; i < evidence->log_count; i++) {
+        char flaws[ATLS_EVENT_FLAWS_MAX];
+        struct atls_event event;
+
+        if (atls_event_resembles(evidence->log[i], &event, flaws)
+            && event.kind == ATLS_EVENT_COMPONENT
+            && strcmp(event.name, name) == 0)
+            return refuse_event(evidence->log[i], why) != ATLS_OK;
+    }
+    return false;
 }
 
 /* Is the component in the log, and each of its events an acceptable one? */
@@ -173,6 +226,8 @@ static enum atls_error check_component(const struct atls_evidence *evidence,
     if (seen)
         return ATLS_OK;
     mismatch->kind = ATLS_MISMATCH_COMPONENT_MISSING;
+    if (find_other_form(evidence, name, &mismatch->reason))
+        return mismatch->reason.code;
     return atls_fail(&mismatch->reason, ATLS_E_COMPONENT,
                      "component %s is missing from the measured log; "
                      "measure it with: attest measure --name %s PATH",

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "digest.h"
+#include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "verifier/certificate.h"
 
@@ -91,7 +92,7 @@ static enum atls_error replay_log(struct replay *replay)
 static void say_where(const struct replay *replay, char *ret, size_t size)
 {
     char others[40] = "was";
-    struct atls_span event;
+    char event[41];
     size_t after;
 
     if (!replay->has_reached) {
@@ -99,13 +100,13 @@ static void say_where(const struct replay *replay, char *ret, size_t size)
                        "were events lost or extended without a log?");
         return;
     }
-    event = replay->evidence->log[replay->reached];
+    atls_event_show(replay->evidence->log[replay->reached], event,
+                    sizeof(event));
     after = replay->count - replay->reached - 1;
     if (after > 0)
         (void)snprintf(others, sizeof(others), "and %zu after it were", after);
-    (void)snprintf(ret, size, "event %zu \"%.*s\" %s never extended",
-                   replay->reached + 1, event.len < 40 ? (int)event.len : 40,
-                   (const char *)event.data, others);
+    (void)snprintf(ret, size, "event %zu \"%s\" %s never extended",
+                   replay->reached + 1, event, others);
 }
 
 static enum atls_error does_not_replay(const struct replay *replay,
@@ -169,6 +170,31 @@ static bool log_has(const struct atls_evidence *evidence,
             return true;
     }
     return false;
+}
+
+/* Was it logged, by another tool than ours? */
+static enum atls_error check_other_forms(const struct atls_evidence *evidence,
+                                         const uint8_t digest[ATLS_SHA256_LEN],
+                                         struct atls_reason *why)
+{
+    for (size_t i = 0; i < evidence->log_count; i++) {
+        char flaws[ATLS_EVENT_FLAWS_MAX], shown[ATLS_EVENT_SHOWN_MAX];
+        struct atls_event event;
+
+        if (!atls_event_resembles(evidence->log[i], &event, flaws)
+            || event.kind != ATLS_EVENT_CERTIFICATE
+            || memcmp(event.digest, digest, ATLS_SHA256_LEN) != 0)
+            continue;
+        atls_event_show(evidence->log[i], shown, sizeof(shown));
+        return atls_fail(
+            why, ATLS_E_CERTIFICATE_UNMEASURED,
+            "the TLS certificate is logged in another form: "
+            "%s" ATLS_WHOLE
+            "the log has \"%s\", which is no certificate to attest: "
+            "%s; use attest measure",
+            flaws, shown, flaws);
+    }
+    return ATLS_OK;
 }
 
 /* An issuer by its own extensions, as RFC 5280 §4.2.1.9 and §4.2.1.3 want them;
@@ -242,6 +268,12 @@ static enum atls_error check_authority(const struct atls_evidence *evidence,
                          "the evidence carries an authority that is not in the "
                          "measured log; measure it before the server starts");
     r = atls_certificate_parse(der, "the measured authority", why, &authority);
+    if (r == ATLS_E_MALFORMED)
+        return atls_fail(why, r,
+                         "the measured authority (key 8, %zu octets) is no "
+                         "certificate in DER; the attester measured something "
+                         "else in its place",
+                         der.len);
     if (r != ATLS_OK)
         return r;
     r = atls_certificate_parse(cert_der, "the TLS certificate", why, &leaf);
@@ -275,6 +307,9 @@ static enum atls_error certificate(const struct atls_section *section,
         return r;
     if (log_has(evidence, ATLS_EVENT_CERTIFICATE, digest))
         return ATLS_OK;
+    r = check_other_forms(evidence, digest, why);
+    if (r != ATLS_OK)
+        return r;
     atls_hex(digest, sizeof(digest), hex);
     return atls_fail(why, ATLS_E_CERTIFICATE_UNMEASURED,
                      "the TLS certificate is not in the measured log: expected "

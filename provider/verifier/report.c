@@ -70,6 +70,12 @@ static void put_escaped_string(const struct page *page, const char *text)
     put_escaped(page, span, span.len);
 }
 
+/* Printable already (error.h), and octets in it are escaped where it was made. */
+static void put_reason(const struct page *page, const char *text)
+{
+    (void)fputs(text, page->out);
+}
+
 static void put_headline(const struct page *page,
                          const struct atls_report *report, const char *peer)
 {
@@ -78,7 +84,7 @@ static void put_headline(const struct page *page,
     if (report->verdict != ATLS_OK) {
         put_coloured(page, RED, " REFUSED");
         (void)fputs(": ", page->out);
-        put_escaped_string(page, report->reason.text);
+        put_reason(page, report->reason.text);
         (void)fputc('\n', page->out);
         return;
     }
@@ -129,7 +135,7 @@ static void put_step(const struct page *page, const struct atls_report *report,
     /* The first failure stands in the headline already. */
     if (verbose || strcmp(reason, report->reason.text) != 0) {
         (void)fprintf(page->out, "%22s", "");
-        put_escaped_string(page, reason);
+        put_reason(page, reason);
         (void)fputc('\n', page->out);
     }
 }

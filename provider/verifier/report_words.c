@@ -83,6 +83,9 @@ static const struct advice advices[] = {
     {ATLS_E_LOG_REPLAY, "something extended the PCR without the log, or the "
                         "log was lost: restart the machine"},
     {ATLS_E_LOG_EVENT, WRITE_ANEW},
+    {ATLS_E_LOG_FORM,
+     "boot the machine for a new log, and let `attest measure` "
+     "write the event: no policy can name it as it is"},
     {ATLS_E_CERTIFICATE_UNMEASURED,
      "run `attest measure --certificate PEM` before the server starts or "
      "reloads"},

@@ -64,6 +64,12 @@ static enum atls_error parse_chain(const struct atls_span *ders, size_t count,
         (void)snprintf(what, sizeof(what), "certificate %zu of the AK chain",
                        i + 1);
         r = atls_certificate_parse(ders[i], what, why, &ret_chain->certs[i]);
+        if (r == ATLS_E_MALFORMED)
+            return atls_fail(why, r,
+                             "%s (%zu octets) is not exactly one certificate "
+                             "in DER; check the attester's ak_chain for "
+                             "padding",
+                             what, ders[i].len);
         if (r != ATLS_OK)
             return r;
         ret_chain->count++;

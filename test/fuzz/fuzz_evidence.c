@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "evidence/codec.h"
+#include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "fuzz/standalone.h"
 
@@ -29,9 +30,15 @@ static void check_events(const struct atls_evidence *evidence)
     for (size_t i = 0; i < evidence->log_count; i++) {
         struct atls_span content = evidence->log[i];
         char again[ATLS_EVENT_CONTENT_MAX];
+        char flaws[ATLS_EVENT_FLAWS_MAX], shown[ATLS_EVENT_SHOWN_MAX];
         struct atls_event event;
+        bool resembles = atls_event_resembles(content, &event, flaws);
 
+        atls_event_show(content, shown, sizeof(shown));
+        fuzz_check(strlen(shown) < sizeof(shown), "shown beyond its room");
         atls_event_parse(content, &event);
+        fuzz_check(!resembles || event.kind == ATLS_EVENT_OTHER,
+                   "a form that resembles one");
         if (event.kind == ATLS_EVENT_OTHER)
             continue;
         fuzz_check(atls_event_format(&event, again) == content.len
@@ -62,7 +69,7 @@ static void check_proof(const struct atls_evidence *evidence)
 {
     static const uint8_t leaf[ATLS_SHA256_LEN] = {0};
     uint8_t root[ATLS_SHA256_LEN];
-    enum atls_error r = atls_merkle_fold(leaf, &evidence->merkle, root);
+    enum atls_error r = atls_merkle_fold(leaf, &evidence->merkle, NULL, root);
 
     fuzz_check(r == ATLS_OK || r == ATLS_E_MALFORMED
                    || r == ATLS_E_NOT_CANONICAL,

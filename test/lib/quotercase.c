@@ -218,7 +218,7 @@ static bool is_bound(unsigned number, const struct atls_evidence *evidence,
                              certificate_of(number, octets), binding)
                == ATLS_OK
            && atls_merkle_leaf(binding, leaf) == ATLS_OK
-           && atls_merkle_fold(leaf, &evidence->merkle, root) == ATLS_OK
+           && atls_merkle_fold(leaf, &evidence->merkle, NULL, root) == ATLS_OK
            && quote->extra_data_len == sizeof(root)
            && memcmp(quote->extra_data, root, sizeof(root)) == 0;
 }

@@ -8,6 +8,7 @@
 
 #include "lib/factory.h"
 #include "lib/trial.h"
+#include "verifier/report.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -26,6 +27,8 @@ static void teardown(void)
 /* --- components ------------------------------------------------------------ */
 
 #define A32 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B32 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define C32 "cccccccccccccccccccccccccccccccc"
 
 static void other_digest(void)
 {
@@ -67,6 +70,33 @@ static void upper_case(void)
                       "AAAAAAAAAAAAAAAA");
 }
 
+static void in_form(const char *before, const char *name, const char *after)
+{
+    char content[ATLS_EVENT_CONTENT_MAX];
+
+    (void)snprintf(content, sizeof(content), "%s%s%s" A32 A32 "%s", before,
+                   name, " sha256:", after);
+    factory_log(&t.f, content);
+}
+
+static void line_feed(void)
+{
+    in_form("component ", "server-code", "\n");
+}
+
+static void two_blanks(void)
+{
+    in_form("component  ", "server-code", "");
+}
+
+/* All there is of it in the log. */
+static void nothing_but_another_form(void)
+{
+    t.f.log_count = 1;
+    line_feed();
+    factory_log(&t.f, "%");
+}
+
 static void longer_name(void)
 {
     strcpy(t.f.log[1], factory_component("server-code2", 'b'));
@@ -79,9 +109,7 @@ static const struct {
 } bad_components[] = {
     {other_digest, ATLS_E_COMPONENT,
      "component server-code does not match policy: expected "
-     "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, "
-     "got "
-     "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"},
+     "sha256:" B32 B32 ", got sha256:" C32 C32},
     {bad_then_good, ATLS_E_COMPONENT,
      "component server-code does not match policy"},
     {good_then_bad, ATLS_E_COMPONENT,
@@ -96,9 +124,20 @@ static const struct {
     {other_event, ATLS_E_LOG_EVENT,
      "the measured log holds an event that the policy does not list: "
      "\"machine-id:0123456789abcdef\"; add a pattern to events"},
-    {upper_case, ATLS_E_LOG_EVENT,
-     "an event that the policy does not list: \"component server-code sha256:"
-     "aaaa"},
+    {upper_case, ATLS_E_LOG_FORM,
+     "the log has \"component server-code sha256:" A32
+     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\", which is no component to attest: "
+     "upper case in its digest; use attest measure"},
+    {line_feed, ATLS_E_LOG_FORM,
+     "the log has \"component server-code sha256:" A32 A32
+     "\\n\", which is no component to attest: a line feed at its end; use "
+     "attest measure"},
+    {two_blanks, ATLS_E_LOG_FORM,
+     "the log has \"component  server-code sha256:" A32 A32
+     "\", which is no component to attest: other blanks between its words"},
+    {nothing_but_another_form, ATLS_E_LOG_FORM,
+     "the log has \"component server-code sha256:" A32 A32
+     "\\n\", which is no component to attest: a line feed at its end"},
 };
 
 /* The section that the unchanged plan satisfies. */
@@ -120,16 +159,36 @@ END_TEST
 /* `components = any` frees others, not those that are named. */
 START_TEST(test_components_any)
 {
-    bool accepted = bad_components[_i].code == ATLS_E_LOG_EVENT
-                    && bad_components[_i].plan != longer_name;
+    bool is_of_form = bad_components[_i].code == ATLS_E_LOG_FORM;
+    bool accepted = (bad_components[_i].code == ATLS_E_LOG_EVENT || is_of_form)
+                    && bad_components[_i].plan != longer_name
+                    && bad_components[_i].plan != nothing_but_another_form;
 
     make_with_changed_log(bad_components[_i].plan);
     t.section->components_any = true;
     if (accepted)
         trial_trusted(&t);
+    else if (is_of_form)
+        trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_LOG_FORM,
+                      bad_components[_i].text);
     else
         trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
                       "component server-code");
+}
+END_TEST
+
+/* Nobody is to name it in events, and who did is asked no more. */
+START_TEST(test_event_pattern_for_another_form)
+{
+    make_with_changed_log(line_feed);
+    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_LOG_FORM, "the log has ");
+    ck_assert_ptr_null(strstr(t.report.reason.text, "events"));
+    ck_assert_ptr_null(strstr(atls_report_advice(ATLS_E_LOG_FORM), "events"));
+    ck_assert_str_eq(t.report.reason.brief,
+                     "component server-code is logged in another form: a line "
+                     "feed at its end");
+    factory_section_event(t.section, "component*");
+    trial_trusted(&t);
 }
 END_TEST
 
@@ -140,14 +199,9 @@ START_TEST(test_one_of_several_digests)
     make_with_changed_log(good_then_bad);
     memset(digest, 0xdd, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);
-    trial_refused(
-        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-        "expected "
-        "sha256:"
-        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb or "
-        "others listed, got "
-        "sha256:"
-        "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc");
+    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+                  "expected sha256:" B32 B32
+                  " or others listed, got sha256:" C32 C32);
     memset(digest, 0xcc, sizeof(digest));
     factory_section_component(t.section, "server-code", digest);
     trial_trusted(&t);
@@ -159,12 +213,9 @@ START_TEST(test_P6_component_without_digest)
 {
     trial_make(&t);
     t.section->components[0].count = 0;
-    trial_refused(
-        &t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
-        "component model-weights does not match policy: expected "
-        "sha256:, got "
-        "sha256:"
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT,
+                  "component model-weights does not match policy: expected "
+                  "sha256:, got sha256:" A32 A32);
     t.section->components[0].count = 1;
 }
 END_TEST
@@ -257,7 +308,7 @@ START_TEST(test_event_in_a_reason)
     factory_log(&t.f, content);
     trial_make(&t);
     trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_LOG_EVENT,
-                  "\"?[2Jevil?xxxx");
+                  "\"\\x1b[2Jevil\\nxxxx");
 }
 END_TEST
 
@@ -277,6 +328,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_P10_bad_component, 0,
                         COUNT(bad_components));
     tcase_add_loop_test(tcase, test_components_any, 0, COUNT(bad_components));
+    tcase_add_test(tcase, test_event_pattern_for_another_form);
     tcase_add_test(tcase, test_one_of_several_digests);
     tcase_add_test(tcase, test_P6_component_without_digest);
     tcase_add_test(tcase, test_no_component_named);

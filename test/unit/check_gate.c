@@ -72,7 +72,7 @@ static const struct {
     {PUPPET_SECOND_ENTRY, "evidence in certificate entry 2"}, /* B7 */
     {PUPPET_BOTH_ENTRIES, "evidence in certificate entry 2"}, /* B7 */
     {PUPPET_EMPTY, "the attestation extension has 0 octets"},
-    {PUPPET_SHORT, "octets claims"},
+    {PUPPET_SHORT, "the attestation extension says "},
     {PUPPET_KEPT, "another connection"}, /* B2 */
 };
 

@@ -129,16 +129,16 @@ static const struct {
     const char *text;
 } beginnings[] = {
     {3, 4,
-     "; event 4 \"component model-weights sha256:aaaaaaaaa\" was never "
+     "; event 4 \"component model-we...aaaaaaaaaaaaaaaaaa\" was never "
      "extended"},
     {3, 5,
-     "; event 4 \"component model-weights sha256:aaaaaaaaa\" and 1 after it "
+     "; event 4 \"component model-we...aaaaaaaaaaaaaaaaaa\" and 1 after it "
      "were never extended"},
     {1, 3,
-     "; event 2 \"component server-code sha256:bbbbbbbbbbb\" and 1 after it "
+     "; event 2 \"component server-c...bbbbbbbbbbbbbbbbbb\" and 1 after it "
      "were never extended"},
     {0, 1,
-     "; event 1 \"component model-weights sha256:aaaaaaaaa\" was never "
+     "; event 1 \"component model-we...aaaaaaaaaaaaaaaaaa\" was never "
      "extended"},
 };
 
@@ -293,6 +293,50 @@ START_TEST(test_E9_certificate_digest_as_component)
     (void)snprintf(t.f.log[2], sizeof(t.f.log[2]), "%s sha256:%s",
                    _i == 0 ? "component certificate" : "authority", hex);
     t.section->components_any = true;
+    factory_quote(&t.f);
+    trial_refused(&t, ATLS_STEP_CERTIFICATE, ATLS_E_CERTIFICATE_UNMEASURED,
+                  "the TLS certificate is not in the measured log");
+}
+END_TEST
+
+/* Logged by somebody else, it counts for nothing, and is named as what it is. */
+static const struct {
+    const char *format;
+    const char *text; /* behind the digest */
+} other_forms[] = {
+    {"certificate sha256:%s\n",
+     "\\n\", which is no certificate to attest: a line feed at its end; use "
+     "attest measure"},
+    {"certificate  sha256:%s", "\", which is no certificate to attest: other "
+                               "blanks between its words"},
+    {"Certificate sha256:%s",
+     "\", which is no certificate to attest: upper case in its first word"},
+};
+
+START_TEST(test_certificate_in_another_form)
+{
+    char hex[2 * ATLS_SHA256_LEN + 1];
+    uint8_t digest[ATLS_SHA256_LEN];
+    char text[ATLS_REASON_MAX];
+
+    trial_make(&t);
+    ck_assert_int_eq(atls_sha256(t.cert_der.data, t.cert_der.len, digest),
+                     ATLS_OK);
+    atls_hex(digest, sizeof(digest), hex);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(t.f.log[2], sizeof(t.f.log[2]), other_forms[_i].format, hex);
+#pragma GCC diagnostic pop
+    factory_quote(&t.f);
+    (void)snprintf(text, sizeof(text), "sha256:%s%s", hex,
+                   other_forms[_i].text);
+    trial_refused(&t, ATLS_STEP_CERTIFICATE, ATLS_E_CERTIFICATE_UNMEASURED,
+                  text);
+    ck_assert_ptr_nonnull(strstr(t.report.reason.brief,
+                                 "the TLS certificate is logged in another "
+                                 "form: "));
+    /* That of another certificate is none of this one's matter. */
+    t.f.log[2][strlen(t.f.log[2]) - 2] ^= 1;
     factory_quote(&t.f);
     trial_refused(&t, ATLS_STEP_CERTIFICATE, ATLS_E_CERTIFICATE_UNMEASURED,
                   "the TLS certificate is not in the measured log");
@@ -497,9 +541,10 @@ START_TEST(test_authority_is_no_certificate)
 {
     make_with_authority();
     measure_rubbish();
-    trial_refused(&t, ATLS_STEP_CERTIFICATE, ATLS_E_MALFORMED,
-                  "the measured authority (8 octets) is not exactly one "
-                  "certificate in DER");
+    trial_refused(
+        &t, ATLS_STEP_CERTIFICATE, ATLS_E_MALFORMED,
+        "the measured authority (key 8, 8 octets) is no certificate in "
+        "DER");
 }
 END_TEST
 
@@ -564,6 +609,8 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_log_in_other_banks, 0, 2);
     tcase_add_test(tcase, test_certificate_not_measured);
     tcase_add_loop_test(tcase, test_E9_certificate_digest_as_component, 0, 2);
+    tcase_add_loop_test(tcase, test_certificate_in_another_form, 0,
+                        (int)(sizeof(other_forms) / sizeof(other_forms[0])));
     tcase_add_test(tcase, test_renewed_certificate);
     tcase_add_test(tcase, test_measured_issuer);
     tcase_add_test(tcase, test_measured_issuer_accepts_a_measured_certificate);

@@ -81,7 +81,8 @@ START_TEST(test_roots_and_proofs_of_the_reference_inputs)
             n++;
         }
         ck_assert_uint_eq(n, proof.path_count);
-        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, root), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, NULL, root),
+                         ATLS_OK);
         vector_octets(file, section, "root", &expected);
         ck_assert_mem_eq(root, expected.data, ATLS_SHA256_LEN);
     }
@@ -104,7 +105,8 @@ START_TEST(test_every_proof_leads_to_the_root)
         struct atls_merkle_proof proof;
 
         rfc9162_prove(LEAVES, size, i, &proof);
-        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, found), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_fold(leaves[i], &proof, NULL, found),
+                         ATLS_OK);
         ck_assert_mem_eq(root, found, sizeof(root));
     }
 }
@@ -181,10 +183,11 @@ START_TEST(test_proofs_tell_nothing_of_the_number_of_leaves)
                          ATLS_OK);
         ck_assert_uint_eq(proof.leaf_index, placed[i].place);
         ck_assert_uint_eq(proof.path_count, ATLS_PATH_MAX);
-        ck_assert_int_eq(atls_merkle_fold(placed[i].leaf, &proof, root),
+        ck_assert_int_eq(atls_merkle_fold(placed[i].leaf, &proof, NULL, root),
                          ATLS_OK);
         ck_assert_mem_eq(root, atls_merkle_tree_root(tree), sizeof(root));
-        ck_assert_int_eq(atls_merkle_fold(decoys[i], &proof, root), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_fold(decoys[i], &proof, NULL, root),
+                         ATLS_OK);
         ck_assert_mem_ne(root, atls_merkle_tree_root(tree), sizeof(root));
     }
     atls_merkle_tree_free(tree);
@@ -310,26 +313,48 @@ START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
         uint64_t index;
         size_t path_count;
         enum atls_error r;
+        const char *text;
     } cases[] = {
-        {0, 0, 0, ATLS_E_MALFORMED},
-        {1, 1, 0, ATLS_E_MALFORMED},
-        {3, 3, 2, ATLS_E_MALFORMED},
-        {3, UINT64_MAX, 2, ATLS_E_MALFORMED},
-        {ATLS_BATCH_MAX + 1, 0, 12, ATLS_E_MALFORMED},
-        {UINT64_MAX, 0, 12, ATLS_E_MALFORMED},
-        {1, 0, 1, ATLS_E_MALFORMED},
-        {2, 0, 0, ATLS_E_MALFORMED},
-        {2, 0, 2, ATLS_E_MALFORMED},
-        {3, 2, 2, ATLS_E_MALFORMED}, /* the odd leaf has a path of one */
-        {3, 2, 1, ATLS_OK},
-        {3, 1, 1, ATLS_E_MALFORMED},
-        {5, 4, 3, ATLS_E_MALFORMED},
-        {LARGEST, 0, ATLS_PATH_MAX - 1, ATLS_E_MALFORMED},
-        {LARGEST, 0, ATLS_PATH_MAX + 1, ATLS_E_MALFORMED},
-        {LARGEST, 0, SIZE_MAX, ATLS_E_MALFORMED},
-        {LARGEST, 0, ATLS_PATH_MAX, ATLS_OK},
-        {ATLS_BATCH_MAX, ATLS_BATCH_MAX - 1, ATLS_PATH_MAX, ATLS_OK},
-        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX, ATLS_E_NOT_CANONICAL},
+        {0, 0, 0, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 0 in a tree of 0"},
+        {1, 1, 0, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 1 in a tree of 1"},
+        {3, 3, 2, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 3 in a tree of 3"},
+        {3, UINT64_MAX, 2, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 18446744073709551615 in a tree of 3"},
+        {ATLS_BATCH_MAX + 1, 0, 12, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 0 in a tree of 4097"},
+        {UINT64_MAX, 0, 12, ATLS_E_MALFORMED,
+         "the Merkle proof is of leaf 0 in a tree of 18446744073709551615"},
+        {1, 0, 1, ATLS_E_MALFORMED,
+         "the Merkle path has 1 nodes, expected 0 for leaf 0 in a tree of 1"},
+        {2, 0, 0, ATLS_E_MALFORMED,
+         "the Merkle path has 0 nodes, expected 1 for leaf 0 in a tree of 2"},
+        {2, 0, 2, ATLS_E_MALFORMED,
+         "the Merkle path has 2 nodes, expected 1 for leaf 0 in a tree of 2"},
+        /* the odd leaf has a path of one */
+        {3, 2, 2, ATLS_E_MALFORMED,
+         "the Merkle path has 2 nodes, expected 1 for leaf 2 in a tree of 3"},
+        {3, 2, 1, ATLS_OK, ""},
+        {3, 1, 1, ATLS_E_MALFORMED,
+         "the Merkle path has 1 nodes, expected 2 for leaf 1 in a tree of 3"},
+        {5, 4, 3, ATLS_E_MALFORMED,
+         "the Merkle path has 3 nodes, expected 1 for leaf 4 in a tree of 5"},
+        {LARGEST, 0, ATLS_PATH_MAX - 1, ATLS_E_MALFORMED,
+         "the Merkle path has 11 nodes, expected 12 for leaf 0 in a tree of "
+         "2049"},
+        {LARGEST, 0, ATLS_PATH_MAX + 1, ATLS_E_MALFORMED,
+         "the Merkle path has 13 nodes, expected 12 for leaf 0 in a tree of "
+         "2049"},
+        {LARGEST, 0, SIZE_MAX, ATLS_E_MALFORMED,
+         "the Merkle path has 18446744073709551615 nodes, expected 12 for leaf "
+         "0 in a tree of 2049"},
+        {LARGEST, 0, ATLS_PATH_MAX, ATLS_OK, ""},
+        {ATLS_BATCH_MAX, ATLS_BATCH_MAX - 1, ATLS_PATH_MAX, ATLS_OK, ""},
+        {ATLS_BATCH_MAX, 0, ATLS_PATH_MAX, ATLS_E_NOT_CANONICAL,
+         "the Merkle tree has size 4096, expected 2049, the smallest in which "
+         "leaf 0 has this path"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -337,12 +362,14 @@ START_TEST(test_fold_refuses_proofs_of_the_wrong_shape)
         struct atls_merkle_proof proof = {.tree_size = cases[i].size,
                                           .leaf_index = cases[i].index,
                                           .path_count = cases[i].path_count};
+        struct atls_reason why = {.text = ""};
         uint8_t root[ATLS_SHA256_LEN];
 
-        ck_assert_msg(atls_merkle_fold(leaf, &proof, root) == cases[i].r,
+        ck_assert_msg(atls_merkle_fold(leaf, &proof, &why, root) == cases[i].r,
                       "size %llu index %llu path %zu",
                       (unsigned long long)cases[i].size,
                       (unsigned long long)cases[i].index, cases[i].path_count);
+        ck_assert_str_eq(why.text, cases[i].text);
     }
 }
 END_TEST
@@ -376,7 +403,7 @@ START_TEST(test_E12_one_size_for_a_path)
                                               .path_count =
                                                   cases[i].path_count};
             uint8_t root[ATLS_SHA256_LEN];
-            enum atls_error r = atls_merkle_fold(leaf, &proof, root);
+            enum atls_error r = atls_merkle_fold(leaf, &proof, NULL, root);
 
             ck_assert_msg((r == ATLS_OK) == (size == cases[i].size),
                           "size %d index %d", (int)size, (int)cases[i].index);
@@ -397,16 +424,18 @@ START_TEST(test_changed_proofs_lead_elsewhere)
     numbered_leaves(7);
     rfc9162_root(LEAVES, 7, root);
     rfc9162_prove(LEAVES, 7, 2, &proof);
-    ck_assert_int_eq(atls_merkle_fold(leaves[3], &proof, found), ATLS_OK);
+    ck_assert_int_eq(atls_merkle_fold(leaves[3], &proof, NULL, found), ATLS_OK);
     ck_assert_mem_ne(root, found, sizeof(root));
     changed = proof;
     changed.leaf_index = 3;
-    ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, found), ATLS_OK);
+    ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, NULL, found),
+                     ATLS_OK);
     ck_assert_mem_ne(root, found, sizeof(root));
     for (size_t bit = 0; bit < proof.path_count * ATLS_SHA256_LEN * 8; bit++) {
         changed = proof;
         changed.path[bit / 256][bit % 256 / 8] ^= (uint8_t)(1u << bit % 8);
-        ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, found), ATLS_OK);
+        ck_assert_int_eq(atls_merkle_fold(leaves[2], &changed, NULL, found),
+                         ATLS_OK);
         ck_assert_mem_ne(root, found, sizeof(root));
     }
 }
@@ -452,9 +481,10 @@ START_TEST(test_R3_fold_without_memory)
     struct atls_merkle_proof proof = {.tree_size = 2, .path_count = 1};
     uint8_t root[ATLS_SHA256_LEN];
 
-    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, root), ATLS_OK);
+    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, NULL, root), ATLS_OK);
     allocation_fail_at(1);
-    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, root), ATLS_E_CRYPTO);
+    ck_assert_int_eq(atls_merkle_fold(leaves[0], &proof, NULL, root),
+                     ATLS_E_CRYPTO);
     allocation_fail_at(0);
 }
 END_TEST

@@ -86,7 +86,29 @@ START_TEST(test_policy_of_wordless_event)
     RUN(policy, false, "--from", target, "--trust", scratch_path("roots.pem"));
     ASSERT_STATUS(TOOL_REFUSED);
     ASSERT_HAS(result.err, "nothing written: the measured log holds an event "
-                           "that the policy does not list: \"!, \"$\"\"");
+                           "that the policy does not list: \"!, \\\"$\\\"\"");
+    ck_assert_str_eq(result.out, "");
+}
+END_TEST
+
+/* No pattern for what is nearly a component: it is named as what it is. */
+START_TEST(test_policy_of_another_form)
+{
+    char content[ATLS_EVENT_CONTENT_MAX];
+
+    (void)snprintf(content, sizeof(content), "%s\n",
+                   factory_component("server-code", 'c'));
+    factory_log(&factory, content);
+    serve(SERVE_EVIDENCE);
+    RUN(policy, false, "--from", target, "--trust", scratch_path("roots.pem"));
+    ASSERT_STATUS(TOOL_REFUSED);
+    ASSERT_HAS(
+        result.err,
+        "nothing written: the log has \"component server-code sha256:"
+        "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+        "\\n\", which is no component to attest: a line feed at its "
+        "end; use attest measure");
+    ck_assert_ptr_null(strstr(result.err, "events"));
     ck_assert_str_eq(result.out, "");
 }
 END_TEST
@@ -345,6 +367,7 @@ int main(void)
     tcase_add_test(tcase, test_policy_json);
     tcase_add_test(tcase, test_policy_of_odd_log);
     tcase_add_test(tcase, test_policy_of_wordless_event);
+    tcase_add_test(tcase, test_policy_of_another_form);
     tcase_add_test(tcase, test_policy_with_a_hole);
     tcase_add_test(tcase, test_policy_options);
     tcase_add_test(tcase, test_policy_of_machine_without_names);

@@ -124,7 +124,7 @@ static const struct {
      "only in", false},
     {add_events, "measured log: only in B: component extra sha256:dddd",
      "server-code", false},
-    {add_events, "measured log: only in B: machine-id:?[31m\n", "only in A",
+    {add_events, "measured log: only in B: machine-id:\\x1b[31m\n", "only in A",
      false},
     {remove_component,
      "measured log: only in A: component model-weights sha256:aaaa",
