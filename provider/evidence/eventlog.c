@@ -74,20 +74,25 @@ static int parse_name(struct atls_span middle, struct atls_event *event)
     return 1;
 }
 
-/* 64 hex digits. One component, one content: upper case would be a second one. */
+/* Of a hex digit its value and one, of all else zero. One component, one content: upper
+ * case would be a second one. A table, because a log may have a thousand digests, and
+ * each is looked at several times. */
+static const uint8_t digits[UINT8_MAX + 1] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+/* 64 hex digits. */
 static bool read_hex(const uint8_t *text, uint8_t ret[ATLS_SHA256_LEN])
 {
-    for (size_t i = 0; i < DIGEST_HEX_LEN; i++) {
-        unsigned digit;
+    for (size_t i = 0; i < ATLS_SHA256_LEN; i++) {
+        unsigned high = digits[text[2 * i]];
+        unsigned low = digits[text[2 * i + 1]];
 
-        if (text[i] >= '0' && text[i] <= '9')
-            digit = text[i] - (unsigned)'0';
-        else if (text[i] >= 'a' && text[i] <= 'f')
-            digit = text[i] - (unsigned)'a' + 10;
-        else
+        if (high == 0 || low == 0)
             return false;
-        ret[i / 2] =
-            (uint8_t)((i % 2 == 0 ? 0u : (unsigned)ret[i / 2] << 4) | digit);
+        ret[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return true;
 }
@@ -111,9 +116,23 @@ static int parse_form(struct atls_span content, const char *word,
            && read_hex(tail + LABEL_LEN, event->digest);
 }
 
+bool atls_event_may_be(struct atls_span content, enum atls_event_kind kind)
+{
+    for (size_t i = 0; i < FORM_COUNT; i++) {
+        const size_t len = strlen(forms[i].word);
+
+        if (forms[i].kind == kind)
+            return content.len > len
+                   && memcmp(content.data, forms[i].word, len) == 0;
+    }
+    return kind == ATLS_EVENT_OTHER;
+}
+
 void atls_event_parse(struct atls_span content, struct atls_event *ret_event)
 {
     for (size_t i = 0; i < FORM_COUNT; i++) {
+        if (!atls_event_may_be(content, forms[i].kind))
+            continue;
         memset(ret_event, 0, sizeof(*ret_event));
         ret_event->kind = forms[i].kind;
         if (parse_form(content, forms[i].word, ret_event))

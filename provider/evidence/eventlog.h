@@ -41,6 +41,10 @@ struct atls_event {
  */
 void atls_event_parse(struct atls_span content, struct atls_event *ret_event);
 
+/* Does it begin like an event of this kind? For who looks for one among many: false
+ * says that a parse finds another. Of ATLS_EVENT_OTHER it says nothing. Pure. */
+bool atls_event_may_be(struct atls_span content, enum atls_event_kind kind);
+
 /* The content of a component, certificate or authority event, without a
  * terminator in its length. ret needs ATLS_EVENT_CONTENT_MAX octets; returns
  * the length, or 0 for a name that is not one. */

@@ -214,6 +214,8 @@ static enum atls_error check_component(const struct atls_evidence *evidence,
         struct atls_event event;
         enum atls_error r;
 
+        if (!atls_event_may_be(evidence->log[i], ATLS_EVENT_COMPONENT))
+            continue;
         atls_event_parse(evidence->log[i], &event);
         if (event.kind != ATLS_EVENT_COMPONENT || strcmp(event.name, name) != 0)
             continue;

@@ -164,6 +164,8 @@ static bool log_has(const struct atls_evidence *evidence,
     for (size_t i = 0; i < evidence->log_count; i++) {
         struct atls_event event;
 
+        if (!atls_event_may_be(evidence->log[i], kind))
+            continue;
         atls_event_parse(evidence->log[i], &event);
         if (event.kind == kind
             && memcmp(event.digest, digest, ATLS_SHA256_LEN) == 0)
