@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process.h"
+
 void atls_descriptor_set(struct atls_descriptor *descriptor, int fd)
 {
     struct stat st;
@@ -18,7 +20,7 @@ void atls_descriptor_set(struct atls_descriptor *descriptor, int fd)
     descriptor->fd = fd;
     descriptor->device = st.st_dev;
     descriptor->inode = st.st_ino;
-    descriptor->owner = getpid();
+    descriptor->owner = atls_process_generation();
 }
 
 bool atls_descriptor_is_ours(const struct atls_descriptor *descriptor)
@@ -27,6 +29,12 @@ bool atls_descriptor_is_ours(const struct atls_descriptor *descriptor)
 
     return descriptor->fd >= 0 && fstat(descriptor->fd, &st) == 0
            && st.st_dev == descriptor->device && st.st_ino == descriptor->inode;
+}
+
+bool atls_descriptor_is_own(const struct atls_descriptor *descriptor)
+{
+    return descriptor->fd >= 0
+           && descriptor->owner == atls_process_generation();
 }
 
 void atls_descriptor_close(struct atls_descriptor *descriptor)
@@ -38,7 +46,7 @@ void atls_descriptor_close(struct atls_descriptor *descriptor)
 
 void atls_descriptor_close_anonymous(struct atls_descriptor *descriptor)
 {
-    if (descriptor->fd >= 0 && descriptor->owner == getpid())
+    if (atls_descriptor_is_own(descriptor))
         atls_descriptor_close(descriptor);
     descriptor->fd = -1;
 }

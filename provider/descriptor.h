@@ -15,7 +15,7 @@ struct atls_descriptor {
     int fd; /* -1: none */
     dev_t device;
     ino_t inode;
-    pid_t owner; /* the process that took it over */
+    unsigned owner; /* generation of the process that took it over */
 };
 
 /* Take over fd; -1 is fine. */
@@ -23,6 +23,9 @@ void atls_descriptor_set(struct atls_descriptor *descriptor, int fd);
 
 /* Is it still what was taken over? */
 bool atls_descriptor_is_ours(const struct atls_descriptor *descriptor);
+
+/* Was it this process that took it over, and not one that has forked it? */
+bool atls_descriptor_is_own(const struct atls_descriptor *descriptor);
 
 /* Close it if it is still ours. */
 void atls_descriptor_close(struct atls_descriptor *descriptor);

@@ -15,6 +15,7 @@
 #include "configuration.h"
 #include "descriptor.h"
 #include "openssl_compat.h"
+#include "process.h"
 #include "verifier/names.h"
 #include "verifier/report.h"
 
@@ -56,7 +57,7 @@ struct atls_engine {
     struct atls_attester *attester;
     _Atomic(struct loaded_policy *) current;
     atomic_uint readers; /* of current, just now */
-    atomic_int loader;   /* process whose thread is loading a policy; or 0 */
+    atomic_uint loader;  /* generation + 1 of who is loading a policy; or 0 */
     unsigned look_interval_ms;
     atomic_int_least64_t looked_ms; /* at the files of current */
     atomic_bool is_unread; /* they could not be read, and may be readable now */
@@ -148,8 +149,8 @@ static void log_warnings(const struct atls_engine *engine,
 /* Another process's is a thread that a fork left behind. */
 static bool begin_loading(struct atls_engine *engine)
 {
-    int self = (int)getpid();
-    int found = 0;
+    unsigned self = atls_process_generation() + 1;
+    unsigned found = 0;
 
     if (atomic_compare_exchange_strong(&engine->loader, &found, self))
         return true;

@@ -16,6 +16,7 @@
 #include "attester/clock.h"
 #include "descriptor.h"
 #include "log.h"
+#include "process.h"
 
 /* How long a program that serves others meanwhile is kept by a full backlog. */
 #define PATIENCE_IN_JOB_MS 5
@@ -33,7 +34,7 @@ struct atls_agent_call {
     struct atls_descriptor connection;
     int64_t deadline_ms;
     unsigned timeout_ms;
-    pid_t pid; /* whose handshake it is */
+    unsigned generation; /* of the process whose handshake it is */
 };
 
 enum atls_error atls_agent_client_new(
@@ -184,7 +185,7 @@ enum atls_error atls_agent_call_begin(struct atls_agent_client *client,
     if (call == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     memcpy(request.channel, channel, sizeof(request.channel));
-    call->pid = getpid();
+    call->generation = atls_process_generation();
     call->timeout_ms = client->timeout_ms;
     call->deadline_ms = atls_now_ms() + client->timeout_ms;
     r = reach(client, call->deadline_ms, why, &fd);
@@ -213,7 +214,7 @@ int64_t atls_agent_call_deadline_ms(const struct atls_agent_call *call)
 static enum atls_error check_usable(const struct atls_agent_call *call,
                                     struct atls_reason *why)
 {
-    if (call->pid != getpid())
+    if (call->generation != atls_process_generation())
         return atls_fail(why, ATLS_E_INTERNAL,
                          "this handshake was started by another process");
     if (!atls_descriptor_is_ours(&call->connection))

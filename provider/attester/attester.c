@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #include "attester/agent_client.h"
 #include "attester/clock.h"
@@ -164,7 +162,7 @@ bool atls_pending_is_ready(struct atls_pending *pending)
  * it is the parent's too. */
 static void unwatch(const struct atls_pending *pending)
 {
-    if (pending->timer.fd < 0 || pending->timer.owner != getpid())
+    if (!atls_descriptor_is_own(&pending->timer))
         return;
     (void)epoll_ctl(pending->epoll_fd, EPOLL_CTL_DEL, pending->timer.fd, NULL);
     if (pending->call != NULL)

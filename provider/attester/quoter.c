@@ -16,6 +16,7 @@
 #include "digest.h"
 #include "evidence/codec.h"
 #include "log.h"
+#include "process.h"
 
 struct atls_quoter {
     struct atls_quoter_setup *setup;
@@ -25,22 +26,6 @@ struct atls_quoter {
      * is replaced, never touched and never freed. */
     _Atomic(struct atls_quoter_core *) core;
 };
-
-/* How many forks lie between this process and the one that was started. The
- * handler only counts: what it finds may be in any state. */
-static atomic_uint fork_generation;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static bool counts_forks;
-
-static void count_fork(void)
-{
-    atomic_fetch_add(&fork_generation, 1);
-}
-
-static void start_counting_forks(void)
-{
-    counts_forks = pthread_atfork(NULL, NULL, count_fork) == 0;
-}
 
 enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
                                 atls_quoter_log *log, void *log_arg,
@@ -52,8 +37,7 @@ enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
 
     if (quoter == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    pthread_once(&fork_once, start_counting_forks);
-    if (!counts_forks) {
+    if (!atls_process_counts_forks()) {
         OPENSSL_free(quoter);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
@@ -80,7 +64,7 @@ static struct atls_quoter_core *own_core(struct atls_quoter *quoter)
 {
     struct atls_quoter_core *core = atomic_load(&quoter->core);
 
-    if (core == NULL || core->generation != atomic_load(&fork_generation))
+    if (core == NULL || core->generation != atls_process_generation())
         return NULL;
     return core;
 }
@@ -122,7 +106,7 @@ static enum atls_error ensure_core(struct atls_quoter *quoter,
     if (*ret_core != NULL)
         return ATLS_OK;
     fresh = atls_quoter_core_new(quoter->setup, quoter->log, quoter->log_arg,
-                                 atomic_load(&fork_generation));
+                                 atls_process_generation());
     if (fresh == NULL)
         return atls_fail(why, ATLS_E_INTERNAL, "cannot start a quoter: %s",
                          strerror(errno));
@@ -241,7 +225,7 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
 /* A ticket that crossed a fork: its core belongs to the parent's threads. */
 static bool is_inherited(const struct atls_ticket *ticket)
 {
-    return ticket->generation != atomic_load(&fork_generation);
+    return ticket->generation != atls_process_generation();
 }
 
 void atls_ticket_drop(struct atls_ticket *ticket)
