@@ -20,6 +20,7 @@
 #include "agent/service.h"
 #include "error.h"
 #include "log.h"
+#include "opening.h"
 
 /* attestd(8): one process owns the TPM and answers for all programs. */
 
@@ -263,6 +264,8 @@ int main(int argc, char **argv)
     struct options options = {.configuration = AGENT_CONFIGURATION_PATH};
     enum status status;
 
+    if (!atls_opening_standard())
+        return STATUS_UNAVAILABLE;
     if (!parse(argc, argv, &options, &status))
         return (int)status;
     /* Nothing here is to be had by openssl.cnf, which may load attest itself. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/access.h"
+#include "opening.h"
 
 #define LOCK_SUFFIX ".lock"
 
@@ -100,9 +101,8 @@ static enum atls_error take_lock(struct agent_listener *listener,
     char path[sizeof(address->sun_path) + sizeof(LOCK_SUFFIX)];
 
     snprintf(path, sizeof(path), "%s%s", listener->path, LOCK_SUFFIX);
-    listener->lock_fd =
-        open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-             S_IRUSR | S_IWUSR);
+    listener->lock_fd = atls_open_file(
+        path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, S_IRUSR | S_IWUSR);
     if (listener->lock_fd < 0)
         return fail_to_open(path, why);
     if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0)
@@ -155,7 +155,7 @@ static enum atls_error remove_stale(const struct sockaddr_un *address,
                          "%s is there and no socket: remove it, or change "
                          "socket",
                          address->sun_path);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = atls_open_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK);
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO, "cannot make a socket: %s",
                          strerror(errno));
@@ -179,8 +179,7 @@ static enum atls_error make_socket(struct agent_listener *listener,
     r = remove_stale(&address, why);
     if (r != ATLS_OK)
         return r;
-    listener->fd =
-        socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    listener->fd = atls_open_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK);
     /* chmod(2) instead of umask(2): until then too few may connect. */
     if (listener->fd < 0
         || bind(listener->fd, (const struct sockaddr *)&address,

@@ -9,6 +9,7 @@
 
 #include "attester/quoter_setup.h"
 #include "attester/tpm_link.h"
+#include "opening.h"
 
 /* May a file be made there? It is not: who checks is perhaps not who will write
  * to it. errno says why not. */
@@ -35,7 +36,7 @@ static enum atls_error check_log(const char *path, struct atls_reason *why)
 
     if (path[0] != '/') /* stderr, syslog */
         return ATLS_OK;
-    fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    fd = atls_open_file(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK, 0);
     if (fd >= 0) {
         close(fd);
         return ATLS_OK;

@@ -7,6 +7,7 @@
 
 #include "agent/server_private.h"
 #include "agent/socket.h"
+#include "opening.h"
 
 /* Strangers can ask without end. */
 static void log_refusal(struct agent_server *server,
@@ -144,7 +145,7 @@ static enum atls_error hand_out(struct agent_server *server,
     if (r != ATLS_OK)
         return r;
     /* Blocking, as the program expects it; each call of ours says MSG_DONTWAIT. */
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    if (!atls_open_pair(SOCK_SEQPACKET, ends)) {
         server->lacks_descriptors |= errno == EMFILE || errno == ENFILE;
         return atls_fail(why, ATLS_E_IO, "cannot make a connection: %s",
                          strerror(errno));

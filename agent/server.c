@@ -5,7 +5,6 @@
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "agent/server_private.h"
 #include "agent/socket.h"
 #include "attester/clock.h"
+#include "opening.h"
 
 /* How soon a changed file is noticed. */
 #define CHECK_MS 200
@@ -39,7 +39,7 @@ static enum atls_error start(struct agent_server *server,
 
     if (r != ATLS_OK)
         return r;
-    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->wake_fd = atls_open_eventfd();
     if (server->epoll_fd < 0 || server->wake_fd < 0
         || !agent_socket_prepare(server->config.listener)
         || !watch(server, server->wake_fd, &server->wake_fd)
@@ -62,7 +62,7 @@ enum atls_error agent_server_new(const struct agent_server_config *config,
     if (server == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     server->config = *config;
-    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    server->epoll_fd = atls_open_epoll();
     server->wake_fd = -1;
     atomic_init(&server->is_stopping, false);
     atomic_init(&server->is_reloading, false);
@@ -240,8 +240,7 @@ static bool is_exhausted(int error)
 
 static int accept_one(struct agent_server *server)
 {
-    return accept4(server->config.listener, NULL, NULL,
-                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return atls_open_accepted(server->config.listener, SOCK_NONBLOCK);
 }
 
 static void let_in(struct agent_server *server, int fd)

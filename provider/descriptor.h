@@ -2,14 +2,17 @@
 #ifndef ATLS_DESCRIPTOR_H
 #define ATLS_DESCRIPTOR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
  * A descriptor that we keep open in somebody else's program. Programs close
  * descriptors they do not know (closefrom(3) in daemons), and the number may be
  * a client's connection by the time we use it: so we remember what it stood for.
+ * They come from opening.h, so none is below 3.
  */
 struct atls_descriptor {
     int fd; /* -1: none */
@@ -38,10 +41,48 @@ void atls_descriptor_close(struct atls_descriptor *descriptor);
 void atls_descriptor_close_anonymous(struct atls_descriptor *descriptor);
 
 /*
- * Write all octets with one write(2), raising no SIGPIPE in the program where a
- * reader has gone. What cannot be written is lost: nobody could be told. Keeps
- * errno. fd is used as it is; see atls_descriptor_is_ours().
+ * One that threads use while another puts a new one in its place. Number and
+ * identity are one word, so that nobody sees the one without the other; a fork
+ * copies it, and parent and child each go on by themselves. All zero: none.
  */
-void atls_descriptor_write(int fd, const void *data, size_t len);
+struct atls_shared_descriptor {
+    _Atomic uint64_t
+        word; /* descriptor + 1, and 32 bits of what it stands for */
+};
+
+/* Its number if it is still what was put there, else -1. Another thread may close it
+ * right after: see atls_shared_descriptor_copy(). */
+int atls_shared_descriptor_get(const struct atls_shared_descriptor *shared);
+
+/* Put fd there, -1: none; what was there is closed if it is still ours. */
+void atls_shared_descriptor_put(struct atls_shared_descriptor *shared, int fd);
+
+/* Put fd there if nothing of ours is; else it is closed. What is there then, -1:
+ * nothing. */
+int atls_shared_descriptor_fill(struct atls_shared_descriptor *shared, int fd);
+
+/* A descriptor of the caller's own for what is there. -1 and errno: EBADF, none is. */
+int atls_shared_descriptor_copy(const struct atls_shared_descriptor *shared);
+
+/*
+ * Write all octets with one write(2), if that is possible without waiting, and
+ * raise no SIGPIPE in the program where a reader has gone. Up to PIPE_BUF octets
+ * never wait, whatever the descriptor is; keeps errno.
+ * Returns false where they are lost, all or some.
+ */
+bool atls_descriptor_write(int fd, const void *data, size_t len);
+
+/*
+ * The program's standard error as it was at some moment: never closed by us.
+ */
+void atls_stderr_note(struct atls_descriptor *ret_descriptor);
+
+/*
+ * May we write there? Not where it was closed when it was noted: what has its number
+ * now is something else of the program's. Nor to a socket that has come there since,
+ * or one of the internet: that is a peer. (A terminal, file or pipe may have come in
+ * its place: daemons do that.)
+ */
+bool atls_stderr_is_there(const struct atls_descriptor *noted);
 
 #endif

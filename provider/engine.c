@@ -14,6 +14,7 @@
 #include "attester/clock.h"
 #include "configuration.h"
 #include "descriptor.h"
+#include "opening.h"
 #include "openssl_compat.h"
 #include "process.h"
 #include "verifier/names.h"
@@ -126,8 +127,8 @@ static int open_report(void)
         return STDERR_FILENO;
     if (target[0] != '/')
         return -1;
-    return open(target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-                0644);
+    return atls_open_file(target, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY,
+                          0644);
 }
 
 static void log_of_attester(void *arg, int level, const char *text)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "descriptor.h"
+#include "opening.h"
 
 /* Octets of one line with its head; longer ones are cut. */
 #define LINE_MAX_OCTETS 1024
@@ -43,7 +43,7 @@ static int connect_syslog(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX,
                                   .sun_path = SYSLOG_SOCKET};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = atls_open_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
 
     if (fd >= 0
         && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
@@ -55,9 +55,9 @@ static int connect_syslog(void)
 
 static int open_path(const char *path)
 {
-    return open(
-        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-        S_IRUSR | S_IWUSR | S_IRGRP);
+    return atls_open_file(path,
+                          O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK,
+                          S_IRUSR | S_IWUSR | S_IRGRP);
 }
 
 static void open_file(struct atls_log *log, const char *path)
@@ -203,14 +203,6 @@ static size_t write_line(const struct atls_log *log, enum atls_log_level level,
     return len;
 }
 
-/* A full pipe, or a terminal that was stopped, would stop the program as well. */
-static bool has_room(int fd)
-{
-    struct pollfd room = {.fd = fd, .events = POLLOUT};
-
-    return poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0;
-}
-
 /* False: it is lost. The line has room for its end. */
 static bool put_out(const struct atls_log *log, char *line, size_t len)
 {
@@ -218,11 +210,8 @@ static bool put_out(const struct atls_log *log, char *line, size_t len)
 
     if (log->target == TARGET_SYSLOG)
         return send(fd, line, len, MSG_NOSIGNAL) >= 0;
-    if (!has_room(fd))
-        return false;
     line[len] = '\n';
-    atls_descriptor_write(fd, line, len + 1);
-    return true;
+    return atls_descriptor_write(fd, line, len + 1);
 }
 
 void atls_log_write(struct atls_log *log, enum atls_log_level level,

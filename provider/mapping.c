@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "opening.h"
 #include "raise.h"
 
 #ifndef ATLS_INNER_NAME
@@ -25,6 +26,18 @@
 static _Atomic(const struct atls_inner *) inner; /* NULL: not mapped (yet) */
 /* Why not, the first time; never freed, as contexts that refuse ask for it. */
 static _Atomic(struct atls_reason *) inner_reason;
+
+/* As of dlopen(3). */
+static void *open_object(const char *name, int mode)
+{
+    struct atls_opening opening;
+    void *object;
+
+    atls_opening_begin(&opening);
+    object = dlopen(name, mode);
+    atls_opening_end(&opening);
+    return object;
+}
 
 /* It lies beside us, whatever name or path openssl.cnf found us by. */
 static enum atls_error map_inner(struct atls_reason *why)
@@ -46,7 +59,7 @@ static enum atls_error map_inner(struct atls_reason *why)
     if (length < 0 || (size_t)length >= sizeof(path))
         return atls_fail(why, ATLS_E_CONFIG,
                          "the path of attest.so is too long");
-    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    object = open_object(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (object == NULL)
         return atls_fail(
             why, ATLS_E_CONFIG,
@@ -139,8 +152,8 @@ static bool find_function(void *object, const char *name, void *ret_function)
  * SSL_CTX: found by name, without loading it. */
 static bool find_libssl(void)
 {
-    void *object =
-        dlopen(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION), RTLD_NOW | RTLD_NOLOAD);
+    void *object = open_object(SONAME_OF_LIBSSL(OPENSSL_SHLIB_VERSION),
+                               RTLD_NOW | RTLD_NOLOAD);
 
     if (object == NULL)
         object = RTLD_DEFAULT;

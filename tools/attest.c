@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "opening.h"
 #include "tool.h"
 
 static const struct tool_verb *const verbs[] = {
@@ -121,6 +122,8 @@ int main(int argc, char **argv)
     struct tool_options options = {.verb = &verb_help};
     bool help = false;
 
+    if (!atls_opening_standard())
+        return TOOL_USAGE;
     /* The command judges openssl.cnf and the provider from outside: OpenSSL
      * must not load either into this process on its own. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);

@@ -2,12 +2,10 @@
 #include "attester/agent_door.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attester/agent_socket.h"
@@ -17,76 +15,39 @@
 #define PATIENCE_MS 1000
 #define PATIENCE_SLOW_MS 5
 
-/* Descriptor + 1 in the upper half, the inode's lower bits in the other: all
- * sockets have the same device, and the kernel numbers them with 32 bits. */
-static uint64_t identify(int fd)
-{
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
-        return 0;
-    return (uint64_t)(fd + 1) << 32 | (uint32_t)st.st_ino;
-}
-
-static int descriptor_of(uint64_t socket)
-{
-    return (int)(socket >> 32) - 1;
-}
-
-static bool is_ours(uint64_t socket)
-{
-    return socket != 0 && identify(descriptor_of(socket)) == socket;
-}
-
 bool atls_agent_door_is_open(const struct atls_agent_door *door)
 {
-    uint64_t socket = atomic_load(&door->socket);
+    int fd = atls_shared_descriptor_get(&door->socket);
 
-    return is_ours(socket) && !atls_agent_is_dead(descriptor_of(socket));
-}
-
-static void replace(struct atls_agent_door *door, uint64_t socket)
-{
-    uint64_t old = atomic_exchange(&door->socket, socket);
-
-    if (is_ours(old))
-        close(descriptor_of(old));
+    return fd >= 0 && !atls_agent_is_dead(fd);
 }
 
 void atls_agent_door_set(struct atls_agent_door *door, int fd)
 {
-    replace(door, identify(fd));
+    atls_shared_descriptor_put(&door->socket, fd);
     atomic_store(&door->is_slow, false);
 }
 
 void atls_agent_door_close(struct atls_agent_door *door)
 {
-    replace(door, 0);
+    atls_shared_descriptor_put(&door->socket, -1);
 }
 
 /* A descriptor of our own for the door, which another thread may replace and
- * close meanwhile. Looked at before, so that nobody else's file is duplicated and
- * loses its locks when that is closed, and after, for who was faster than that. */
+ * close meanwhile. */
 static enum atls_error duplicate(const struct atls_agent_door *door,
                                  struct atls_reason *why, int *ret_fd)
 {
-    uint64_t socket = atomic_load(&door->socket);
-    int fd;
+    int fd = atls_shared_descriptor_copy(&door->socket);
 
-    if (!is_ours(socket))
+    if (fd < 0 && errno == EBADF)
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
                          "no door to the agent is open");
-    fd = fcntl(descriptor_of(socket), F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO,
                          "cannot use the door to the agent: %s; raise the "
                          "limit of descriptors (LimitNOFILE=)",
                          strerror(errno));
-    if ((uint32_t)identify(fd) != (uint32_t)socket) {
-        close(fd);
-        return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                         "the door to the agent was just closed");
-    }
     *ret_fd = fd;
     return ATLS_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "descriptor.h"
 #include "error.h"
 
 /*
@@ -15,9 +16,7 @@
  * it does not matter whose answer one gets.
  */
 struct atls_agent_door {
-    /* Descriptor + 1 and inode of its socket, or 0: none. In one word, so that
-     * nobody sees the one without the other. */
-    _Atomic uint64_t socket;
+    struct atls_shared_descriptor socket;
     /* It kept somebody waiting in vain: nobody waits long until it answers. */
     atomic_bool is_slow;
 };

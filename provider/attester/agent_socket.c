@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attester/clock.h"
+#include "opening.h"
 
 enum atls_error atls_agent_path_check(const char *path, struct atls_reason *why)
 {
@@ -129,7 +130,7 @@ enum atls_error atls_agent_connect(const char *path, int64_t deadline_ms,
     int fd;
 
     memcpy(address.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    fd = atls_open_socket(AF_UNIX, SOCK_SEQPACKET);
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO,
                          "cannot make a socket for the agent: %s; raise the "
@@ -219,7 +220,7 @@ static int take_descriptors(struct msghdr *message)
 
             memcpy(&fd, (const uint8_t *)c + at, sizeof(fd));
             if (kept < 0)
-                kept = fd;
+                kept = atls_opening_lift(fd);
             else
                 close(fd);
         }
@@ -235,9 +236,11 @@ ssize_t atls_agent_receive(int fd, uint8_t *octets, size_t size, int *ret_fd)
     } control;
     struct iovec iov = {.iov_base = octets, .iov_len = size};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct atls_opening opening;
     bool is_reset = false;
     ssize_t n;
 
+    atls_opening_begin(&opening);
     for (;;) {
         if (ret_fd != NULL) {
             message.msg_control = &control;
@@ -250,6 +253,7 @@ ssize_t atls_agent_receive(int fd, uint8_t *octets, size_t size, int *ret_fd)
         else if (n >= 0 || errno != EINTR)
             break;
     }
+    atls_opening_end(&opening);
     if (n < 0)
         return errno == EAGAIN ? -1 : 0;
     if (ret_fd != NULL)

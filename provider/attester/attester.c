@@ -11,6 +11,7 @@
 #include "attester/agent_client.h"
 #include "attester/clock.h"
 #include "descriptor.h"
+#include "opening.h"
 
 /* One of the two. */
 struct atls_attester {
@@ -132,7 +133,7 @@ static enum atls_error watch_call(struct atls_pending *pending, int epoll_fd,
 enum atls_error atls_pending_watch(struct atls_pending *pending, int epoll_fd,
                                    struct atls_reason *why)
 {
-    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int timer_fd = atls_open_timer();
     enum atls_error r;
 
     pending->epoll_fd = epoll_fd;

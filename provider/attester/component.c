@@ -38,6 +38,7 @@
 
 #include "attester/measure.h"
 #include "digest.h"
+#include "opening.h"
 
 #define TREE_LABEL "attest tree v1"
 /* Each level of folders holds two descriptors, of the usual 1,024. */
@@ -209,8 +210,8 @@ static enum atls_error take_entry(struct walk *w, int folder, const char *name,
         return fail_at(w, entry->path, ATLS_E_IO,
                        "neither file, folder nor symbolic link: a component "
                        "holds no devices, sockets or FIFOs");
-    fd = openat(folder, name,
-                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = atls_open_at(folder, name,
+                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return fail_at(w, entry->path, ATLS_E_IO, strerror(errno));
     r = take_opened(w, fd, &st, entry, depth);
@@ -269,7 +270,7 @@ static enum atls_error walk_folder(struct walk *w, int fd, const char *path,
         return fail_at(w, path, ATLS_E_LIMIT, "more than 64 folders deep");
     if (fstat(fd, &st) < 0)
         return fail_at(w, path, ATLS_E_IO, strerror(errno));
-    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    copy = atls_open_copy(fd);
     if (copy >= 0)
         names = fdopendir(copy);
     if (names == NULL) {
@@ -380,7 +381,7 @@ enum atls_error atls_component_digest(const char *path, struct atls_reason *why,
     enum atls_error r;
     int fd;
 
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = atls_open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO, "cannot open %s: %s", path,
                          strerror(errno));

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "opening.h"
+
 char *atls_file_path(const char *path, const char *suffix)
 {
     size_t size = strlen(path) + strlen(suffix) + 1;
@@ -107,7 +109,8 @@ enum atls_error atls_file_sync_folder(const char *path, struct atls_reason *why)
     slash = strrchr(folder, '/');
     if (slash != NULL)
         slash[slash == folder] = '\0'; /* keep the slash of the root folder */
-    fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd =
+        atls_open_file(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY, 0);
     failed = fd < 0 || fsync(fd) < 0;
     error = errno;
     if (fd >= 0)

@@ -14,6 +14,7 @@
 
 #include "attester/clock.h"
 #include "attester/file.h"
+#include "opening.h"
 
 #define SYSTEMD_LOG_NAME "tpm2-measure.log"
 #define OWN_LOG_MODE 0644
@@ -44,7 +45,7 @@ static int find_holder(int fd)
 
     if (fstat(fd, &st) < 0)
         return 0;
-    locks = fopen("/proc/locks", "re");
+    locks = atls_open_stream("/proc/locks");
     if (locks == NULL)
         return 0;
     while (holder == 0 && fgets(line, sizeof(line), locks) != NULL)
@@ -102,11 +103,11 @@ enum atls_error atls_log_flock(int fd, const char *path, bool exclusive,
 static enum atls_error open_or_make(const char *path, mode_t mode,
                                     struct atls_reason *why, int *ret_fd)
 {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
-    int fd = open(path, flags);
+    const int flags = O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
+    int fd = atls_open_file(path, flags, 0);
 
     if (fd < 0 && errno == ENOENT) {
-        fd = open(path, flags | O_CREAT, mode);
+        fd = atls_open_file(path, flags | O_CREAT, mode);
         if (fd >= 0 && fchmod(fd, mode) < 0) {
             close(fd);
             fd = -1;

@@ -12,6 +12,7 @@
 #include "attester/file.h"
 #include "attester/measured_log.h"
 #include "digest.h"
+#include "opening.h"
 
 #define WAL_SUFFIX ".wal"
 #define NEW_SUFFIX ".wal.new"
@@ -129,9 +130,9 @@ static enum atls_error replace(const char *path, const char *new_path,
     enum atls_error r;
     int fd;
 
-    fd = open(new_path,
-              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
-              WAL_MODE);
+    fd = atls_open_file(new_path,
+                        O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NOFOLLOW,
+                        WAL_MODE);
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO, "cannot open %s for writing: %s",
                          new_path, strerror(errno));
@@ -253,7 +254,7 @@ enum atls_error atls_wal_read(const char *log_path, struct atls_reason *why,
     *ret_wal = NULL;
     if (path == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    fd = atls_open_file(path, O_RDONLY | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd >= 0)
         r = read_fd(fd, path, why, ret_wal);
     else if (errno != ENOENT)

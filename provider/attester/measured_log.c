@@ -13,6 +13,7 @@
 #include "attester/log_lock.h"
 #include "digest.h"
 #include "evidence/codec.h"
+#include "opening.h"
 
 #define RS '\x1e' /* RFC 7464 §2.1 */
 
@@ -363,7 +364,7 @@ static enum atls_error read_text(const char *path, struct atls_reason *why,
     int fd;
 
     /* O_NONBLOCK: a FIFO in its place must not stop us. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    fd = atls_open_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
     if (fd < 0 && errno == ENOENT) {
         *ret_text = NULL;
         *ret_len = 0;

@@ -10,6 +10,7 @@
 
 #include "evidence/codec.h"
 #include "log.h"
+#include "opening.h"
 
 /* Firmware's logs are 10 to 100 KiB. */
 #define READ_STEP (64u * 1024)
@@ -85,7 +86,7 @@ void atls_boot_read(struct atls_quoter_setup *setup,
     setup->sends_boot_log = config->boot_log != NULL;
     if (!setup->sends_boot_log)
         return;
-    fd = open(config->boot_log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd = atls_open_file(config->boot_log, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd >= 0) {
         (void)read_log(setup, fd, config->boot_log, why);
         close(fd);

@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "opening.h"
 
 struct atls_done_list {
     int fd;
@@ -23,7 +24,7 @@ enum atls_error atls_done_list_new(struct atls_reason *why,
 
     if (list == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    list->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    list->fd = atls_open_eventfd();
     if (list->fd < 0) {
         OPENSSL_free(list);
         return atls_fail(why, ATLS_E_IO,

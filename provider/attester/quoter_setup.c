@@ -15,6 +15,7 @@
 #include "attester/quoter_boot.h"
 #include "digest.h"
 #include "evidence/merkle.h"
+#include "opening.h"
 
 #define DEFAULT_PCRS "sha256:0-9,11-15"
 #define TIMEOUT_MAX_MS 600000u
@@ -25,7 +26,7 @@
 static enum atls_error open_file(const char *key, const char *path,
                                  struct atls_reason *why, FILE **ret_file)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = atls_open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     enum atls_error r = ATLS_OK;
     struct stat st;
 

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "attester/quoter_events.h"
 #include "attester/quoter_tpm.h"
 #include "attester/quoter_tree.h"
+#include "opening.h"
 
 /* What we call needs a tenth of it; ESYS and getaddrinfo() need most. */
 #define STACK_OCTETS (512u * 1024)
@@ -313,7 +313,7 @@ struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
 
     if (core == NULL)
         return NULL;
-    core->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    core->wake_fd = atls_open_eventfd();
     if (core->wake_fd < 0) {
         OPENSSL_free(core);
         return NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "attester/tpm_link_kind.h"
+#include "opening.h"
 
 /* The kernel's resource manager: several programs can use it at once. */
 #define DEFAULT_DEVICE "/dev/tpmrm0"
@@ -32,7 +33,7 @@ static enum atls_error device_open(struct atls_link *link,
     const char *path = link->conf[0] != '\0' ? link->conf : DEFAULT_DEVICE;
     struct stat st;
 
-    link->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    link->fd = atls_open_file(path, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
     if (link->fd < 0)
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
                          "cannot open the TPM %s: %s; %s", path,

@@ -11,6 +11,7 @@
 
 #include "attester/clock.h"
 #include "attester/tpm_link_kind.h"
+#include "opening.h"
 
 /* The defaults of tpm2-tss's swtpm TCTI. */
 #define DEFAULT_HOST "localhost"
@@ -92,8 +93,12 @@ static enum atls_error resolve(const struct atls_link *link,
         .ai_socktype = SOCK_STREAM,
         .ai_flags = AI_NUMERICSERV,
     };
-    int error = getaddrinfo(target->host, target->port, &hints, ret);
+    struct atls_opening opening;
+    int error;
 
+    atls_opening_begin(&opening); /* it reads files and asks servers */
+    error = getaddrinfo(target->host, target->port, &hints, ret);
+    atls_opening_end(&opening);
     if (error != 0)
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE, "tcti %s: host %s: %s",
                          link->tcti, target->host, gai_strerror(error));
@@ -125,8 +130,8 @@ static enum atls_error start_connect(struct atls_link *link,
 {
     const void *address = &link->address;
 
-    link->fd = socket(link->address.ss_family,
-                      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    link->fd =
+        atls_open_socket(link->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK);
     if (link->fd < 0)
         return refused(link, errno, why);
     if (connect(link->fd, address, link->address_len) < 0

@@ -7,6 +7,7 @@
 #include <tss2/tss2_tctildr.h>
 
 #include "attester/tpm_link_kind.h"
+#include "opening.h"
 
 /* Room for a TCTI's name, which may be the path of its library. */
 #define NAME_SIZE 256
@@ -69,13 +70,18 @@ static enum atls_error tctildr_check(const char *tcti, struct atls_reason *why)
 {
     size_t len = strcspn(tcti, ":");
     TSS2_TCTI_INFO *info = NULL;
+    struct atls_opening opening;
     char name[NAME_SIZE];
+    TSS2_RC rc;
 
     if (len >= sizeof(name))
         return no_such_tcti(tcti, why);
     memcpy(name, tcti, len);
     name[len] = '\0';
-    if (Tss2_TctiLdr_GetInfo(name, &info) != TSS2_RC_SUCCESS)
+    atls_opening_begin(&opening);
+    rc = Tss2_TctiLdr_GetInfo(name, &info);
+    atls_opening_end(&opening);
+    if (rc != TSS2_RC_SUCCESS)
         return no_such_tcti(tcti, why);
     Tss2_TctiLdr_FreeInfo(&info);
     return ATLS_OK;
@@ -84,8 +90,12 @@ static enum atls_error tctildr_check(const char *tcti, struct atls_reason *why)
 static enum atls_error tctildr_open(struct atls_link *link,
                                     struct atls_reason *why)
 {
-    TSS2_RC rc = Tss2_TctiLdr_Initialize(link->tcti, &link->inner);
+    struct atls_opening opening;
+    TSS2_RC rc;
 
+    atls_opening_begin(&opening);
+    rc = Tss2_TctiLdr_Initialize(link->tcti, &link->inner);
+    atls_opening_end(&opening);
     if (rc == TSS2_TCTI_RC_NOT_SUPPORTED)
         return no_such_tcti(link->tcti, why);
     if (rc == TSS2_TCTI_RC_BAD_VALUE)
@@ -130,8 +140,12 @@ static enum atls_error tctildr_exchange(struct atls_link *link,
                                         uint8_t *response, size_t *ret_len,
                                         struct atls_reason *why)
 {
-    TSS2_RC rc = Tss2_Tcti_Transmit(link->inner, command.len, command.data);
+    struct atls_opening opening;
+    TSS2_RC rc;
 
+    atls_opening_begin(&opening); /* some connect for each command */
+    rc = Tss2_Tcti_Transmit(link->inner, command.len, command.data);
+    atls_opening_end(&opening);
     if (rc != TSS2_RC_SUCCESS)
         return failed(link, ATLS_E_TPM_UNAVAILABLE, rc, why);
     set_cloexec(link);

@@ -7,10 +7,10 @@
 #include <openssl/err.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "descriptor.h"
+#include "opening.h"
 #include "tls/refusal.h"
 
 /* From here on ex_data of an SSL are made too early and freed too late. */
@@ -54,7 +54,7 @@ static enum atls_error make_parking(struct atls_reason *why,
 
     if (parking == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    epoll_fd = atls_open_epoll();
     if (epoll_fd < 0) {
         int error = errno;
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "opening.h"
+
 void atls_file_locate(struct atls_reason *why, const struct atls_file *file,
                       unsigned line)
 {
@@ -122,7 +124,7 @@ static enum atls_error open_and_fill(struct atls_file *file,
                                      struct atls_reason *why)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = atls_open_file(file->path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
     enum atls_error r;
 
     if (fd < 0)

@@ -82,19 +82,14 @@ static void write_policy(const char *name, enum lifecase_key trusts)
     write_text(name, text);
 }
 
-void lifecase_configure(const char *name, enum lifecase_key proves,
-                        enum lifecase_key trusts)
+/* attester: its section, or "". */
+static void configure(const char *name, const char *attester,
+                      enum lifecase_key trusts)
 {
-    char text[8192], policy[128], file[128], attester[2048] = "";
+    char text[8192], policy[128], file[128];
 
     snprintf(policy, sizeof(policy), "%s.policy", name);
     write_policy(policy, trusts);
-    if (proves != LIFECASE_NO_KEY)
-        snprintf(attester, sizeof(attester),
-                 "[attester_sect]\nquoter = tcti:%s\nak = 0x%x\nak_chain = %s\n"
-                 "timeout = 10000\n",
-                 swtpm_tcti(swtpm), handles[proves],
-                 scratch_path(chains[proves]));
     snprintf(file, sizeof(file), "%s.log", name);
     snprintf(text, sizeof(text),
              "openssl_conf = init\n[init]\nproviders = list\n"
@@ -108,6 +103,29 @@ void lifecase_configure(const char *name, enum lifecase_key proves,
              scratch_path(policy), attester);
     snprintf(file, sizeof(file), "%s.cnf", name);
     write_text(file, text);
+}
+
+void lifecase_configure(const char *name, enum lifecase_key proves,
+                        enum lifecase_key trusts)
+{
+    char attester[2048] = "";
+
+    if (proves != LIFECASE_NO_KEY)
+        snprintf(attester, sizeof(attester),
+                 "[attester_sect]\nquoter = tcti:%s\nak = 0x%x\nak_chain = %s\n"
+                 "timeout = 10000\n",
+                 swtpm_tcti(swtpm), handles[proves],
+                 scratch_path(chains[proves]));
+    configure(name, attester, trusts);
+}
+
+void lifecase_configure_agent(const char *name, const char *socket)
+{
+    char attester[512];
+
+    snprintf(attester, sizeof(attester), "[attester_sect]\nquoter = unix:%s\n",
+             socket);
+    configure(name, attester, LIFECASE_FIRST);
 }
 
 bool lifecase_shake(OSSL_LIB_CTX *libctx)

@@ -26,6 +26,9 @@ enum lifecase_key { LIFECASE_FIRST, LIFECASE_SECOND, LIFECASE_NO_KEY };
 void lifecase_configure(const char *name, enum lifecase_key proves,
                         enum lifecase_key trusts);
 
+/* The same, proving by the agent at a socket. */
+void lifecase_configure_agent(const char *name, const char *socket);
+
 /* Both ends in one library context. ret: shake()'s reasons. */
 bool lifecase_shake(OSSL_LIB_CTX *libctx);
 
