@@ -19,12 +19,21 @@
 
 #include "descriptor.h"
 #include "opening.h"
+#include "pace.h"
 
 /* Octets of one line with its head; longer ones are cut. */
 #define LINE_MAX_OCTETS 1024
 #define SYSLOG_SOCKET "/dev/log"
+/* Where a container has that alone. Source: systemd, "Native Journal Protocol". */
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-enum target { TARGET_NONE, TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
+enum target {
+    TARGET_NONE,
+    TARGET_STDERR,
+    TARGET_SYSLOG,
+    TARGET_JOURNAL, /* of lines only: a log's is syslog */
+    TARGET_FILE
+};
 
 struct atls_log {
     /* Of out. Only atls_log_reopen() takes it for writing, so nobody who writes
@@ -34,23 +43,45 @@ struct atls_log {
     atomic_uint lost_count; /* lines that could not be written */
     enum target target;
     enum atls_log_level level;
-    const char *name;           /* of the program */
-    struct atls_descriptor out; /* of syslog or file; none: not there */
-    bool marks_priorities;      /* on stderr */
+    const char *name;                  /* of the program */
+    struct atls_shared_descriptor out; /* of syslog or file */
+    struct atls_descriptor err;        /* the program's stderr, at the start */
+    struct atls_pace pace;             /* of what goes to stderr for syslog */
+    bool marks_priorities;             /* on stderr */
 };
 
-static int connect_syslog(void)
+/* --- targets ----------------------------------------------------------------- */
+
+static bool is_missing(int error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                  .sun_path = SYSLOG_SOCKET};
+    return error == ENOENT || error == ENOTDIR;
+}
+
+/* No waiting: nobody has to accept, and what finds no room is not sent. */
+static bool connect_to(int fd, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, path, strlen(path));
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+/* False: errno; nothing is there where it is_missing(). */
+static bool connect_syslog(int fd)
+{
+    return connect_to(fd, SYSLOG_SOCKET)
+           || (is_missing(errno) && connect_to(fd, JOURNAL_SOCKET));
+}
+
+/* Connected already before a program gives up its root, if that can be. */
+static void open_syslog(struct atls_log *log)
+{
     int fd = atls_open_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK);
 
-    if (fd >= 0
-        && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    log->target = TARGET_SYSLOG;
+    if (fd >= 0)
+        (void)connect_syslog(fd);
+    atls_shared_descriptor_put(&log->out, fd);
 }
 
 static int open_path(const char *path)
@@ -66,11 +97,10 @@ static void open_file(struct atls_log *log, const char *path)
     int reason = errno;
 
     log->target = TARGET_FILE;
-    atls_descriptor_set(&log->out, fd);
+    atls_shared_descriptor_put(&log->out, fd);
     if (fd >= 0)
         return;
-    log->target = TARGET_SYSLOG;
-    atls_descriptor_set(&log->out, connect_syslog());
+    open_syslog(log);
     atls_log_write(log, ATLS_LOG_ERROR, "cannot write the log %s: %s", path,
                    strerror(reason));
 }
@@ -84,7 +114,7 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
         return NULL;
     log->level = level;
     log->name = "attest";
-    log->out.fd = -1;
+    atls_stderr_note(&log->err);
     log->path = target != NULL ? OPENSSL_strdup(target) : NULL;
     if ((target != NULL && log->path == NULL)
         || pthread_rwlock_init(&log->lock, NULL) != 0) {
@@ -93,16 +123,14 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
         errno = saved;
         return NULL;
     }
-    if (target == NULL) {
+    if (target == NULL)
         log->target = TARGET_NONE;
-    } else if (strcmp(target, "stderr") == 0) {
+    else if (strcmp(target, "stderr") == 0)
         log->target = TARGET_STDERR;
-    } else if (strcmp(target, "syslog") == 0) {
-        log->target = TARGET_SYSLOG;
-        atls_descriptor_set(&log->out, connect_syslog());
-    } else {
+    else if (strcmp(target, "syslog") == 0)
+        open_syslog(log);
+    else
         open_file(log, target);
-    }
     errno = saved;
     return log;
 }
@@ -111,7 +139,7 @@ void atls_log_close(struct atls_log *log)
 {
     if (log == NULL)
         return;
-    atls_descriptor_close(&log->out);
+    atls_shared_descriptor_put(&log->out, -1);
     pthread_rwlock_destroy(&log->lock);
     OPENSSL_free(log->path);
     OPENSSL_free(log);
@@ -130,8 +158,7 @@ void atls_log_reopen(struct atls_log *log)
         return;
     }
     pthread_rwlock_wrlock(&log->lock);
-    atls_descriptor_close(&log->out);
-    atls_descriptor_set(&log->out, fd);
+    atls_shared_descriptor_put(&log->out, fd);
     pthread_rwlock_unlock(&log->lock);
 }
 
@@ -147,9 +174,18 @@ void atls_log_mark_priorities(struct atls_log *log)
         log->marks_priorities = true;
 }
 
+/* --- lines -------------------------------------------------------------------- */
+
+/* One on its way: its head is the target's. */
+struct line {
+    enum atls_log_level level;
+    unsigned lost_count; /* lines before it */
+    char text[LINE_MAX_OCTETS];
+};
+
 /* What stands before the text: each target's own convention. */
-static int write_head(const struct atls_log *log, enum atls_log_level level,
-                      char *line, size_t size)
+static int write_head(const struct atls_log *log, enum target target,
+                      enum atls_log_level level, char *line, size_t size)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
@@ -157,11 +193,15 @@ static int write_head(const struct atls_log *log, enum atls_log_level level,
     struct tm utc;
     char when[32] = "";
 
-    switch (log->target) {
+    switch (target) {
     case TARGET_SYSLOG:
         return snprintf(line, size,
                         "<%d>%s[%ld]: ", LOG_DAEMON | priorities[level],
                         log->name, (long)getpid());
+    case TARGET_JOURNAL:
+        return snprintf(line, size,
+                        "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=",
+                        priorities[level], log->name);
     case TARGET_FILE:
         if (gmtime_r(&now, &utc) != NULL)
             strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
@@ -176,63 +216,154 @@ static int write_head(const struct atls_log *log, enum atls_log_level level,
     return snprintf(line, size, "%s: %s: ", log->name, names[level]);
 }
 
-/* The line without its end; its length. */
-static size_t write_line(const struct atls_log *log, enum atls_log_level level,
-                         unsigned lost_count, const char *fmt, va_list args,
-                         char *line, size_t size)
+/* The whole line without its end; its length.
+ *   more  behind the text */
+static size_t compose(const struct atls_log *log, enum target target,
+                      const struct line *line, const char *more,
+                      char ret[LINE_MAX_OCTETS])
 {
-    int head = write_head(log, level, line, size);
+    const size_t size = LINE_MAX_OCTETS;
+    int head = write_head(log, target, line->level, ret, size);
     int body, lost = 0;
     size_t len;
 
     if (head < 0 || (size_t)head >= size)
         return 0;
-    if (lost_count > 0)
-        lost = snprintf(line + head, size - (size_t)head,
-                        "(%u lines before this one were lost) ", lost_count);
+    if (line->lost_count > 0)
+        lost =
+            snprintf(ret + head, size - (size_t)head,
+                     "(%u lines before this one were lost) ", line->lost_count);
     len = (size_t)head + (lost > 0 ? (size_t)lost : 0);
     if (len >= size)
         return 0;
-    body = vsnprintf(line + len, size - len, fmt, args);
+    body = snprintf(ret + len, size - len, "%s%s", line->text, more);
     len += body > 0 ? (size_t)body : 0;
     if (len > size - 2)
         len = size - 2;
     for (size_t i = (size_t)head; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+        if ((unsigned char)ret[i] < 0x20 || ret[i] == 0x7f)
+            ret[i] = '?';
     return len;
 }
 
-/* False: it is lost. The line has room for its end. */
-static bool put_out(const struct atls_log *log, char *line, size_t len)
-{
-    int fd = log->target == TARGET_STDERR ? STDERR_FILENO : log->out.fd;
+/* These return false where the line is lost. */
 
-    if (log->target == TARGET_SYSLOG)
-        return send(fd, line, len, MSG_NOSIGNAL) >= 0;
-    line[len] = '\n';
-    return atls_descriptor_write(fd, line, len + 1);
+static bool write_line(const struct atls_log *log, int fd, enum target target,
+                       const struct line *line, const char *more)
+{
+    char octets[LINE_MAX_OCTETS];
+    size_t len = compose(log, target, line, more, octets);
+
+    octets[len] = '\n';
+    return atls_descriptor_write(fd, octets, len + 1);
+}
+
+static bool write_stderr(const struct atls_log *log, const struct line *line,
+                         const char *more)
+{
+    return atls_stderr_is_there(&log->err)
+           && write_line(log, STDERR_FILENO, TARGET_STDERR, line, more);
+}
+
+/* A container, as a rule: what is refused there reaches somebody all the same. */
+static bool write_instead_of_syslog(struct atls_log *log,
+                                    const struct line *line)
+{
+    char more[ATLS_PACE_MORE_SIZE];
+
+    if (line->level != ATLS_LOG_ERROR || !atls_stderr_is_there(&log->err))
+        return false;
+    if (atls_pace_turn(&log->pace, more))
+        return write_stderr(log, line, more);
+    atomic_fetch_add(&log->lost_count, line->lost_count);
+    return true;
+}
+
+/* Who is at the other end is the kernel's to know: a fork shares the socket. */
+static enum target peer_of(int fd)
+{
+    struct sockaddr_un peer = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(peer) - 1;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0
+                   && strcmp(peer.sun_path, JOURNAL_SOCKET) == 0
+               ? TARGET_JOURNAL
+               : TARGET_SYSLOG;
+}
+
+/* A line's end belongs to the journal's protocol, and not to syslog's. */
+static bool send_line(const struct atls_log *log, int fd,
+                      const struct line *line)
+{
+    char octets[LINE_MAX_OCTETS];
+    enum target target = peer_of(fd);
+    size_t len = compose(log, target, line, "", octets);
+
+    if (target == TARGET_JOURNAL)
+        octets[len++] = '\n';
+    return send(fd, octets, len, MSG_NOSIGNAL) >= 0;
+}
+
+/* The connection lasts as long as whoever was at its other end: then it is made
+ * again with whoever is there now. Where that cannot be, as after a chroot, the one
+ * there was stays as it is. */
+static bool write_syslog(struct atls_log *log, const struct line *line)
+{
+    int fd = atls_shared_descriptor_get(&log->out);
+
+    if (fd < 0) /* the program has closed it, or had none left */
+        fd = atls_shared_descriptor_fill(
+            &log->out, atls_open_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK));
+    if (fd < 0)
+        return false;
+    if (send_line(log, fd, line))
+        return true;
+    if (errno == EAGAIN || errno == ENOBUFS) /* it does not read */
+        return false;
+    if (connect_syslog(fd))
+        return send_line(log, fd, line);
+    return is_missing(errno) && write_instead_of_syslog(log, line);
+}
+
+static bool write_file(const struct atls_log *log, const struct line *line)
+{
+    int fd = atls_shared_descriptor_get(&log->out);
+
+    return fd >= 0 && write_line(log, fd, TARGET_FILE, line, "");
+}
+
+static bool put_out(struct atls_log *log, const struct line *line)
+{
+    switch (log->target) {
+    case TARGET_NONE:
+        break;
+    case TARGET_STDERR:
+        return write_stderr(log, line, "");
+    case TARGET_SYSLOG:
+    case TARGET_JOURNAL:
+        return write_syslog(log, line);
+    case TARGET_FILE:
+        return write_file(log, line);
+    }
+    return true;
 }
 
 void atls_log_write(struct atls_log *log, enum atls_log_level level,
                     const char *fmt, ...)
 {
-    char line[LINE_MAX_OCTETS];
+    struct line line = {.level = level};
     int saved = errno;
-    unsigned lost_count;
-    size_t len;
     va_list args;
 
     if (log == NULL || log->target == TARGET_NONE || level > log->level)
         return;
-    lost_count = atomic_exchange(&log->lost_count, 0);
     va_start(args, fmt);
-    len = write_line(log, level, lost_count, fmt, args, line, sizeof(line));
+    (void)vsnprintf(line.text, sizeof(line.text), fmt, args);
     va_end(args);
+    line.lost_count = atomic_exchange(&log->lost_count, 0);
     pthread_rwlock_rdlock(&log->lock);
-    if ((log->target == TARGET_STDERR || atls_descriptor_is_ours(&log->out))
-        && len > 0 && !put_out(log, line, len))
-        atomic_fetch_add(&log->lost_count, lost_count + 1);
+    if (!put_out(log, &line))
+        atomic_fetch_add(&log->lost_count, line.lost_count + 1);
     pthread_rwlock_unlock(&log->lock);
     errno = saved;
 }

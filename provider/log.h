@@ -20,9 +20,13 @@ struct atls_log;
  *   target  "stderr", "syslog", an absolute path (appended to, mode 0640), or
  *           NULL: no log
  *   level   what is less important than this is left out
+ * "syslog" is /dev/log, or systemd's journal where only that has a socket. Its
+ * connection is made here and again whenever whoever was there has gone. Where
+ * neither is there (containers), lines of level error go to stderr, one a second.
  * A file that cannot be opened is replaced by syslog, which is then told so.
- * NULL only when out of memory. Descriptors are CLOEXEC and opened here, before
- * a program gives up rights or its root.
+ * Nothing is written to a stderr that was closed here: see atls_stderr_is_there().
+ * NULL only when out of memory. Descriptors are opened here, before a program
+ * gives up rights or its root.
  */
 struct atls_log *atls_log_open(const char *target, enum atls_log_level level);
 void atls_log_close(struct atls_log *log); /* NULL is fine */
