@@ -67,7 +67,7 @@ int atls_shared_descriptor_copy(const struct atls_shared_descriptor *shared);
 /*
  * Write all octets with one write(2), if that is possible without waiting, and
  * raise no SIGPIPE in the program where a reader has gone. Up to PIPE_BUF octets
- * never wait, whatever the descriptor is; keeps errno.
+ * never wait in a pipe or a socket, whatever its flags; keeps errno.
  * Returns false where they are lost, all or some.
  */
 bool atls_descriptor_write(int fd, const void *data, size_t len);

@@ -2,7 +2,6 @@
 #include "engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,10 +12,9 @@
 
 #include "attester/clock.h"
 #include "configuration.h"
-#include "descriptor.h"
-#include "opening.h"
 #include "openssl_compat.h"
 #include "process.h"
+#include "report_sink.h"
 #include "verifier/names.h"
 #include "verifier/report.h"
 
@@ -54,7 +52,7 @@ struct atls_engine {
     struct atls_reason attester_broken;
     bool lacks_attester; /* broken by what may change */
     struct atls_log *log;
-    struct atls_descriptor report; /* none: no reports */
+    struct atls_report_sink report;
     struct atls_attester *attester;
     _Atomic(struct loaded_policy *) current;
     atomic_uint readers; /* of current, just now */
@@ -114,21 +112,6 @@ static void free_attester(struct atls_attester *attester)
             return;
         }
     }
-}
-
-/* ATTEST_REPORT=stderr or an absolute path; never in a setuid program. */
-static int open_report(void)
-{
-    const char *target = secure_getenv("ATTEST_REPORT");
-
-    if (target == NULL || target[0] == '\0')
-        return -1;
-    if (strcmp(target, "stderr") == 0)
-        return STDERR_FILENO;
-    if (target[0] != '/')
-        return -1;
-    return atls_open_file(target, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY,
-                          0644);
 }
 
 static void log_of_attester(void *arg, int level, const char *text)
@@ -361,7 +344,7 @@ struct atls_engine *atls_engine_new(const struct atls_setting *settings,
     if (engine == NULL)
         return NULL;
     atomic_init(&engine->refs, 1);
-    atls_descriptor_set(&engine->report, open_report());
+    atls_report_sink_open(&engine->report);
     atls_configuration_read(settings, count, &configuration);
     if (!start(engine, &configuration)) {
         atls_engine_unref(engine);
@@ -390,8 +373,7 @@ void atls_engine_unref(struct atls_engine *engine)
     if (engine->attester != NULL)
         free_attester(engine->attester);
     free_policies(atomic_load(&engine->current));
-    if (engine->report.fd > STDERR_FILENO)
-        atls_descriptor_close(&engine->report);
+    atls_report_sink_close(&engine->report);
     atls_log_close(engine->log);
     OPENSSL_free(engine->policy_path);
     OPENSSL_free(engine);
@@ -458,10 +440,8 @@ enum atls_error atls_engine_begin(struct atls_engine *engine,
                                formats, why, ret_pending);
 }
 
-/* One write, so that reports of several processes do not mix. */
-static void print_report(const struct atls_engine *engine,
-                         const struct atls_report *report, const char *peer,
-                         const struct atls_section *section)
+static void print_report(int fd, const struct atls_report *report,
+                         const char *peer, const struct atls_section *section)
 {
     enum atls_report_style style = ATLS_REPORT_PLAIN;
     char *text = NULL;
@@ -470,11 +450,11 @@ static void print_report(const struct atls_engine *engine,
 
     if (out == NULL)
         return;
-    if (isatty(engine->report.fd) && getenv("NO_COLOR") == NULL)
+    if (isatty(fd) && getenv("NO_COLOR") == NULL)
         style = ATLS_REPORT_COLOUR;
     atls_report_print(report, peer, section, style, true, out);
     if (fclose(out) == 0 && text != NULL)
-        atls_descriptor_write(engine->report.fd, text, len);
+        atls_report_sink_write(fd, text, len);
     free(text);
 }
 
@@ -486,6 +466,7 @@ void atls_engine_report(struct atls_engine *engine,
     bool is_observed = section != NULL && section->mode == ATLS_MODE_OBSERVE;
     char because[PEER_TEXT] = "";
     int saved = errno;
+    int fd = atls_report_sink_get(&engine->report);
 
     if (found_by != NULL && section != NULL
         && strstr(report->reason.text, found_by) == NULL)
@@ -502,7 +483,7 @@ void atls_engine_report(struct atls_engine *engine,
         atls_log_write(engine->log, ATLS_LOG_WARN, "%s %s: %s%s", peer,
                        is_observed ? "would be refused" : "is refused",
                        report->reason.text, because);
-    if (atls_descriptor_is_ours(&engine->report))
-        print_report(engine, report, peer, section);
+    if (fd >= 0)
+        print_report(fd, report, peer, section);
     errno = saved;
 }
