@@ -4,18 +4,16 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/timerfd.h>
 
 #include "attester/clock.h"
-#include "attester/quoter_boot.h"
 #include "attester/quoter_core.h"
-#include "attester/quoter_events.h"
 #include "attester/quoter_setup.h"
 #include "digest.h"
-#include "evidence/codec.h"
-#include "log.h"
 #include "process.h"
 
 struct atls_quoter {
@@ -25,6 +23,7 @@ struct atls_quoter {
     /* Of this process once it is used; NULL at first. That of a parent process
      * is replaced, never touched and never freed. */
     _Atomic(struct atls_quoter_core *) core;
+    atomic_bool is_stopped; /* for ever, whatever core there is */
 };
 
 enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
@@ -59,6 +58,16 @@ enum atls_error atls_quoter_new(const struct atls_quoter_config *config,
     return ATLS_OK;
 }
 
+/* Let go of a reference, without the lock. */
+static void leave(struct atls_quoter_core *core)
+{
+    sigset_t signals;
+
+    atls_quoter_core_lock(core, &signals);
+    atls_quoter_core_leave(core);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
+}
+
 /* This process's core, or NULL. */
 static struct atls_quoter_core *own_core(struct atls_quoter *quoter)
 {
@@ -69,10 +78,14 @@ static struct atls_quoter_core *own_core(struct atls_quoter *quoter)
     return core;
 }
 
+/* In this order: whoever has put a core there and does not see that it was stopped is
+ * seen here, or finds its core stopping. */
 void atls_quoter_stop(struct atls_quoter *quoter)
 {
-    struct atls_quoter_core *core = own_core(quoter);
+    struct atls_quoter_core *core;
 
+    atomic_store(&quoter->is_stopped, true);
+    core = own_core(quoter);
     if (core != NULL)
         atls_quoter_thread_stop(core);
 }
@@ -83,12 +96,10 @@ void atls_quoter_free(struct atls_quoter *quoter)
 
     if (quoter == NULL)
         return;
+    atls_quoter_stop(quoter);
     core = own_core(quoter);
-    if (core != NULL) {
-        atls_quoter_thread_stop(core);
-        pthread_mutex_lock(&core->lock);
-        atls_quoter_core_leave(core);
-    }
+    if (core != NULL)
+        leave(core);
     atls_quoter_setup_unref(quoter->setup);
     OPENSSL_free(quoter);
 }
@@ -114,20 +125,20 @@ static enum atls_error ensure_core(struct atls_quoter *quoter,
         *ret_core = fresh;
         return ATLS_OK;
     }
-    pthread_mutex_lock(&fresh->lock);
-    atls_quoter_core_leave(fresh);
+    leave(fresh);
     *ret_core = old;
     return ATLS_OK;
 }
 
-/* Called with lock held. */
-static enum atls_error enqueue(struct atls_quoter_core *core,
+/* Called with lock held.
+ *   ret_is_first  it is the caller's to start the thread */
+static enum atls_error enqueue(const struct atls_quoter *quoter,
+                               struct atls_quoter_core *core,
                                struct atls_ticket *ticket,
-                               struct atls_reason *why)
+                               struct atls_reason *why, bool *ret_is_first)
 {
-    enum atls_error r;
-
-    if (core->is_stopping)
+    *ret_is_first = false;
+    if (core->is_stopping || atomic_load(&quoter->is_stopped))
         return atls_fail(why, ATLS_E_NO_ATTESTER,
                          "the quoter was stopped: this program is ending");
     if (core->queue_count >= core->setup->max_queue)
@@ -135,12 +146,14 @@ static enum atls_error enqueue(struct atls_quoter_core *core,
                          "%zu handshakes wait for a quote already: the TPM is "
                          "too slow for this load; raise max_queue",
                          core->queue_count);
-    r = atls_quoter_thread_start(core, why);
-    if (r != ATLS_OK)
-        return r;
     TAILQ_INSERT_TAIL(&core->queue, ticket, entry);
     core->queue_count++;
     core->refs++;
+    if (core->thread_state == ATLS_THREAD_NONE) {
+        core->thread_state = ATLS_THREAD_STARTING;
+        core->refs++; /* the thread's */
+        *ret_is_first = true;
+    }
     pthread_cond_signal(&core->work);
     return ATLS_OK;
 }
@@ -183,6 +196,63 @@ static enum atls_error note_certificate(struct atls_ticket *ticket,
     return ATLS_OK;
 }
 
+/* With signals blocked. */
+static enum atls_error queue(const struct atls_quoter *quoter,
+                             struct atls_ticket *ticket,
+                             struct atls_reason *why)
+{
+    struct atls_quoter_core *core = ticket->core;
+    bool is_first;
+    enum atls_error r;
+
+    pthread_mutex_lock(&core->lock);
+    r = enqueue(quoter, core, ticket, why, &is_first);
+    pthread_mutex_unlock(&core->lock);
+    if (!is_first)
+        return r;
+    r = atls_quoter_thread_start(core, why);
+    if (r != ATLS_OK) { /* the ticket is done with that */
+        pthread_mutex_lock(&core->lock);
+        atls_quoter_core_leave(core);
+    }
+    return r;
+}
+
+static enum atls_error make_ticket(struct atls_quoter_core *core,
+                                   enum atls_role role,
+                                   const uint8_t channel[ATLS_CHANNEL_LEN],
+                                   struct atls_span cert_der,
+                                   const struct atls_formats *formats,
+                                   struct atls_reason *why,
+                                   struct atls_ticket **ret_ticket)
+{
+    struct atls_ticket *ticket = atls_ticket_new(core);
+    enum atls_error r;
+
+    if (ticket == NULL)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    ticket->deadline_ms = atls_now_ms() + core->setup->timeout_ms;
+    ticket->formats = *formats;
+    r = compute_leaf(role, channel, cert_der, why, ticket->leaf);
+    if (r == ATLS_OK)
+        r = note_certificate(ticket, cert_der, why);
+    if (r != ATLS_OK) {
+        atls_ticket_free(ticket);
+        return r;
+    }
+    *ret_ticket = ticket;
+    return ATLS_OK;
+}
+
+static void block_signals(sigset_t *ret_signals)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, ret_signals);
+}
+
+/* A handler of the program that ends it finds all of this done, or nothing. */
 enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
                                    enum atls_role role,
                                    const uint8_t channel[ATLS_CHANNEL_LEN],
@@ -192,32 +262,21 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
                                    struct atls_ticket **ret_ticket)
 {
     struct atls_quoter_core *core;
-    struct atls_ticket *ticket;
+    struct atls_ticket *ticket = NULL;
+    sigset_t signals;
     enum atls_error r;
 
+    block_signals(&signals);
     r = ensure_core(quoter, why, &core);
+    if (r == ATLS_OK)
+        r = make_ticket(core, role, channel, cert_der, formats, why, &ticket);
+    if (r == ATLS_OK)
+        r = queue(quoter, ticket, why);
+    if (r != ATLS_OK && ticket != NULL)
+        atls_ticket_free(ticket);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
     if (r != ATLS_OK)
         return r;
-    ticket = OPENSSL_zalloc(sizeof(*ticket));
-    if (ticket == NULL)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    ticket->core = core;
-    ticket->generation = core->generation;
-    ticket->deadline_ms = atls_now_ms() + core->setup->timeout_ms;
-    ticket->timer_fd = -1;
-    ticket->formats = *formats;
-    r = compute_leaf(role, channel, cert_der, why, ticket->leaf);
-    if (r == ATLS_OK)
-        r = note_certificate(ticket, cert_der, why);
-    if (r == ATLS_OK) {
-        pthread_mutex_lock(&core->lock);
-        r = enqueue(core, ticket, why);
-        pthread_mutex_unlock(&core->lock);
-    }
-    if (r != ATLS_OK) {
-        OPENSSL_free(ticket);
-        return r;
-    }
     *ret_ticket = ticket;
     return ATLS_OK;
 }
@@ -231,6 +290,7 @@ static bool is_inherited(const struct atls_ticket *ticket)
 void atls_ticket_drop(struct atls_ticket *ticket)
 {
     struct atls_quoter_core *core;
+    sigset_t signals;
 
     if (ticket == NULL)
         return;
@@ -239,20 +299,21 @@ void atls_ticket_drop(struct atls_ticket *ticket)
         return;
     }
     core = ticket->core;
-    pthread_mutex_lock(&core->lock);
+    atls_quoter_core_lock(core, &signals);
     atls_done_link_remove(&ticket->done);
     if (ticket->state == ATLS_IN_FLIGHT) {
         ticket->is_abandoned = true;
         ticket->timer_fd = -1;
-        pthread_mutex_unlock(&core->lock);
+        atls_quoter_core_unlock(core, &signals);
         return;
     }
     if (ticket->state == ATLS_WAITING) {
         TAILQ_REMOVE(&core->queue, ticket, entry);
         core->queue_count--;
     }
-    atls_ticket_free(ticket);
     atls_quoter_core_leave(core);
+    atls_ticket_free(ticket);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }
 
 enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
@@ -260,11 +321,12 @@ enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
 {
     struct itimerspec when = {.it_value = {.tv_nsec = 1}};
     enum atls_error r = ATLS_OK;
+    sigset_t signals;
 
     if (is_inherited(ticket))
         return atls_fail(why, ATLS_E_INTERNAL,
                          "this handshake was started by another process");
-    pthread_mutex_lock(&ticket->core->lock);
+    atls_quoter_core_lock(ticket->core, &signals);
     if (ticket->state != ATLS_DONE)
         when.it_value = atls_timespec_of_ms(ticket->deadline_ms);
     if (timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &when, NULL) == 0)
@@ -272,7 +334,7 @@ enum atls_error atls_ticket_notify(struct atls_ticket *ticket, int timer_fd,
     else
         r = atls_fail(why, ATLS_E_INTERNAL, "cannot set a timer: %s",
                       strerror(errno));
-    pthread_mutex_unlock(&ticket->core->lock);
+    atls_quoter_core_unlock(ticket->core, &signals);
     return r;
 }
 
@@ -280,15 +342,17 @@ enum atls_error atls_ticket_gather(struct atls_ticket *ticket,
                                    struct atls_done_list *list, void *owner,
                                    struct atls_reason *why)
 {
+    sigset_t signals;
+
     if (is_inherited(ticket))
         return atls_fail(why, ATLS_E_INTERNAL,
                          "this handshake was started by another process");
-    pthread_mutex_lock(&ticket->core->lock);
+    atls_quoter_core_lock(ticket->core, &signals);
     ticket->done.list = list;
     ticket->done.owner = owner;
     if (ticket->state == ATLS_DONE)
         atls_done_link_add(&ticket->done);
-    pthread_mutex_unlock(&ticket->core->lock);
+    atls_quoter_core_unlock(ticket->core, &signals);
     return ATLS_OK;
 }
 
@@ -297,124 +361,34 @@ int64_t atls_ticket_deadline_ms(const struct atls_ticket *ticket)
     return ticket->deadline_ms;
 }
 
+static bool is_done(struct atls_ticket *ticket)
+{
+    sigset_t signals;
+    bool is_it;
+
+    atls_quoter_core_lock(ticket->core, &signals);
+    is_it = ticket->state == ATLS_DONE;
+    atls_quoter_core_unlock(ticket->core, &signals);
+    return is_it;
+}
+
 /* As far as the ticket's own deadline permits. */
 static bool wait_until_done(struct atls_ticket *ticket)
 {
     struct timespec deadline = atls_timespec_of_ms(ticket->deadline_ms);
-    struct atls_quoter_core *core = ticket->core;
-    int error = 0;
-    bool is_done;
+    int saved = errno;
 
-    pthread_mutex_lock(&core->lock);
-    while (ticket->state != ATLS_DONE && error != ETIMEDOUT)
-        error = pthread_cond_timedwait(&core->done, &core->lock, &deadline);
-    is_done = ticket->state == ATLS_DONE;
-    pthread_mutex_unlock(&core->lock);
-    return is_done;
+    while (sem_clockwait(&ticket->ready, CLOCK_MONOTONIC, &deadline) != 0
+           && errno == EINTR)
+        continue;
+    errno = saved;
+    return is_done(ticket);
 }
 
 bool atls_ticket_is_ready(struct atls_ticket *ticket)
 {
-    bool is_ready = true;
-
-    if (is_inherited(ticket) || atls_now_ms() >= ticket->deadline_ms)
-        return true;
-    pthread_mutex_lock(&ticket->core->lock);
-    is_ready = ticket->state == ATLS_DONE;
-    pthread_mutex_unlock(&ticket->core->lock);
-    return is_ready;
-}
-
-static void describe(const struct atls_quoter_setup *setup,
-                     const struct atls_batch *batch,
-                     struct atls_evidence *evidence)
-{
-    evidence->quote.data = batch->quote.attest;
-    evidence->quote.len = batch->quote.attest_len;
-    evidence->signature.data = batch->quote.signature;
-    evidence->signature.len = batch->quote.signature_len;
-    evidence->chain_count = setup->chain_count;
-    for (size_t i = 0; i < setup->chain_count; i++) {
-        evidence->chain[i].data = setup->chain[i].data;
-        evidence->chain[i].len = setup->chain[i].len;
-    }
-    evidence->pcrs = batch->values;
-    if (batch->events != NULL) {
-        evidence->has_log = true;
-        evidence->log_pcr = setup->measure_pcr;
-        evidence->log_count = batch->events->count;
-        evidence->log = batch->events->log.contents;
-    }
-}
-
-/* The first of the list, unless it is the one with a boot log and there is none to
- * send: who takes nothing else gets an empty one. */
-static unsigned format_without_boot_log(const struct atls_formats *formats)
-{
-    if (formats->list[0] == ATLS_FORMAT_TPM_BOOT && formats->count > 1)
-        return formats->list[1];
-    return formats->list[0];
-}
-
-/* A boot log is worth no handshake: where it does not fit, evidence goes out
- * without, and the administrator is told once. False then. */
-static bool encode_with_boot_log(const struct atls_ticket *ticket,
-                                 struct atls_evidence *evidence,
-                                 uint8_t **ret_cmw, size_t *ret_len)
-{
-    struct atls_quoter_core *core = ticket->core;
-    struct atls_reason why;
-
-    evidence->format = ticket->formats.list[0];
-    evidence->boot_log = ticket->batch->boot->log;
-    if (atls_evidence_encode(evidence, &why, ret_cmw, ret_len) == ATLS_OK)
-        return true;
-    if (!atomic_flag_test_and_set(&core->is_boot_size_told))
-        atls_quoter_note(core, ATLS_LOG_WARN,
-                         "evidence goes out without the boot log: %s",
-                         why.text);
-    return false;
-}
-
-static enum atls_error encode_described(const struct atls_ticket *ticket,
-                                        struct atls_evidence *evidence,
-                                        struct atls_reason *why,
-                                        uint8_t **ret_cmw, size_t *ret_len)
-{
-    if (ticket->batch->boot != NULL
-        && atls_formats_want_boot_log(&ticket->formats)
-        && encode_with_boot_log(ticket, evidence, ret_cmw, ret_len))
-        return ATLS_OK;
-    evidence->boot_log = (struct atls_boot_log){.count = 0};
-    evidence->format = format_without_boot_log(&ticket->formats);
-    return atls_evidence_encode(evidence, why, ret_cmw, ret_len);
-}
-
-/* In the thread of the handshake: the quoter's has other handshakes to serve.
- * On the heap: a fibre of an ASYNC job has a stack of 32 KiB. */
-static enum atls_error encode(const struct atls_ticket *ticket,
-                              struct atls_reason *why, uint8_t **ret_cmw,
-                              size_t *ret_len)
-{
-    struct atls_evidence *evidence;
-    enum atls_error r;
-
-    if (ticket->must_be_measured) {
-        r = atls_events_check_certificate(ticket->batch->events,
-                                          ticket->certificate, why);
-        if (r != ATLS_OK)
-            return r;
-    }
-    evidence = OPENSSL_zalloc(sizeof(*evidence));
-    if (evidence == NULL)
-        return atls_fail(why, ATLS_E_NOMEM, NULL);
-    describe(ticket->core->setup, ticket->batch, evidence);
-    r = atls_merkle_tree_prove(ticket->batch->tree, ticket->place,
-                               &evidence->merkle);
-    if (r == ATLS_OK)
-        r = encode_described(ticket, evidence, why, ret_cmw, ret_len);
-    OPENSSL_free(evidence);
-    return r;
+    return is_inherited(ticket) || atls_now_ms() >= ticket->deadline_ms
+           || is_done(ticket);
 }
 
 static enum atls_error take_result(const struct atls_ticket *ticket,
@@ -422,7 +396,7 @@ static enum atls_error take_result(const struct atls_ticket *ticket,
                                    size_t *ret_len)
 {
     if (ticket->result == ATLS_OK)
-        return encode(ticket, why, ret_cmw, ret_len);
+        return atls_quoter_encode(ticket, why, ret_cmw, ret_len);
     if (ticket->result == ATLS_E_NO_ATTESTER)
         return atls_fail(why, ticket->result,
                          "the quoter was stopped while this handshake waited");
@@ -456,13 +430,14 @@ void atls_quoter_counters(struct atls_quoter *quoter, uint64_t *ret_quotes,
                           uint64_t *ret_served)
 {
     struct atls_quoter_core *core = own_core(quoter);
+    sigset_t signals;
 
     *ret_quotes = 0;
     *ret_served = 0;
     if (core == NULL)
         return;
-    pthread_mutex_lock(&core->lock);
+    atls_quoter_core_lock(core, &signals);
     *ret_quotes = core->quotes;
     *ret_served = core->served;
-    pthread_mutex_unlock(&core->lock);
+    atls_quoter_core_unlock(core, &signals);
 }

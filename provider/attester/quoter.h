@@ -17,6 +17,9 @@
  * batch (Merkle tree); an idle quoter quotes at once. The thread is started at
  * the first request and again in a forked child. All its signals are blocked.
  *
+ * Signals of the program wait while a function has a lock, never while it waits for
+ * the TPM.
+ *
  * Every function may be called from any thread, and in the child of a fork made
  * at any moment: the child gets a queue, a thread and a connection of its own,
  * and fails tickets of the parent. Of the parent's descriptors an eventfd and,
@@ -64,8 +67,9 @@ enum atls_error atls_quoter_new(
 void atls_quoter_free(struct atls_quoter *quoter);
 
 /* The first half of it, for the end of a program: libcrypto goes away before the
- * quoter can be freed. What is submitted from then on is ATLS_E_NO_ATTESTER. May
- * be called again. */
+ * quoter can be freed. What is submitted from then on, or was at that moment, is
+ * ATLS_E_NO_ATTESTER, and no thread is started for it. May be called again, and by
+ * exit() in a signal handler, whatever that has interrupted (quoter_core.h). */
 void atls_quoter_stop(struct atls_quoter *quoter);
 
 /* One handshake's request, shared by the handshake and the quoter's thread;

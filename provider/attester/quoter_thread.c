@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "attester/clock.h"
@@ -14,15 +10,12 @@
 #include "attester/quoter_events.h"
 #include "attester/quoter_tpm.h"
 #include "attester/quoter_tree.h"
-#include "opening.h"
 
 /* What we call needs a tenth of it; ESYS and getaddrinfo() need most. */
 #define STACK_OCTETS (512u * 1024)
 
 /* A program that ends does not wait longer than this for a TPM. */
 #define STOP_LIMIT_MS 2000
-
-#define NOTE_MAX 400
 
 /* The thread's own. */
 struct worker {
@@ -31,61 +24,6 @@ struct worker {
     struct atls_events_cache events;
     struct atls_boot_cache boot;
 };
-
-void atls_quoter_note(struct atls_quoter_core *core, int level, const char *fmt,
-                      ...)
-{
-    char text[NOTE_MAX];
-    atls_quoter_log *log;
-    va_list args;
-
-    pthread_mutex_lock(&core->lock);
-    log = core->is_stopping ? NULL : core->log;
-    if (log != NULL)
-        core->logging++;
-    pthread_mutex_unlock(&core->lock);
-    if (log == NULL)
-        return;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    log(core->log_arg, level, text);
-    pthread_mutex_lock(&core->lock);
-    core->logging--;
-    pthread_cond_broadcast(&core->done);
-    pthread_mutex_unlock(&core->lock);
-}
-
-void atls_batch_unref(struct atls_batch *batch)
-{
-    if (batch == NULL || atomic_fetch_sub(&batch->refs, 1) != 1)
-        return;
-    atls_merkle_tree_free(batch->tree);
-    atls_events_unref(batch->events);
-    atls_boot_events_unref(batch->boot);
-    OPENSSL_free(batch);
-}
-
-void atls_ticket_free(struct atls_ticket *ticket)
-{
-    atls_batch_unref(ticket->batch);
-    OPENSSL_free(ticket);
-}
-
-void atls_ticket_complete(struct atls_ticket *ticket, enum atls_error result,
-                          struct atls_batch *batch)
-{
-    const struct itimerspec now = {.it_value = {.tv_nsec = 1}};
-
-    ticket->state = ATLS_DONE;
-    ticket->result = result;
-    ticket->batch = batch;
-    if (batch != NULL)
-        atomic_fetch_add(&batch->refs, 1);
-    if (ticket->timer_fd >= 0)
-        (void)timerfd_settime(ticket->timer_fd, TFD_TIMER_ABSTIME, &now, NULL);
-    atls_done_link_add(&ticket->done);
-}
 
 /* Everything that waits. Called with lock held. */
 static void take_tickets(struct atls_quoter_core *core,
@@ -134,50 +72,55 @@ static enum atls_error serve(struct worker *w, struct atls_batch *batch)
     return ATLS_OK;
 }
 
-/* Hand the result out. Called with lock held. */
-static void complete_tickets(struct atls_quoter_core *core,
-                             struct atls_tickets *tickets,
-                             enum atls_error result, struct atls_batch *batch)
+/* Those who waited, to make place for; not the thread's. */
+static void finish(struct atls_quoter_core *core, struct atls_tickets *tickets,
+                   enum atls_error result, struct atls_batch *batch)
 {
-    struct atls_ticket *ticket;
+    struct atls_tickets abandoned;
 
-    while ((ticket = TAILQ_FIRST(tickets)) != NULL) {
-        TAILQ_REMOVE(tickets, ticket, entry);
-        if (ticket->is_abandoned) {
-            atls_ticket_free(ticket);
-            core->refs--; /* the thread's own keeps it above zero */
-            continue;
-        }
-        atls_ticket_complete(ticket, result, batch);
-        if (result == ATLS_OK)
-            core->served++;
-    }
-    pthread_cond_broadcast(&core->done);
+    pthread_mutex_lock(&core->lock);
+    if (result == ATLS_OK)
+        core->quotes++;
+    if (tickets == &core->queue)
+        core->queue_count = 0;
+    atls_tickets_complete(core, tickets, result, batch, &abandoned);
+    pthread_mutex_unlock(&core->lock);
+    atls_tickets_free(&abandoned);
 }
 
-/* Called with lock held, which is given up meanwhile. */
 static void make_batch(struct worker *w)
 {
     struct atls_quoter_core *core = w->core;
-    struct atls_batch *batch = OPENSSL_zalloc(sizeof(*batch));
+    struct atls_batch *batch = atls_batch_new();
 
     if (batch == NULL) {
-        complete_tickets(core, &core->queue, ATLS_E_NOMEM, NULL);
-        core->queue_count = 0;
+        finish(core, &core->queue, ATLS_E_NOMEM, NULL);
         return;
     }
-    atomic_init(&batch->refs, 1);
-    TAILQ_INIT(&batch->tickets);
+    pthread_mutex_lock(&core->lock);
     take_tickets(core, batch);
     pthread_mutex_unlock(&core->lock);
-    batch->result = serve(w, batch);
-    pthread_mutex_lock(&core->lock);
-    if (batch->result == ATLS_OK)
-        core->quotes++;
-    complete_tickets(core, &batch->tickets, batch->result, batch);
+    if (batch->count > 0) { /* else all have left meanwhile */
+        batch->result = serve(w, batch);
+        finish(core, &batch->tickets, batch->result, batch);
+    }
     atls_batch_unref(batch);
 }
 
+/* Is there any? False: it is the end. */
+static bool wait_for_work(struct atls_quoter_core *core)
+{
+    bool is_stopping;
+
+    pthread_mutex_lock(&core->lock);
+    while (!core->is_stopping && TAILQ_EMPTY(&core->queue))
+        pthread_cond_wait(&core->work, &core->lock);
+    is_stopping = core->is_stopping;
+    pthread_mutex_unlock(&core->lock);
+    return !is_stopping;
+}
+
+/* All signals are blocked here: the lock is taken without more ado. */
 static void *run(void *arg)
 {
     struct worker w = {.core = arg};
@@ -185,162 +128,146 @@ static void *run(void *arg)
 
     (void)pthread_setname_np(pthread_self(), "attest-quoter");
     atls_quoter_tpm_init(&w.tpm, core);
-    pthread_mutex_lock(&core->lock);
-    while (!core->is_stopping) {
-        if (TAILQ_EMPTY(&core->queue))
-            pthread_cond_wait(&core->work, &core->lock);
-        else
-            make_batch(&w);
-    }
-    pthread_mutex_unlock(&core->lock);
+    while (wait_for_work(core))
+        make_batch(&w);
     atls_quoter_tpm_close(&w.tpm);
     atls_events_clear(&w.events);
     atls_boot_cache_clear(&w.boot);
     pthread_mutex_lock(&core->lock);
     core->has_ended = true;
-    pthread_cond_broadcast(&core->done);
+    pthread_cond_broadcast(&core->ended);
     atls_quoter_core_leave(core);
     return NULL;
 }
 
-/* Signals are the program's: none may choose this thread. */
-static int create_thread(struct atls_quoter_core *core)
+/* --- start and stop ------------------------------------------------------------- */
+
+/* Signals are the program's: none may choose this thread, which begins with those of
+ * whoever starts it. */
+static int create_thread(struct atls_quoter_core *core, pthread_t *ret_thread)
 {
     pthread_attr_t attributes;
-    sigset_t all, old;
     int error;
 
     error = pthread_attr_init(&attributes);
     if (error != 0)
         return error;
     error = pthread_attr_setstacksize(&attributes, STACK_OCTETS);
-    sigfillset(&all);
     if (error == 0)
-        error = pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (error == 0) {
-        error = pthread_create(&core->thread, &attributes, run, core);
-        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
+        error = pthread_create(ret_thread, &attributes, run, core);
     pthread_attr_destroy(&attributes);
     return error;
+}
+
+/* The thread has its own reference by now. */
+static void note_thread(struct atls_quoter_core *core, pthread_t thread)
+{
+    bool is_left;
+
+    pthread_mutex_lock(&core->lock);
+    is_left = core->thread_state == ATLS_THREAD_LEFT;
+    if (!is_left) {
+        core->thread = thread;
+        core->thread_state = ATLS_THREAD_RUNNING;
+    }
+    pthread_cond_broadcast(&core->ended);
+    pthread_mutex_unlock(&core->lock);
+    if (is_left)
+        pthread_detach(thread);
+}
+
+/* Others may have queued meanwhile and rely on it: they get the same reason. */
+static void note_failure(struct atls_quoter_core *core,
+                         const struct atls_reason *why)
+{
+    struct atls_batch *batch = atls_batch_new();
+    struct atls_tickets abandoned;
+
+    if (batch != NULL)
+        batch->why = *why;
+    pthread_mutex_lock(&core->lock);
+    core->refs--; /* the thread's: the caller has a ticket's */
+    if (core->thread_state == ATLS_THREAD_STARTING)
+        core->thread_state = ATLS_THREAD_NONE;
+    pthread_cond_broadcast(&core->ended);
+    core->queue_count = 0;
+    atls_tickets_complete(core, &core->queue, why->code, batch, &abandoned);
+    pthread_mutex_unlock(&core->lock);
+    atls_tickets_free(&abandoned);
+    atls_batch_unref(batch);
 }
 
 enum atls_error atls_quoter_thread_start(struct atls_quoter_core *core,
                                          struct atls_reason *why)
 {
-    int error;
+    struct atls_reason reason;
+    pthread_t thread;
+    int error = create_thread(core, &thread);
 
-    if (core->has_thread)
+    if (error == 0) {
+        note_thread(core, thread);
         return ATLS_OK;
-    core->refs++;
-    error = create_thread(core);
-    if (error != 0) {
-        core->refs--;
-        return atls_fail(why, ATLS_E_INTERNAL,
-                         "cannot start the quoter's thread: %s; raise the "
-                         "limit (ulimit -u, TasksMax=; in HAProxy: "
-                         "insecure-fork-wanted)",
-                         strerror(error));
     }
-    core->has_thread = true;
-    return ATLS_OK;
+    (void)atls_fail(&reason, ATLS_E_INTERNAL,
+                    "cannot start the quoter's thread: %s; raise the limit "
+                    "(ulimit -u, TasksMax=; in HAProxy: insecure-fork-wanted)",
+                    strerror(error));
+    note_failure(core, &reason);
+    if (why != NULL)
+        *why = reason;
+    return reason.code;
 }
 
-/* Has the thread ended? A log function that is being called may take as long as
- * it likes, because its argument must outlive the call. Called with lock held. */
-static bool wait_for_end(struct atls_quoter_core *core)
+/* Wait until it is known whether there is a thread and whether it has ended; too long
+ * a time is none. A log function that is being called may take as long as it likes,
+ * because its argument must outlive the call. Called with lock held. */
+static void wait_for_end(struct atls_quoter_core *core)
 {
     struct timespec limit = atls_timespec_of_ms(atls_now_ms() + STOP_LIMIT_MS);
     bool is_late = false;
 
-    while ((!core->has_ended && !is_late) || core->logging > 0) {
-        if (core->has_ended || is_late)
-            pthread_cond_wait(&core->done, &core->lock);
-        else
-            is_late = pthread_cond_timedwait(&core->done, &core->lock, &limit)
+    for (;;) {
+        bool is_awaited =
+            core->thread_state == ATLS_THREAD_STARTING
+            || (core->thread_state == ATLS_THREAD_RUNNING && !core->has_ended);
+
+        if (is_awaited && !is_late)
+            is_late = pthread_cond_timedwait(&core->ended, &core->lock, &limit)
                       == ETIMEDOUT;
+        else if (core->logging > 0)
+            pthread_cond_wait(&core->ended, &core->lock);
+        else
+            return;
     }
-    return core->has_ended;
 }
 
 void atls_quoter_thread_stop(struct atls_quoter_core *core)
 {
     const uint64_t one = 1;
-    bool has_thread, has_ended;
+    struct atls_tickets abandoned;
+    bool is_running, has_ended;
+    sigset_t signals;
     ssize_t written;
 
-    pthread_mutex_lock(&core->lock);
+    atls_quoter_core_lock(core, &signals);
     core->is_stopping = true;
-    complete_tickets(core, &core->queue, ATLS_E_NO_ATTESTER, NULL);
+    atls_tickets_complete(core, &core->queue, ATLS_E_NO_ATTESTER, NULL,
+                          &abandoned);
     core->queue_count = 0;
     written = write(core->wake_fd, &one, sizeof(one));
     (void)written; /* an eventfd at zero takes a one */
     pthread_cond_signal(&core->work);
-    has_thread = core->has_thread;
-    core->has_thread = false; /* who stops it again finds nothing to join */
-    has_ended = has_thread && wait_for_end(core);
+    wait_for_end(core);
+    is_running = core->thread_state == ATLS_THREAD_RUNNING;
+    has_ended = core->has_ended;
+    /* Whoever stops it again finds nothing to join. */
+    if (core->thread_state != ATLS_THREAD_NONE)
+        core->thread_state = ATLS_THREAD_LEFT;
     pthread_mutex_unlock(&core->lock);
-    if (has_ended)
+    if (is_running && has_ended)
         pthread_join(core->thread, NULL);
-    else if (has_thread)
+    else if (is_running)
         pthread_detach(core->thread);
-}
-
-/* The clock of deadlines for what is waited for with one. */
-static int init_conditions(struct atls_quoter_core *core)
-{
-    pthread_condattr_t attributes;
-    int error;
-
-    error = pthread_condattr_init(&attributes);
-    if (error != 0)
-        return error;
-    error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    if (error == 0)
-        error = pthread_cond_init(&core->work, &attributes);
-    if (error == 0)
-        error = pthread_cond_init(&core->done, &attributes);
-    pthread_condattr_destroy(&attributes);
-    return error;
-}
-
-struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
-                                              atls_quoter_log *log,
-                                              void *log_arg,
-                                              unsigned generation)
-{
-    struct atls_quoter_core *core = OPENSSL_zalloc(sizeof(*core));
-
-    if (core == NULL)
-        return NULL;
-    core->wake_fd = atls_open_eventfd();
-    if (core->wake_fd < 0) {
-        OPENSSL_free(core);
-        return NULL;
-    }
-    core->refs = 1;
-    core->generation = generation;
-    core->log = log;
-    core->log_arg = log_arg;
-    atomic_flag_clear(&core->is_boot_size_told);
-    TAILQ_INIT(&core->queue);
-    core->setup = atls_quoter_setup_ref(setup);
-    (void)pthread_mutex_init(&core->lock, NULL); /* cannot fail on Linux */
-    (void)init_conditions(core);
-    return core;
-}
-
-void atls_quoter_core_leave(struct atls_quoter_core *core)
-{
-    bool is_last = --core->refs == 0;
-
-    pthread_mutex_unlock(&core->lock);
-    if (!is_last)
-        return;
-    pthread_cond_destroy(&core->done);
-    pthread_cond_destroy(&core->work);
-    pthread_mutex_destroy(&core->lock);
-    close(core->wake_fd);
-    atls_quoter_setup_unref(core->setup);
-    OPENSSL_free(core);
+    (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);
+    atls_tickets_free(&abandoned);
 }
