@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,26 +56,18 @@ static const char help[] =
     "Exit status: 0 ended as asked, 2 usage or configuration, 4 unavailable.\n"
     "See attestd(8), attestd.cnf(5).\n";
 
-static struct agent_server *running;
-
-static void on_signal(int signal)
+/* From here on they come through the server's loop, until the process is gone: until
+ * here they end it, as there is nothing to tidy up. */
+static int open_signals(void)
 {
-    if (signal == SIGHUP)
-        agent_server_reload(running);
-    else
-        agent_server_stop(running);
-}
+    sigset_t set;
 
-/* While there is a server for them to reach. */
-static void catch_signals(struct agent_server *server)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-    sigfillset(&action.sa_mask);
-    running = server;
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return atls_open_signals(&set);
 }
 
 /* Is stderr systemd's journal? systemd.exec(5), $JOURNAL_STREAM. */
@@ -139,9 +132,10 @@ static enum status check(const struct options *options)
 
 static enum status serve(const struct options *options,
                          const struct agent_configuration *configuration,
-                         struct atls_log *log)
+                         struct atls_log *log, int signals)
 {
     struct agent_server_config config = {.path = options->configuration,
+                                         .signals = signals,
                                          .connections_max = raise_limit(),
                                          .log = log,
                                          .peer_of = agent_peer_of};
@@ -158,7 +152,6 @@ static enum status serve(const struct options *options,
         agent_listener_close(&listener);
         return complain(&why);
     }
-    catch_signals(server);
     atls_log_write(log, ATLS_LOG_INFO,
                    "version " ATLS_VERSION ", listening on %s",
                    listener.is_activated ? "systemd's socket" : path);
@@ -175,6 +168,7 @@ static enum status run(const struct options *options)
     struct atls_log *log;
     struct atls_reason why;
     enum status status;
+    int signals;
 
     if (agent_configuration_load(options->configuration, &why, &configuration)
         != ATLS_OK)
@@ -187,7 +181,15 @@ static enum status run(const struct options *options)
     atls_log_set_name(log, "attestd");
     if (is_journal())
         atls_log_mark_priorities(log);
-    status = serve(options, &configuration, log);
+    signals = open_signals();
+    if (signals < 0) {
+        (void)atls_fail(&why, ATLS_E_IO, "cannot wait for signals: %s",
+                        strerror(errno));
+        status = complain(&why);
+    } else {
+        status = serve(options, &configuration, log, signals);
+        close(signals);
+    }
     atls_log_close(log);
     agent_configuration_clear(&configuration);
     return status;

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,6 +45,8 @@ static enum atls_error start(struct agent_server *server,
     if (server->epoll_fd < 0 || server->wake_fd < 0
         || !agent_socket_prepare(server->config.listener)
         || !watch(server, server->wake_fd, &server->wake_fd)
+        || (server->config.signals >= 0
+            && !watch(server, server->config.signals, &server->config.signals))
         || !watch(server, server->config.listener, &server->config)
         || !watch(server, atls_done_list_fd(server->done), &server->done))
         return atls_fail(why, ATLS_E_IO, "cannot wait for requests: %s",
@@ -102,15 +106,12 @@ void agent_server_free(struct agent_server *server)
     OPENSSL_free(server);
 }
 
-/* An atomic and write(2): what a signal handler may use. */
 static void wake(const struct agent_server *server)
 {
     const uint64_t one = 1;
-    int saved = errno;
     ssize_t written = write(server->wake_fd, &one, sizeof(one));
 
     (void)written; /* fails only where it is readable already */
-    errno = saved;
 }
 
 void agent_server_stop(struct agent_server *server)
@@ -287,6 +288,16 @@ static void accept_some(struct agent_server *server)
         let_in(server, fd);
 }
 
+static void take_signals(struct agent_server *server)
+{
+    struct signalfd_siginfo info;
+
+    while (read(server->config.signals, &info, sizeof(info)) == sizeof(info))
+        atomic_store(info.ssi_signo == SIGHUP ? &server->is_reloading
+                                              : &server->is_stopping,
+                     true);
+}
+
 static void handle(struct agent_server *server, const struct epoll_event *event)
 {
     struct agent_connection *connection = event->data.ptr;
@@ -296,6 +307,8 @@ static void handle(struct agent_server *server, const struct epoll_event *event)
     if (event->data.ptr == &server->wake_fd) {
         n = read(server->wake_fd, &ignored, sizeof(ignored));
         (void)n;
+    } else if (event->data.ptr == &server->config.signals) {
+        take_signals(server);
     } else if (event->data.ptr == &server->config) {
         accept_some(server);
     } else if (event->data.ptr == &server->done) {

@@ -24,8 +24,12 @@
 struct agent_server;
 
 struct agent_server_config {
-    const char *path;       /* of attestd.cnf; borrowed */
-    int listener;           /* listening, SOCK_SEQPACKET; borrowed */
+    const char *path; /* of attestd.cnf; borrowed */
+    int listener;     /* listening, SOCK_SEQPACKET; borrowed */
+    /* signalfd(2) of SIGHUP, to reload, and others, to end; borrowed. They stay
+     * blocked as long as the process lives: one that comes when it is ending has
+     * nothing left to ask of. -1 in tests. */
+    int signals;
     size_t connections_max; /* at least 1 */
     struct atls_log *log;   /* outlives the server; may be NULL */
     /* Who a connection is of: agent_peer_of(), but in tests. */
@@ -48,7 +52,7 @@ void agent_server_free(struct agent_server *server); /* NULL is fine */
 /* Serve until agent_server_stop(). What waits then is refused. */
 void agent_server_run(struct agent_server *server);
 
-/* From any thread, and from signal handlers. */
+/* From any thread. */
 void agent_server_stop(struct agent_server *server);
 void agent_server_reload(struct agent_server *server);
 

@@ -105,6 +105,79 @@ test_ends_cleanly() {
     done
 }
 
+# hammer PID SIGNAL...: one after the other, as fast as can be, until it is gone; it
+# does not take longer than anything here.
+hammer() {
+    local pid=$1 signal deadline=$((SECONDS + seconds))
+    shift
+    while ((SECONDS < deadline)); do
+        for signal; do
+            kill -"$signal" "$pid" 2>/dev/null || return 0
+        done
+    done
+    kill -KILL "$pid"
+}
+
+# ends_by SIGNAL...: under all of these, again and again, it ends as by one.
+ends_by() {
+    local status=0
+    hammer "$spawned" "$@" &
+    # The hammer stops when nobody waits for the process any more.
+    wait "$spawned" || status=$?
+    wait $! || true
+    same "exit status by $*" 0 "$status"
+    [[ ! -e $work/agent.sock ]] || fail "$*: the socket is still there"
+    ! grep -aqE 'Sanitizer|runtime error' "$work/agent.log" || fail "$*: not clean"
+}
+
+test_L16_signals_while_it_ends() {
+    local turn
+    configure
+    for ((turn = 0; turn < ${ATTEST_REPEATS:-20}; turn++)); do
+        start
+        ((turn % 2 == 0)) || answers
+        case $((turn % 3)) in
+        0) ends_by TERM ;;
+        1) ends_by TERM HUP INT ;;
+        2) ends_by HUP TERM ;;
+        esac
+    done
+}
+
+# The TPM is silent and a request waits: it ends all the same, and then still takes
+# no notice.
+test_L16_signals_while_it_waits_for_the_tpm() {
+    local tpm pid
+    configure
+    start
+    answers
+    tpm=$(<"$lab/tpm/pid")
+    kill -STOP "$tpm"
+    spawn asker "$python" "$scratch/ask" "$work/agent.sock"
+    sleep 0.3
+    spawned=${pids[agent]}
+    ends_by HUP TERM
+    kill -CONT "$tpm"
+}
+
+# Before it listens there is nothing to tidy up: it ends by the signal, or as ever.
+test_L16_signals_while_it_starts() {
+    local turn status
+    configure
+    for ((turn = 0; turn < ${ATTEST_REPEATS:-20}; turn++)); do
+        spawn agent attestd_exec
+        sleep "0.0$((turn % 10))"
+        status=0
+        hammer "$spawned" TERM HUP &
+        wait "$spawned" || status=$?
+        wait $! || true
+        ((status == 0 || status == 128 + $(kill -l TERM) || status == 128 + $(kill -l HUP))) ||
+            fail "ends with $status"
+        [[ ! -e $work/agent.sock ]] || fail 'the socket is still there'
+        ! grep -aqE 'Sanitizer|runtime error' "$work/agent.log" || fail 'not clean'
+    done
+}
+
 test_T5_killed_and_back() {
     configure
     start

@@ -155,6 +155,7 @@ void agentcase_start(void)
     struct agent_server_config config = {
         .path = agentcase.path,
         .connections_max = agentcase.connections_max,
+        .signals = -1,
         .peer_of = make_up_peer,
         .rename_sender = rename_sender,
     };
