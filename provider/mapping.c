@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "opening.h"
@@ -27,6 +28,35 @@ static _Atomic(const struct atls_inner *) inner; /* NULL: not mapped (yet) */
 /* Why not, the first time; never freed, as contexts that refuse ask for it. */
 static _Atomic(struct atls_reason *) inner_reason;
 
+/* The path of attest.so, where the one that it was found by is relative; never
+ * freed. */
+static char *absolute_path;
+
+/* NULL: it has none. Borrowed from the dynamic linker, which has the path that it was
+ * given. */
+static const char *own_path(void)
+{
+    Dl_info self;
+
+    if (dladdr(&inner, &self) == 0 || self.dli_fname == NULL
+        || strchr(self.dli_fname, '/') == NULL)
+        return NULL;
+    return self.dli_fname;
+}
+
+void atls_mapping_begin(void)
+{
+    const char *path = own_path();
+    char *folder;
+
+    if (path == NULL || path[0] == '/')
+        return;
+    folder = getcwd(NULL, 0);
+    if (folder != NULL && asprintf(&absolute_path, "%s/%s", folder, path) < 0)
+        absolute_path = NULL;
+    free(folder);
+}
+
 /* As of dlopen(3). */
 static void *open_object(const char *name, int mode)
 {
@@ -42,20 +72,18 @@ static void *open_object(const char *name, int mode)
 /* It lies beside us, whatever name or path openssl.cnf found us by. */
 static enum atls_error map_inner(struct atls_reason *why)
 {
-    Dl_info self;
+    const char *own = absolute_path != NULL ? absolute_path : own_path();
     char path[4096];
-    const char *slash;
     void *object;
     const struct atls_inner *found;
     int length;
 
-    if (dladdr(&inner, &self) == 0 || self.dli_fname == NULL
-        || (slash = strrchr(self.dli_fname, '/')) == NULL)
+    if (own == NULL)
         return atls_fail(
             why, ATLS_E_CONFIG,
             "attest.so cannot find its own folder to load " ATLS_INNER_NAME);
     length = snprintf(path, sizeof(path), "%.*s/" ATLS_INNER_NAME,
-                      (int)(slash - self.dli_fname), self.dli_fname);
+                      (int)(strrchr(own, '/') - own), own);
     if (length < 0 || (size_t)length >= sizeof(path))
         return atls_fail(why, ATLS_E_CONFIG,
                          "the path of attest.so is too long");

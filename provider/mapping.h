@@ -12,6 +12,13 @@
  */
 
 /*
+ * Called once, before all else, when the provider is loaded: where attest.so was found
+ * by a relative path (`-provider-path .`), that leads there now and not once the program
+ * has changed its directory. Where it is absolute nothing is done.
+ */
+void atls_mapping_begin(void);
+
+/*
  * The inner object's table, mapped at the first call from the folder of
  * attest.so. NULL where that fails; it is tried again with the next call, as
  * descriptors or memory may be there by then. Thread-safe, also in the child of

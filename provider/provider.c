@@ -269,6 +269,7 @@ static void context_is_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
 
 static void install_hook(void)
 {
+    atls_mapping_begin();
     ctx_index =
         CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL,
                                 context_is_made, NULL, context_is_freed);

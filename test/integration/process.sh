@@ -78,6 +78,33 @@ test_L8_programs_are_not_called_late() {
     says_not "$work/attest.out" 'before it loaded attest'
 }
 
+# from_folder MODULES FOLDER: a client that finds the module in the folder MODULES,
+# and then goes to FOLDER before it makes its first context.
+from_folder() {
+    OPENSSL_MODULES=$1 with "$work/relative.cnf" python3 -c '
+import os, socket, ssl, sys
+os.chdir(sys.argv[1])
+context = ssl.create_default_context(cafile=sys.argv[2])
+plain = socket.create_connection(("127.0.0.1", int(sys.argv[3])), 20)
+tls = context.wrap_socket(plain, server_hostname="localhost")
+tls.sendall(b"GET /page HTTP/1.0\r\n\r\n")
+while part := tls.recv(4096):
+    sys.stdout.buffer.write(part)
+' "$2" "$lab/ca.pem" "$attested_port"
+}
+
+# What lies in that folder under the name of the second object is not its.
+test_C1_module_by_a_relative_path() {
+    local folder
+    variant client relative 's|^module .*|module = attest.so|'
+    mkdir "$work/elsewhere"
+    printf 'not ours\n' >"$work/elsewhere/attest-inner.so"
+    cd "$ATTEST_BUILDDIR/.libs"
+    for folder in . ../.libs "$PWD"; do
+        accepts "$folder" from_folder "$folder" "$work/elsewhere"
+    done
+}
+
 # slowly PORT [PAUSE-FROM]: a client that gets and gives one octet at a time, with
 # a pause of a second after that many.
 slowly() {
