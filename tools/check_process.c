@@ -16,6 +16,15 @@
 
 /* ---- files of /proc/N ---- */
 
+/* Close it; true: it was read to its end. */
+static bool close_read(FILE *file)
+{
+    bool is_read = feof(file) && !ferror(file);
+
+    fclose(file);
+    return is_read;
+}
+
 FILE *process_open(const struct process *process, const char *name)
 {
     int fd = openat(process->dir, name, O_RDONLY | O_CLOEXEC);
@@ -104,7 +113,7 @@ static void read_groups(struct process *process, const char *text)
 static bool read_status(struct process *process)
 {
     FILE *file = process_open(process, "status");
-    bool has_uid = false, has_gid = false;
+    bool has_uid = false, has_gid = false, is_read = false;
     unsigned seccomp = 0;
     char *line = NULL;
     size_t room = 0;
@@ -119,9 +128,9 @@ static bool read_status(struct process *process)
     }
     free(line);
     if (file != NULL)
-        fclose(file);
+        is_read = close_read(file);
     process->has_seccomp = seccomp != 0;
-    return has_uid && has_gid;
+    return is_read && has_uid && has_gid;
 }
 
 /* attr/current (apparmor(7), selinux(8)): "PROFILE (MODE)" or a context. */
@@ -242,8 +251,7 @@ static bool read_maps(struct process *process)
             take_mapping(process, path, makedev(major, minor), (ino_t)inode);
     }
     free(line);
-    fclose(file);
-    return true;
+    return close_read(file);
 }
 
 /* ---- environment ---- */
@@ -260,8 +268,7 @@ static bool read_auxv(struct process *process)
     while (fread(pair, sizeof(pair), 1, file) == 1)
         if (pair[0] == AT_SECURE)
             process->is_secure = pair[1] != 0;
-    fclose(file);
-    return true;
+    return close_read(file);
 }
 
 /* Programs write their title over arguments and environment: what is left is no
@@ -280,14 +287,19 @@ static bool read_environment(struct process *process)
 {
     FILE *file = process_open(process, "environ");
     char *text = file != NULL ? malloc(PROCESS_ENVIRONMENT_MAX + 1) : NULL;
+    bool is_read = false;
     size_t len = 0;
 
-    if (text != NULL)
+    if (text != NULL) {
         len = fread(text, 1, PROCESS_ENVIRONMENT_MAX, file);
+        is_read = !ferror(file);
+    }
     if (file != NULL)
         fclose(file);
-    if (text == NULL)
+    if (!is_read) {
+        free(text);
         return false;
+    }
     text[len] = '\0';
     if (is_environment(text, len)) {
         process->environment = text;

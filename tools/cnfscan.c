@@ -325,16 +325,16 @@ static bool continues(const char *line, size_t len)
 }
 
 /* The next logical line: physical ones joined at a final backslash, in one
- * buffer that the caller frees. Returns false at the end of the file. */
+ * buffer that the caller frees. Returns false at the end of the file, which feof()
+ * knows, and where it cannot be read on, see errno. */
 static bool read_line(FILE *file, unsigned *line, char **buffer, size_t *room)
 {
     size_t len = 0;
     char *part = NULL;
     size_t part_room = 0;
-    ssize_t n;
     bool more = true;
 
-    while (more && (n = getline(&part, &part_room, file)) >= 0) {
+    while (more && getline(&part, &part_room, file) >= 0) {
         size_t part_len = strcspn(part, "\r\n");
 
         (*line)++;
@@ -343,8 +343,10 @@ static bool read_line(FILE *file, unsigned *line, char **buffer, size_t *room)
         if (len + part_len + 1 > *room) {
             char *grown = realloc(*buffer, len + part_len + 1);
 
-            if (grown == NULL)
-                break;
+            if (grown == NULL) {
+                free(part);
+                return false;
+            }
             *buffer = grown;
             *room = len + part_len + 1;
         }
@@ -357,7 +359,7 @@ static bool read_line(FILE *file, unsigned *line, char **buffer, size_t *room)
         }
     }
     free(part);
-    return len > 0;
+    return len > 0 && feof(file);
 }
 
 static enum atls_error scan_lines(struct scanner *scanner, FILE *file)
@@ -372,6 +374,9 @@ static enum atls_error scan_lines(struct scanner *scanner, FILE *file)
         r = scan_line(scanner, buffer);
         scanner->line = line + 1;
     }
+    if (r == ATLS_OK && !feof(file))
+        r = atls_fail(scanner->why, ATLS_E_IO, "cannot read %s: %s",
+                      scanner->file, strerror(errno));
     free(buffer);
     return r;
 }

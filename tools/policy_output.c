@@ -90,6 +90,8 @@ enum atls_error policy_output_read(const struct policy_output *output,
     size_t room = 0;
     ssize_t len = file != NULL ? getdelim(&text, &room, '\0', file) : -1;
 
+    if (file != NULL && ferror(file))
+        len = -1;
     if (file != NULL)
         fclose(file);
     if (len < 0) {

@@ -113,6 +113,17 @@ static bool is_end_of_pem(void)
            && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
+/* A read error looks like the end of a file; what came after it may have changed
+ * errno. */
+static enum atls_error check_read(FILE *in, const char *key, const char *path,
+                                  struct atls_reason *why)
+{
+    if (ferror(in) == 0)
+        return ATLS_OK;
+    return atls_fail(why, ATLS_E_IO, "%s: cannot read %s: %s", key, path,
+                     strerror(errno != 0 ? errno : EIO));
+}
+
 /* One after the other until the file ends; other PEM blocks are passed over. */
 static enum atls_error read_certificates(struct atls_quoter_setup *setup,
                                          FILE *in, struct atls_reason *why)
@@ -131,6 +142,8 @@ static enum atls_error read_certificates(struct atls_quoter_setup *setup,
         r = take_certificate(setup, cert, why);
         X509_free(cert);
     }
+    if (r == ATLS_OK)
+        r = check_read(in, "ak_chain", setup->ak_chain, why);
     if (r != ATLS_OK)
         return r;
     if (!is_end_of_pem())
@@ -161,15 +174,41 @@ static enum atls_error read_chain(struct atls_quoter_setup *setup,
     return r;
 }
 
-/* The whole file is the value, but for one newline that an editor added. */
+/* The whole file is the value, but for one newline that an editor added. An empty one
+ * is a mistake, like one that cannot be read: the TPM would count each quote with a
+ * wrong value as an attack. */
+static enum atls_error take_auth(struct atls_quoter_setup *setup, FILE *in,
+                                 const char *path, struct atls_reason *why)
+{
+    uint8_t value[ATLS_AK_AUTH_MAX + 2];
+    size_t len = fread(value, 1, sizeof(value), in);
+    enum atls_error r = check_read(in, "ak_auth", path, why);
+
+    if (len > 0 && value[len - 1] == '\n')
+        len--;
+    if (r == ATLS_OK && len == 0)
+        r = atls_fail(why, ATLS_E_CONFIG,
+                      "ak_auth: %s is empty: expected the key's authorization "
+                      "value; leave ak_auth out if it has none",
+                      path);
+    if (r == ATLS_OK && len > ATLS_AK_AUTH_MAX)
+        r = atls_fail(why, ATLS_E_CONFIG,
+                      "ak_auth: %s is longer than %u octets", path,
+                      ATLS_AK_AUTH_MAX);
+    if (r == ATLS_OK) {
+        memcpy(setup->auth, value, len);
+        setup->auth_len = len;
+    }
+    OPENSSL_cleanse(value, sizeof(value));
+    return r;
+}
+
 static enum atls_error read_auth(struct atls_quoter_setup *setup,
                                  const char *ak_auth, struct atls_reason *why)
 {
-    uint8_t value[ATLS_AK_AUTH_MAX + 2];
     FILE *in = NULL;
     const char *path;
     enum atls_error r;
-    size_t len;
 
     if (strncmp(ak_auth, AUTH_PREFIX, strlen(AUTH_PREFIX)) != 0)
         return atls_fail(why, ATLS_E_CONFIG, "ak_auth: expected file:PATH");
@@ -178,20 +217,9 @@ static enum atls_error read_auth(struct atls_quoter_setup *setup,
     if (r != ATLS_OK)
         return r;
     setvbuf(in, NULL, _IONBF, 0); /* no second copy of a secret */
-    len = fread(value, 1, sizeof(value), in);
+    r = take_auth(setup, in, path, why);
     fclose(in);
-    if (len > 0 && value[len - 1] == '\n')
-        len--;
-    if (len > ATLS_AK_AUTH_MAX) {
-        OPENSSL_cleanse(value, sizeof(value));
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "ak_auth: %s is longer than %u octets", path,
-                         ATLS_AK_AUTH_MAX);
-    }
-    memcpy(setup->auth, value, len);
-    setup->auth_len = len;
-    OPENSSL_cleanse(value, sizeof(value));
-    return ATLS_OK;
+    return r;
 }
 
 static enum atls_error check_numbers(const struct atls_quoter_config *config,

@@ -148,6 +148,19 @@ static void missing_auth(struct atls_quoter_config *config)
     config->ak_auth = "file:/no/such/file";
 }
 
+/* A regular file of which the first octet cannot be read: proc(5). */
+#define UNREADABLE "/proc/self/mem"
+
+static void unreadable_auth(struct atls_quoter_config *config)
+{
+    config->ak_auth = "file:" UNREADABLE;
+}
+
+static void unreadable_chain(struct atls_quoter_config *config)
+{
+    config->ak_chain = UNREADABLE;
+}
+
 static const struct {
     void (*change)(struct atls_quoter_config *config);
     enum atls_error code;
@@ -170,6 +183,10 @@ static const struct {
     {bad_auth, ATLS_E_CONFIG, "ak_auth: expected file:PATH"},
     {missing_auth, ATLS_E_IO,
      "ak_auth: cannot open /no/such/file: No such file or directory"},
+    {unreadable_auth, ATLS_E_IO,
+     "ak_auth: cannot read " UNREADABLE ": Input/output error"},
+    {unreadable_chain, ATLS_E_IO,
+     "ak_chain: cannot read " UNREADABLE ": Input/output error"},
 };
 
 START_TEST(test_configuration)
@@ -199,6 +216,29 @@ START_TEST(test_authorization_in_a_fifo)
                       atls_quoter_new(&quotercase.config, NULL, NULL, &why,
                                       &quotercase.quoter),
                       ATLS_E_IO, "/ak.auth is not a regular file");
+}
+END_TEST
+
+/* Each quote with an empty value would count as an attack on a key that has one. */
+START_TEST(test_T8_authorization_that_is_empty)
+{
+    struct atls_reason why;
+    char path[600], option[620];
+    FILE *out;
+
+    snprintf(path, sizeof(path), "%s/ak.auth", swtpm_folder(quotercase.swtpm));
+    snprintf(option, sizeof(option), "file:%s", path);
+    out = fopen(path, "we");
+    ck_assert_ptr_nonnull(out);
+    fputs(_i == 0 ? "" : "\n", out);
+    fclose(out);
+    quotercase.config.ak_auth = option;
+    quotercase_expect(&why,
+                      atls_quoter_new(&quotercase.config, NULL, NULL, &why,
+                                      &quotercase.quoter),
+                      ATLS_E_CONFIG,
+                      "/ak.auth is empty: expected the key's authorization "
+                      "value; leave ak_auth out if it has none");
 }
 END_TEST
 
@@ -488,6 +528,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_configuration, 0,
                         sizeof(configurations) / sizeof(configurations[0]));
     tcase_add_test(tcase, test_authorization_in_a_fifo);
+    tcase_add_loop_test(tcase, test_T8_authorization_that_is_empty, 0, 2);
     tcase_add_test(tcase, test_authorization_too_long);
     tcase_add_test(tcase, test_chain_in_a_fifo);
     tcase_add_loop_test(tcase, test_bad_chain_is_named, 0,

@@ -99,6 +99,19 @@ START_TEST(test_scan_includes_a_fifo)
 }
 END_TEST
 
+/* What cannot be read on is not at its end: proc(5), as a file of no octets. */
+START_TEST(test_scan_cannot_be_read)
+{
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why = {0};
+
+    ck_assert_int_eq(cnf_scan_file("/proc/self/mem", &why, &scan), ATLS_E_IO);
+    ck_assert_str_eq(why.text,
+                     "cannot read /proc/self/mem: Input/output error");
+    ck_assert_ptr_null(scan);
+}
+END_TEST
+
 START_TEST(test_scan_folder)
 {
     struct cnf_scan *scan = NULL;
@@ -164,6 +177,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_scan, 0, COUNT(scans));
     tcase_add_test(tcase, test_scan_includes_itself);
     tcase_add_test(tcase, test_scan_includes_a_fifo);
+    tcase_add_test(tcase, test_scan_cannot_be_read);
     tcase_add_test(tcase, test_scan_folder);
     tcase_add_loop_test(tcase, test_suggestion, 0, COUNT(suggestions));
     suite_add_tcase(suite, tcase);
