@@ -145,6 +145,44 @@ static enum atls_error check_only_value(const struct reader *reader,
     return ATLS_OK;
 }
 
+/* A program may change its directory before they are read, or read again.
+ *   value   NULL: not named
+ *   prefix  what stands before the path, or "" */
+static enum atls_error check_path(const char *key, const char *value,
+                                  const char *prefix, struct atls_reason *why)
+{
+    const size_t len = strlen(prefix);
+
+    if (value == NULL || strcmp(value, "none") == 0
+        || strncmp(value, prefix, len) != 0 || value[len] == '/')
+        return ATLS_OK;
+    return atls_fail(why, ATLS_E_CONFIG, "%s = %s: expected an absolute path",
+                     key, value);
+}
+
+static enum atls_error check_paths(const struct reader *reader,
+                                   struct atls_reason *why)
+{
+    static const struct {
+        const char *key, *prefix;
+    } paths[] = {
+        {"attester.ak_auth", "file:"},
+        {"attester.ak_chain", ""},
+        {"attester.event_log", ""},
+        {"attester.boot_log", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        enum atls_error r =
+            check_path(strchr(paths[i].key, '.') + 1,
+                       find(reader, paths[i].key), paths[i].prefix, why);
+
+        if (r != ATLS_OK)
+            return r;
+    }
+    return ATLS_OK;
+}
+
 static enum atls_error read_key(const struct reader *reader,
                                 struct atls_reason *why,
                                 struct atls_configuration *ret)
@@ -164,7 +202,7 @@ static enum atls_error read_key(const struct reader *reader,
             why, ATLS_E_CONFIG,
             "the attester section has no ak_chain, the PEM file with "
             "the AK's certificate");
-    return ATLS_OK;
+    return check_paths(reader, why);
 }
 
 /* Where nothing is said, the kernel's: many machines have none, and who is not
@@ -237,6 +275,7 @@ static enum atls_error read_roles(const struct reader *reader,
         if (ret->policy == NULL)
             return atls_fail(why, ATLS_E_CONFIG,
                              "the verifier section has no policy = FILE");
+        return check_path("policy", ret->policy, "", why);
     }
     return ATLS_OK;
 }

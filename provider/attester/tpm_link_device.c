@@ -25,14 +25,30 @@ static const char *what_next(int error)
     }
 }
 
+/* It is opened when it is needed, in whatever folder the program is by then. */
+static enum atls_error device_check(const char *tcti, struct atls_reason *why)
+{
+    const char *colon = strchr(tcti, ':');
+
+    if (colon == NULL || colon[1] == '\0' || colon[1] == '/')
+        return ATLS_OK;
+    return atls_fail(why, ATLS_E_CONFIG,
+                     "tcti %s: expected the absolute path of a device, such "
+                     "as " DEFAULT_DEVICE,
+                     tcti);
+}
+
 /* O_NONBLOCK makes write() return while the TPM works, so that the deadline
  * holds (Linux 4.20 and later). */
 static enum atls_error device_open(struct atls_link *link,
                                    struct atls_reason *why)
 {
     const char *path = link->conf[0] != '\0' ? link->conf : DEFAULT_DEVICE;
+    enum atls_error r = device_check(link->tcti, why);
     struct stat st;
 
+    if (r != ATLS_OK)
+        return r;
     link->fd = atls_open_file(path, O_RDWR | O_NONBLOCK | O_NOCTTY, 0);
     if (link->fd < 0)
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
@@ -62,6 +78,7 @@ static void device_close(struct atls_link *link)
 
 const struct atls_link_kind atls_link_device = {
     .name = "device",
+    .check = device_check,
     .is_plain = device_is_plain,
     .open = device_open,
     .exchange = atls_link_converse,

@@ -25,6 +25,9 @@ static const struct {
     {"device:/dev/no-such-tpm", ATLS_E_TPM_UNAVAILABLE,
      "cannot open the TPM /dev/no-such-tpm: No such file or directory; switch "
      "the TPM on"},
+    {"device:dev/tpmrm0", ATLS_E_CONFIG,
+     "tcti device:dev/tpmrm0: expected the absolute path of a device, such as "
+     "/dev/tpmrm0"},
     {"device:/", ATLS_E_TPM_UNAVAILABLE,
      "cannot open the TPM /: Is a directory"},
     {"device", ATLS_E_TPM_UNAVAILABLE, "cannot open the TPM /dev/tpmrm0: "},
