@@ -520,7 +520,7 @@ static int fork_while_it_is_read(void)
     atls_policy_unref(taken(engine));
     at_allocation = NULL;
     atls_engine_unref(engine);
-    return child_status;
+    return child_status == 0 ? 0 : 1;
 }
 
 START_TEST(test_L3_fork_while_it_is_read)
