@@ -22,7 +22,7 @@
  *
  * Every function may be called from any thread, and in the child of a fork made
  * at any moment: the child gets a queue, a thread and a connection of its own,
- * and fails tickets of the parent. Of the parent's descriptors an eventfd and,
+ * and fails tickets of the parent. Of the parent's descriptors a socket and,
  * with device:, the TPM's stay open in the child, unused, until it execs.
  */
 struct atls_quoter;

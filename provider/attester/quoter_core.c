@@ -4,8 +4,8 @@
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "attester/quoter_boot.h"
 #include "attester/quoter_events.h"
@@ -42,8 +42,8 @@ struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
 
     if (core == NULL)
         return NULL;
-    core->wake_fd = atls_open_eventfd();
-    if (core->wake_fd < 0) {
+    atls_descriptor_set(&core->wake, atls_open_socket(AF_UNIX, SOCK_DGRAM));
+    if (core->wake.fd < 0) {
         OPENSSL_free(core);
         return NULL;
     }
@@ -75,6 +75,11 @@ void atls_quoter_core_unlock(struct atls_quoter_core *core,
     (void)pthread_sigmask(SIG_SETMASK, signals, NULL);
 }
 
+int atls_quoter_core_wake_fd(const struct atls_quoter_core *core)
+{
+    return atls_descriptor_is_ours(&core->wake) ? core->wake.fd : -1;
+}
+
 void atls_quoter_core_leave(struct atls_quoter_core *core)
 {
     bool is_last = --core->refs == 0;
@@ -85,7 +90,7 @@ void atls_quoter_core_leave(struct atls_quoter_core *core)
     pthread_cond_destroy(&core->ended);
     pthread_cond_destroy(&core->work);
     pthread_mutex_destroy(&core->lock);
-    close(core->wake_fd);
+    atls_descriptor_close(&core->wake);
     atls_quoter_setup_unref(core->setup);
     OPENSSL_free(core);
 }

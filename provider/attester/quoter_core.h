@@ -13,6 +13,7 @@
 #include "attester/quoter_done.h"
 #include "attester/quoter_setup.h"
 #include "attester/tpm.h"
+#include "descriptor.h"
 #include "digest.h"
 #include "error.h"
 #include "evidence/merkle.h"
@@ -116,7 +117,9 @@ struct atls_batch {
 struct atls_quoter_core {
     struct atls_quoter_setup *setup;
     unsigned generation;
-    int wake_fd;          /* eventfd: readable once the thread shall stop */
+    /* A socket that is shut down, and so readable, once the thread shall stop: it has
+     * an inode of its own, which an eventfd has not. */
+    struct atls_descriptor wake;
     pthread_mutex_t lock; /* see above */
     pthread_cond_t work;  /* the thread waits: for tickets, or the end */
     pthread_cond_t ended; /* stop waits: for the thread, and for loggers */
@@ -150,6 +153,9 @@ void atls_quoter_core_lock(struct atls_quoter_core *core,
                            sigset_t *ret_signals);
 void atls_quoter_core_unlock(struct atls_quoter_core *core,
                              const sigset_t *signals);
+
+/* Readable once the thread shall stop; -1: the program has closed it. */
+int atls_quoter_core_wake_fd(const struct atls_quoter_core *core);
 
 /* Let go of a reference, and free when it was the last. Called with lock held, which
  * is given back; signals stay blocked. */

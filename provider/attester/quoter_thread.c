@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "attester/clock.h"
 #include "attester/quoter_boot.h"
@@ -243,19 +243,16 @@ static void wait_for_end(struct atls_quoter_core *core)
 
 void atls_quoter_thread_stop(struct atls_quoter_core *core)
 {
-    const uint64_t one = 1;
     struct atls_tickets abandoned;
     bool is_running, has_ended;
     sigset_t signals;
-    ssize_t written;
 
     atls_quoter_core_lock(core, &signals);
     core->is_stopping = true;
     atls_tickets_complete(core, &core->queue, ATLS_E_NO_ATTESTER, NULL,
                           &abandoned);
     core->queue_count = 0;
-    written = write(core->wake_fd, &one, sizeof(one));
-    (void)written; /* an eventfd at zero takes a one */
+    (void)shutdown(atls_quoter_core_wake_fd(core), SHUT_RDWR); /* unix(7) */
     pthread_cond_signal(&core->work);
     wait_for_end(core);
     is_running = core->thread_state == ATLS_THREAD_RUNNING;

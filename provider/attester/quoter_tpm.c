@@ -59,7 +59,8 @@ static enum atls_error open_tpm(struct atls_quoter_tpm *q, int64_t deadline_ms,
         r = atls_tpm_open(setup->tcti, why, &q->tpm);
         if (r != ATLS_OK)
             return r;
-        atls_tpm_set_deadline(q->tpm, deadline_ms, q->core->wake_fd);
+        atls_tpm_set_deadline(q->tpm, deadline_ms,
+                              atls_quoter_core_wake_fd(q->core));
         r = atls_tpm_load_ak(q->tpm, setup->ak, setup->auth, setup->auth_len,
                              why);
         if (r != ATLS_OK)
@@ -75,7 +76,8 @@ static enum atls_error open_tpm(struct atls_quoter_tpm *q, int64_t deadline_ms,
                 "attest(7)",
                 setup->ak);
     }
-    atls_tpm_set_deadline(q->tpm, deadline_ms, q->core->wake_fd);
+    atls_tpm_set_deadline(q->tpm, deadline_ms,
+                          atls_quoter_core_wake_fd(q->core));
     return ATLS_OK;
 }
 

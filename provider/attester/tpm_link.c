@@ -214,6 +214,7 @@ enum atls_error atls_link_open(const char *tcti, struct atls_reason *why,
     link->kind = kind_of(tcti);
     link->fd = -1;
     link->wake_fd = -1;
+    link->device.fd = -1;
     link->tcti = OPENSSL_strdup(tcti);
     if (link->tcti == NULL) {
         atls_link_close(link);

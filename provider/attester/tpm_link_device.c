@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "attester/tpm_link_kind.h"
 #include "opening.h"
@@ -54,6 +53,7 @@ static enum atls_error device_open(struct atls_link *link,
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
                          "cannot open the TPM %s: %s; %s", path,
                          strerror(errno), what_next(errno));
+    atls_descriptor_set(&link->device, link->fd);
     /* A command would be written into a file. */
     if (fstat(link->fd, &st) != 0 || !S_ISCHR(st.st_mode))
         return atls_fail(
@@ -64,6 +64,19 @@ static enum atls_error device_open(struct atls_link *link,
     return ATLS_OK;
 }
 
+/* Daemons close what they do not know, and what has the number then is no TPM. */
+static enum atls_error device_exchange(struct atls_link *link,
+                                       struct atls_span command,
+                                       uint8_t *response, size_t *ret_len,
+                                       struct atls_reason *why)
+{
+    if (!atls_descriptor_is_ours(&link->device))
+        return atls_fail(why, ATLS_E_TPM_UNAVAILABLE,
+                         "the program closed descriptor %d, the TPM's",
+                         link->fd);
+    return atls_link_converse(link, command, response, ret_len, why);
+}
+
 static bool device_is_plain(const char *conf)
 {
     (void)conf;
@@ -72,8 +85,7 @@ static bool device_is_plain(const char *conf)
 
 static void device_close(struct atls_link *link)
 {
-    if (link->fd >= 0)
-        close(link->fd);
+    atls_descriptor_close(&link->device);
 }
 
 const struct atls_link_kind atls_link_device = {
@@ -81,6 +93,6 @@ const struct atls_link_kind atls_link_device = {
     .check = device_check,
     .is_plain = device_is_plain,
     .open = device_open,
-    .exchange = atls_link_converse,
+    .exchange = device_exchange,
     .close = device_close,
 };

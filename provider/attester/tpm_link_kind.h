@@ -7,6 +7,7 @@
 #include <tss2/tss2_tcti.h>
 
 #include "attester/tpm_link.h"
+#include "descriptor.h"
 
 /* What the kinds of links share; for tpm_link*.c only. */
 
@@ -33,6 +34,7 @@ struct atls_link {
     int wake_fd;
     /* of the kinds: */
     int fd; /* device: always open; swtpm: while a command runs; else -1 */
+    struct atls_descriptor device;   /* the same, to know it again */
     struct sockaddr_storage address; /* swtpm */
     socklen_t address_len;
     TSS2_TCTI_CONTEXT *inner; /* tctildr */

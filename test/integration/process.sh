@@ -33,6 +33,8 @@ for descriptor in os.listdir("/proc/self/fd"):
         print("open", os.readlink("/proc/self/fd/" + descriptor))
     except OSError:
         pass
+for thread in os.listdir("/proc/self/task"):
+    print("thread", open("/proc/self/task/%s/comm" % thread).read(), end="")
 print("now ls")
 os.execvp("ls", ["ls", "-l", "/proc/self/fd"])
 ' "$lab/server.pem" "$lab/server.key" "$page"
@@ -60,7 +62,7 @@ test_L5_descriptors_are_not_inherited() {
     # The log, the report and the TPM were open, or this shows nothing.
     has "$work/leaf.log" "open $work/attest.out" || fail 'no log was open'
     has "$work/leaf.log" "open $work/report.out" || fail 'no report was open'
-    has "$work/leaf.log" 'open anon_inode:[eventfd]' || fail 'the quoter had not begun'
+    has "$work/leaf.log" 'thread attest-quoter' || fail 'the quoter had not begun'
     [[ $after == *'0 /dev/null'* ]] || fail 'ls shows nothing'
     same 'descriptors left' "$before" "$after"
 }

@@ -15,6 +15,7 @@
 #include "attester/clock.h"
 #include "attester/quoter.h"
 #include "attester/quoter_core.h"
+#include "lib/daemonfds.h"
 #include "lib/quotercase.h"
 
 /*
@@ -120,7 +121,7 @@ static unsigned count_descriptors(void)
 
 static unsigned descriptors_before;
 
-/* The parent's eventfd stays behind, and nothing else. */
+/* The parent's socket stays behind, and nothing else. */
 static int count_in_child(void)
 {
     if (count_descriptors() > descriptors_before + 1)
@@ -329,6 +330,36 @@ START_TEST(test_T11_threads_and_forks)
 }
 END_TEST
 
+/* --- L5: a daemon that closes what it does not know ------------------------------ */
+
+/* What it opens then has numbers of ours. */
+static int close_in_child(void)
+{
+    quotercase_start();
+    if (!quotercase_serve(1, NULL))
+        return 1;
+    daemonfds_take_over();
+    for (unsigned i = 2; i < 5; i++)
+        if (!quotercase_serve(i, NULL))
+            return (int)i;
+    atls_quoter_free(quotercase.quoter);
+    return daemonfds_are_open() ? 0 : 5;
+}
+
+START_TEST(test_L5_descriptors_that_the_program_closes)
+{
+    struct tpmproxy *device = NULL;
+
+    if (_i == 1) {
+        device = tpmproxy_start_device(swtpm_port(quotercase.swtpm), NULL);
+        ck_assert_ptr_nonnull(device);
+        quotercase.config.tcti = tpmproxy_tcti(device);
+    }
+    expect_success(fork_child(close_in_child));
+    tpmproxy_stop(device);
+}
+END_TEST
+
 /* --- L4: with the lock held ----------------------------------------------------- */
 
 static struct {
@@ -467,6 +498,8 @@ int main(void)
     tcase_add_test(tcase, test_L3_grandchild);
     tcase_add_test(tcase, test_L3_descriptors_of_a_child);
     tcase_add_test(tcase, test_L3_child_frees);
+    tcase_add_loop_test(tcase, test_L5_descriptors_that_the_program_closes, 0,
+                        2);
     tcase_add_test(tcase, test_L3_parked_handshake);
     if (!IS_SANITIZED) {
         tcase_add_test(tcase, test_L3_forks_under_load);

@@ -283,7 +283,7 @@ static unsigned count_descriptors(bool without_cloexec)
     return count;
 }
 
-/* One eventfd while the quoter lives, none after; nothing for exec. */
+/* One socket while the quoter lives, none after; nothing for exec. */
 START_TEST(test_L5_descriptors)
 {
     unsigned before = count_descriptors(false);
