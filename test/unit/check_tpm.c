@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,32 +146,95 @@ START_TEST(test_T1_no_permission_names_the_group)
 }
 END_TEST
 
+#define WAYS 4
+
+static void write_way(int way, char tcti[160])
+{
+    switch (way) {
+    case 0:
+        snprintf(tcti, 160, "swtpm:port=%u,host=localhost",
+                 swtpm_port(tpmcase.swtpm));
+        break;
+    case 1: /* our link to devices */
+        snprintf(tcti, 160, "%s", tpmcase_proxy_device(NULL));
+        break;
+    case 2: /* a TCTI of tpm2-tss, with a handle to poll */
+        snprintf(tcti, 160, "libtss2-tcti-device.so.0%s",
+                 strchr(tpmcase_proxy_device(NULL), ':'));
+        break;
+    default: /* and one without */
+        snprintf(tcti, 160, "libtss2-tcti-swtpm.so.0%s",
+                 strchr(swtpm_tcti(tpmcase.swtpm), ':'));
+        break;
+    }
+}
+
 START_TEST(test_all_ways_to_a_tpm)
 {
     char tcti[160];
 
-    switch (_i) {
-    case 0:
-        snprintf(tcti, sizeof(tcti), "swtpm:port=%u,host=localhost",
-                 swtpm_port(tpmcase.swtpm));
-        break;
-    case 1: /* our link to devices */
-        snprintf(tcti, sizeof(tcti), "%s", tpmcase_proxy_device(NULL));
-        break;
-    case 2: /* a TCTI of tpm2-tss, with a handle to poll */
-        snprintf(tcti, sizeof(tcti), "libtss2-tcti-device.so.0%s",
-                 strchr(tpmcase_proxy_device(NULL), ':'));
-        break;
-    default: /* and one without */
-        snprintf(tcti, sizeof(tcti), "libtss2-tcti-swtpm.so.0%s",
-                 strchr(swtpm_tcti(tpmcase.swtpm), ':'));
-        break;
-    }
+    write_way(_i, tcti);
     tpmcase_open_loaded(tcti);
     for (int i = 0; i < 3; i++) {
         tpmcase_expect(tpmcase_quote_consistent(TPMCASE_PCRS), ATLS_OK, "");
         tpmcase_check_quote(TPMCASE_PCRS);
     }
+}
+END_TEST
+
+/* --- L14: programs without standard descriptors ------------------------------ */
+
+static atomic_bool is_over;
+static atomic_uint reached;
+
+/* What the program prints, and what it reads, goes nowhere. */
+static void *use_standard(void *unused)
+{
+    char octet;
+
+    while (!is_over)
+        for (int fd = 0; fd <= 2; fd++)
+            if (write(fd, "password", 8) >= 0 || errno != EBADF
+                || read(fd, &octet, 1) >= 0 || errno != EBADF)
+                atomic_fetch_add(&reached, 1);
+    return unused;
+}
+
+static int use_closed(const char *tcti)
+{
+    pthread_t thread;
+    enum atls_error r;
+
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd);
+    if (pthread_create(&thread, NULL, use_standard, NULL) != 0)
+        return 1;
+    r = atls_tpm_open(tcti, &tpmcase.why, &tpmcase.tpm);
+    if (r == ATLS_OK)
+        r = atls_tpm_load_ak(tpmcase.tpm, SWTPM_AK, NULL, 0, &tpmcase.why);
+    for (int i = 0; i < 3 && r == ATLS_OK; i++)
+        r = tpmcase_quote_consistent(TPMCASE_PCRS);
+    tpmcase_close();
+    is_over = true;
+    pthread_join(thread, NULL);
+    if (r != ATLS_OK)
+        return 2;
+    return reached == 0 ? 0 : 3;
+}
+
+START_TEST(test_L14_all_ways_to_a_tpm)
+{
+    char tcti[160];
+    int status = -1;
+    pid_t pid;
+
+    write_way(_i, tcti);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        _exit(use_closed(tcti));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -463,7 +529,8 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, test_T1_no_permission_names_the_group);
-    tcase_add_loop_test(tcase, test_all_ways_to_a_tpm, 0, 4);
+    tcase_add_loop_test(tcase, test_all_ways_to_a_tpm, 0, WAYS);
+    tcase_add_loop_test(tcase, test_L14_all_ways_to_a_tpm, 0, WAYS);
     tcase_add_test(tcase, test_T1_handles);
     tcase_add_loop_test(tcase, test_T1_wrong_ak_is_named, 0,
                         sizeof(bad_aks) / sizeof(bad_aks[0]));
