@@ -45,6 +45,7 @@ struct atls_log {
     enum atls_log_level level;
     const char *name;                  /* of the program */
     struct atls_shared_descriptor out; /* of syslog or file */
+    atomic_bool is_journal;            /* at the other end of out */
     struct atls_descriptor err;        /* the program's stderr, at the start */
     struct atls_pace pace;             /* of what goes to stderr for syslog */
     bool marks_priorities;             /* on stderr */
@@ -67,10 +68,14 @@ static bool connect_to(int fd, const char *path)
 }
 
 /* False: errno; nothing is there where it is_missing(). */
-static bool connect_syslog(int fd)
+static bool connect_syslog(struct atls_log *log, int fd)
 {
-    return connect_to(fd, SYSLOG_SOCKET)
-           || (is_missing(errno) && connect_to(fd, JOURNAL_SOCKET));
+    bool is_syslog = connect_to(fd, SYSLOG_SOCKET);
+
+    if (!is_syslog && (!is_missing(errno) || !connect_to(fd, JOURNAL_SOCKET)))
+        return false;
+    atomic_store(&log->is_journal, !is_syslog);
+    return true;
 }
 
 /* Connected already before a program gives up its root, if that can be. */
@@ -80,7 +85,7 @@ static void open_syslog(struct atls_log *log)
 
     log->target = TARGET_SYSLOG;
     if (fd >= 0)
-        (void)connect_syslog(fd);
+        (void)connect_syslog(log, fd);
     atls_shared_descriptor_put(&log->out, fd);
 }
 
@@ -279,24 +284,13 @@ static bool write_instead_of_syslog(struct atls_log *log,
     return true;
 }
 
-/* Who is at the other end is the kernel's to know: a fork shares the socket. */
-static enum target peer_of(int fd)
-{
-    struct sockaddr_un peer = {.sun_family = AF_UNIX};
-    socklen_t len = sizeof(peer) - 1;
-
-    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0
-                   && strcmp(peer.sun_path, JOURNAL_SOCKET) == 0
-               ? TARGET_JOURNAL
-               : TARGET_SYSLOG;
-}
-
 /* A line's end belongs to the journal's protocol, and not to syslog's. */
 static bool send_line(const struct atls_log *log, int fd,
                       const struct line *line)
 {
     char octets[LINE_MAX_OCTETS];
-    enum target target = peer_of(fd);
+    enum target target =
+        atomic_load(&log->is_journal) ? TARGET_JOURNAL : TARGET_SYSLOG;
     size_t len = compose(log, target, line, "", octets);
 
     if (target == TARGET_JOURNAL)
@@ -320,7 +314,7 @@ static bool write_syslog(struct atls_log *log, const struct line *line)
         return true;
     if (errno == EAGAIN || errno == ENOBUFS) /* it does not read */
         return false;
-    if (connect_syslog(fd))
+    if (connect_syslog(log, fd))
         return send_line(log, fd, line);
     return is_missing(errno) && write_instead_of_syslog(log, line);
 }
