@@ -147,7 +147,8 @@ static enum atls_error read_once(struct search *search, struct atls_reason *why)
 /* False when the quoter stops. */
 static bool pause_a_little(const struct atls_quoter_core *core)
 {
-    struct pollfd stop = {.fd = core->wake_fd, .events = POLLIN};
+    struct pollfd stop = {.fd = atls_quoter_core_wake_fd(core),
+                          .events = POLLIN};
 
     return poll(&stop, 1, READ_PAUSE_MS) == 0;
 }

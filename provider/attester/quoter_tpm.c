@@ -163,7 +163,8 @@ enum atls_error atls_quoter_tpm_read(struct atls_quoter_tpm *q,
 
     if (q->tpm == NULL)
         return atls_fail(why, ATLS_E_TPM_UNAVAILABLE, NULL);
-    atls_tpm_set_deadline(q->tpm, deadline_ms, q->core->wake_fd);
+    atls_tpm_set_deadline(q->tpm, deadline_ms,
+                          atls_quoter_core_wake_fd(q->core));
     r = atls_tpm_read_pcrs(q->tpm, selection, why, ret_values);
     if (r != ATLS_OK)
         atls_quoter_tpm_close(q);

@@ -42,7 +42,7 @@ static void assert_events(const struct atls_evidence *evidence,
     ck_assert(evidence->has_log);
     ck_assert_uint_eq(evidence->log_count, count);
     for (size_t i = 0; i < count; i++) {
-        char key[16];
+        char key[32];
         const char *text;
 
         snprintf(key, sizeof(key), "event.%zu", i);

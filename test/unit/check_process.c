@@ -118,7 +118,7 @@ static struct atls_agent_call *call;
 
 static int has_no_call(void)
 {
-    struct atls_reason why = {ATLS_OK, ""};
+    struct atls_reason why = {.code = ATLS_OK};
     uint8_t *cmw = NULL;
     size_t len = 0;
 

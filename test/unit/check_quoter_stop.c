@@ -108,7 +108,7 @@ static void *submit_beside(void *failed)
     while (!atomic_load(&go))
         continue;
     for (unsigned i = 0; i < 20; i++) {
-        struct atls_reason reason = {ATLS_OK, ""};
+        struct atls_reason reason = {.code = ATLS_OK};
         struct atls_ticket *ticket = NULL;
         enum atls_error r = quotercase_submit(i, &reason, &ticket);
         uint8_t *cmw = NULL;
@@ -212,7 +212,7 @@ static void end_program(int unused)
 static void *submit_all_the_time(void *unused)
 {
     for (unsigned i = 0;; i++) {
-        struct atls_reason reason = {ATLS_OK, ""};
+        struct atls_reason reason = {.code = ATLS_OK};
         struct atls_ticket *ticket = NULL;
         uint8_t *cmw = NULL;
         size_t len = 0;
