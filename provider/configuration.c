@@ -82,6 +82,19 @@ static enum atls_error read_log(const struct reader *reader,
                      level);
 }
 
+static enum atls_error read_map(const struct reader *reader,
+                                struct atls_reason *why,
+                                struct atls_configuration *ret)
+{
+    const char *map = find(reader, "map");
+
+    ret->maps_at_start = map != NULL && strcmp(map, "start") == 0;
+    if (map != NULL && !ret->maps_at_start && strcmp(map, "first-use") != 0)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "map = %s: expected first-use or start", map);
+    return ATLS_OK;
+}
+
 /* `attester = NAME` reaches us as such only where no section [NAME] exists. */
 static enum atls_error check_section(const struct reader *reader,
                                      const char *role, struct atls_reason *why)
@@ -289,7 +302,8 @@ void atls_configuration_read(const struct atls_setting *settings, size_t count,
     memset(ret, 0, sizeof(*ret));
     if (read_log(&reader, &ret->broken, ret) != ATLS_OK)
         return;
-    if (read_roles(&reader, &ret->broken, ret) != ATLS_OK)
+    if (read_map(&reader, &ret->broken, ret) != ATLS_OK
+        || read_roles(&reader, &ret->broken, ret) != ATLS_OK)
         return;
     if (ret->has_attester)
         (void)read_attester(&reader, &ret->attester_broken, ret);

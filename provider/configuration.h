@@ -19,6 +19,7 @@ struct atls_configuration {
     struct atls_reason broken;
     const char *log; /* NULL: none */
     enum atls_log_level log_level;
+    bool maps_at_start; /* `map`: not with the first SSL_CTX */
     bool has_attester;
     /* ATLS_OK, or why no evidence can be made; other handshakes go on. */
     struct atls_reason attester_broken;

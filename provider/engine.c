@@ -293,9 +293,10 @@ static enum atls_error take_policy(struct atls_engine *engine,
 }
 
 static bool start(struct atls_engine *engine,
-                  const struct atls_configuration *configuration)
+                  const struct atls_configuration *configuration, bool is_early)
 {
-    engine->log = atls_log_open(configuration->log, configuration->log_level);
+    engine->log = (is_early ? atls_log_open_held : atls_log_open)(
+        configuration->log, configuration->log_level);
     engine->broken = configuration->broken;
     engine->has_attester = configuration->has_attester;
     engine->attester_broken = configuration->attester_broken;
@@ -346,7 +347,9 @@ struct atls_engine *atls_engine_new(const struct atls_setting *settings,
     atomic_init(&engine->refs, 1);
     atls_report_sink_open(&engine->report);
     atls_configuration_read(settings, count, &configuration);
-    if (!start(engine, &configuration)) {
+    if (!start(engine, &configuration,
+               atls_setting_find(settings, count, ATLS_SETTING_EARLY)
+                   != NULL)) {
         atls_engine_unref(engine);
         engine = NULL;
     } else if (atls_setting_find(settings, count, ATLS_SETTING_LATE) != NULL) {

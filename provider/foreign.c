@@ -17,11 +17,15 @@
 #define REASON_FOREIGN 1u
 #define REASON_PROBE 0x5a7u
 
+/* What programs show, at most ATLS_BRIEF_SIZE; and all of it. */
+#define BRIEF_WORDS                                                      \
+    "this program has an OpenSSL of its own, in which attest can guard " \
+    "nothing"
+static const char brief_words[] = BRIEF_WORDS;
 static const char words[] =
-    "this program has an OpenSSL of its own, in which attest can guard "
-    "nothing: "
-    "no TLS for it; build it with the system's libssl, or give it an "
-    "OPENSSL_CONF without attest";
+    BRIEF_WORDS ": no TLS for it; build it with the system's libssl, or give "
+                "it an OPENSSL_CONF without attest";
+_Static_assert(sizeof(brief_words) <= ATLS_BRIEF_SIZE, "see error.h");
 
 /* What we need of a library, by its own functions. */
 struct core {
@@ -63,14 +67,16 @@ static void core_of(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
     }
 }
 
-/* The library takes a va_list, which only a variadic function has. */
-static void raise_in(const struct core *core, uint32_t reason, ...)
+/* The library takes a va_list, which only a variadic function has.
+ *   data  a format without conversions, or NULL */
+static void raise_in(const struct core *core, uint32_t reason, const char *data,
+                     ...)
 {
     va_list none;
 
-    va_start(none, reason);
+    va_start(none, data);
     core->new_error(core->handle);
-    core->vset_error(core->handle, reason, NULL, none);
+    core->vset_error(core->handle, reason, data, none);
     va_end(none);
 }
 
@@ -84,7 +90,7 @@ bool atls_core_is_foreign(const OSSL_CORE_HANDLE *handle,
 
     core_of(handle, functions, &core);
     core.set_error_mark(handle);
-    raise_in(&core, REASON_PROBE);
+    raise_in(&core, REASON_PROBE, NULL);
     found = ERR_peek_last_error();
     core.pop_error_to_mark(handle);
     return found == 0 || ERR_GET_REASON(found) != (int)REASON_PROBE;
@@ -106,7 +112,8 @@ static void write_log(const struct core *core)
     atls_log_close(log);
 }
 
-/* SSL_CTX_new asks, and fails with us. */
+/* SSL_CTX_new asks, and fails with us. From 3.5 on it raises an error of its own
+ * then, which is the last: nothing in that library calls us after it. */
 static int get_capabilities(void *provctx, const char *capability,
                             OSSL_CALLBACK *callback, void *arg)
 {
@@ -116,7 +123,7 @@ static int get_capabilities(void *provctx, const char *capability,
     if (strcmp(capability, "TLS-GROUP") != 0)
         return 1;
     if (core != &mute_core) {
-        raise_in(core, REASON_FOREIGN);
+        raise_in(core, REASON_FOREIGN, words);
         write_log(core);
     }
     return 0;
@@ -125,7 +132,7 @@ static int get_capabilities(void *provctx, const char *capability,
 static const OSSL_ITEM *get_reason_strings(void *provctx)
 {
     static const OSSL_ITEM reasons[] = {
-        {REASON_FOREIGN, (void *)(uintptr_t)words}, {0, NULL}};
+        {REASON_FOREIGN, (void *)(uintptr_t)brief_words}, {0, NULL}};
 
     (void)provctx;
     return reasons;

@@ -26,6 +26,8 @@
 #define SYSLOG_SOCKET "/dev/log"
 /* Where a container has that alone. Source: systemd, "Native Journal Protocol". */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
+/* Lines that are kept while a log is held. */
+#define HELD_MAX 16u
 
 enum target {
     TARGET_NONE,
@@ -35,7 +37,18 @@ enum target {
     TARGET_FILE
 };
 
+/* A line to be written later. */
+struct held_line {
+    struct held_line *next;
+    enum atls_log_level level;
+    char text[LINE_MAX_OCTETS];
+};
+
 struct atls_log {
+    atomic_bool is_held;
+    /* One thread writes them while the log is held: it has it alone. */
+    struct held_line *first_held, **last_held;
+    unsigned held_count, unheld_count; /* those kept, and those behind them */
     /* Of out. Only atls_log_reopen() takes it for writing, so nobody who writes
      * lines ever waits elsewhere, nor in the child of a fork. */
     pthread_rwlock_t lock;
@@ -110,7 +123,8 @@ static void open_file(struct atls_log *log, const char *path)
                    strerror(reason));
 }
 
-struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
+static struct atls_log *open_log(const char *target, enum atls_log_level level,
+                                 bool is_held)
 {
     struct atls_log *log = OPENSSL_zalloc(sizeof(*log));
     int saved = errno;
@@ -120,6 +134,8 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
     log->level = level;
     log->name = "attest";
     atls_stderr_note(&log->err);
+    atomic_init(&log->is_held, is_held);
+    log->last_held = &log->first_held;
     log->path = target != NULL ? OPENSSL_strdup(target) : NULL;
     if ((target != NULL && log->path == NULL)
         || pthread_rwlock_init(&log->lock, NULL) != 0) {
@@ -140,10 +156,48 @@ struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
     return log;
 }
 
+struct atls_log *atls_log_open(const char *target, enum atls_log_level level)
+{
+    return open_log(target, level, false);
+}
+
+struct atls_log *atls_log_open_held(const char *target,
+                                    enum atls_log_level level)
+{
+    return open_log(target, level, true);
+}
+
+/* Take the first one off; NULL: there is none. */
+static struct held_line *take_held(struct atls_log *log)
+{
+    struct held_line *line = log->first_held;
+
+    if (line != NULL)
+        log->first_held = line->next;
+    return line;
+}
+
+void atls_log_begin(struct atls_log *log)
+{
+    struct held_line *line;
+
+    if (log == NULL || !atomic_exchange(&log->is_held, false))
+        return;
+    while ((line = take_held(log)) != NULL) {
+        atls_log_write(log, line->level, "%s", line->text);
+        OPENSSL_free(line);
+    }
+    atomic_fetch_add(&log->lost_count, log->unheld_count);
+}
+
 void atls_log_close(struct atls_log *log)
 {
+    struct held_line *line;
+
     if (log == NULL)
         return;
+    while ((line = take_held(log)) != NULL)
+        OPENSSL_free(line);
     atls_shared_descriptor_put(&log->out, -1);
     pthread_rwlock_destroy(&log->lock);
     OPENSSL_free(log->path);
@@ -342,6 +396,25 @@ static bool put_out(struct atls_log *log, const struct line *line)
     return true;
 }
 
+/* Its head is made when it is written. */
+static void hold(struct atls_log *log, enum atls_log_level level,
+                 const char *fmt, va_list args)
+{
+    struct held_line *line = NULL;
+
+    if (log->held_count < HELD_MAX)
+        line = OPENSSL_zalloc(sizeof(*line));
+    if (line == NULL) {
+        log->unheld_count++;
+        return;
+    }
+    line->level = level;
+    (void)vsnprintf(line->text, sizeof(line->text), fmt, args);
+    *log->last_held = line;
+    log->last_held = &line->next;
+    log->held_count++;
+}
+
 void atls_log_write(struct atls_log *log, enum atls_log_level level,
                     const char *fmt, ...)
 {
@@ -352,6 +425,12 @@ void atls_log_write(struct atls_log *log, enum atls_log_level level,
     if (log == NULL || log->target == TARGET_NONE || level > log->level)
         return;
     va_start(args, fmt);
+    if (atomic_load(&log->is_held)) {
+        hold(log, level, fmt, args);
+        va_end(args);
+        errno = saved;
+        return;
+    }
     (void)vsnprintf(line.text, sizeof(line.text), fmt, args);
     va_end(args);
     line.lost_count = atomic_exchange(&log->lost_count, 0);

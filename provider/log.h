@@ -29,6 +29,16 @@ struct atls_log;
  * gives up rights or its root.
  */
 struct atls_log *atls_log_open(const char *target, enum atls_log_level level);
+
+/*
+ * The same, for a program that may never need us: its descriptors are opened, and
+ * not a line is written. The first ones are kept, to be written by
+ * atls_log_begin(), once; log may be NULL there.
+ */
+struct atls_log *atls_log_open_held(const char *target,
+                                    enum atls_log_level level);
+void atls_log_begin(struct atls_log *log);
+
 void atls_log_close(struct atls_log *log); /* NULL is fine */
 
 /* Whose log it is, at the beginning of lines: "attest" unless told otherwise.

@@ -4,7 +4,9 @@
 
 #include <openssl/types.h>
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "error.h"
 #include "inner.h"
 
 /*
@@ -12,9 +14,10 @@
  */
 
 /*
- * Called once, before all else, when the provider is loaded: where attest.so was found
- * by a relative path (`-provider-path .`), that leads there now and not once the program
- * has changed its directory. Where it is absolute nothing is done.
+ * Once, before all else, when the module is loaded. Notes the root folder and our own
+ * file, as a program may change the one and an upgrade the other before we map
+ * anything; and, where attest.so was found by a relative path (`-provider-path .`),
+ * where that leads now, before the program changes its directory.
  */
 void atls_mapping_begin(void);
 
@@ -26,13 +29,19 @@ void atls_mapping_begin(void);
  */
 const struct atls_inner *atls_mapping_inner(void);
 
-/* Is it mapped? Else its absence is raised in OpenSSL's error queue. */
-bool atls_mapping_check(void);
+/* Why it is not mapped. Lives as long as the process. */
+const struct atls_reason *atls_mapping_reason(void);
 
-/*
- * Make a context refuse every handshake after that: with the reason of the first
- * time that it failed. Ends the program where not even that is possible.
- */
+/* The functions of libssl: the inner object's, or found by name in a program that
+ * makes an SSL_CTX while there is none. NULL: not found. */
+const struct atls_libssl *atls_mapping_libssl(void);
+
+/* Does that libssl's object hold this address, code or data? False where it is not
+ * known. Takes no lock where the inner object is mapped. */
+bool atls_mapping_is_in_libssl(uintptr_t address);
+
+/* Make a context refuse every handshake, with atls_mapping_reason(). Ends the program
+ * where not even that is possible. */
 void atls_mapping_deny(SSL_CTX *ctx);
 
 #endif

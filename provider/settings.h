@@ -13,6 +13,7 @@
     X("base")                 \
     X("log")                  \
     X("log_level")            \
+    X("map")                  \
     X("attester")             \
     X("attester.quoter")      \
     X("attester.prove_to")    \
@@ -35,6 +36,10 @@
 
 /* The same: the program had used TLS before this provider was loaded. */
 #define ATLS_SETTING_LATE "(late)"
+
+/* The same: it is made while OpenSSL reads its configuration (`map = start`), in
+ * programs that may never use TLS. Not a word before they do. */
+#define ATLS_SETTING_EARLY "(early)"
 
 /* One key that stands in the configuration; both strings owned elsewhere. */
 struct atls_setting {

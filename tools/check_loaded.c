@@ -3,7 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_interface.h"
 #include "check_pid.h"
+#include "inner.h"
 
 /* proc(5), comm: TASK_COMM_LEN octets, without the folder, for everybody. */
 #define COMMAND_MAX 32
@@ -93,6 +95,41 @@ static void check_stale(struct check *check, const struct process *process,
                      "process %d still runs the %s of before: it was replaced "
                      "or deleted",
                      process->pid, file->path);
+}
+
+/* C14: the first TLS context maps the inner object that is installed by then. Does
+ * that fit the attest.so of before? */
+static bool has_outlived_its_inner(const struct process *process)
+{
+    const char *outer = process->outer.path;
+    const char *slash = outer != NULL ? strrchr(outer, '/') : NULL;
+    char inner[PATH_MAX];
+    int mapped, installed;
+
+    if (slash == NULL || !process->outer.is_stale
+        || process->inner.path != NULL)
+        return false;
+    snprintf(inner, sizeof(inner), "%.*s/" ATLS_INNER_NAME,
+             (int)(slash - outer), outer);
+    mapped =
+        interface_of_descriptor(process_open_mapped(process, &process->outer));
+    installed = interface_of_descriptor(process_open_path(process, inner));
+    return mapped != INTERFACE_UNKNOWN && installed != INTERFACE_UNKNOWN
+           && mapped != installed;
+}
+
+static void check_modules_are_stale(struct check *check,
+                                    const struct process *process)
+{
+    if (has_outlived_its_inner(process))
+        finding_fail(check->findings, TOOL_USAGE, "upgrade", "Restart it",
+                     "process %d still runs the %s of before, which does not "
+                     "fit the " ATLS_INNER_NAME " that is installed: it can "
+                     "make no TLS context",
+                     process->pid, process->outer.path);
+    else
+        check_stale(check, process, &process->outer);
+    check_stale(check, process, &process->inner);
 }
 
 static void check_library(struct check *check, const struct process *process)
@@ -205,8 +242,7 @@ bool check_loaded(struct check *check, const struct subject *subject)
     check_library(check, process);
     check_secure(check, subject);
     is_loaded = check_module_is_loaded(check, process);
-    check_stale(check, process, &process->outer);
-    check_stale(check, process, &process->inner);
+    check_modules_are_stale(check, process);
     check_others(check, subject);
     return is_loaded;
 }

@@ -13,13 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_interface.h"
 #include "check_process.h"
 #include "checks.h"
 #include "inner.h"
-
-#ifndef ATLS_INNER_NAME
-#define ATLS_INNER_NAME "attest-inner.so"
-#endif
 
 #define ENTRY_POINT "OSSL_provider_init"
 
@@ -170,15 +167,34 @@ static bool look_at_file(struct check *check, const char *path, const char *why,
     return true;
 }
 
+/* C14: are the two of versions that fit each other? This command is of one. */
+static bool check_pair(struct check *check, const char *path,
+                       const char *second)
+{
+    int outer = interface_of_file(path), inner = interface_of_file(second);
+
+    if (outer == inner && outer != INTERFACE_UNKNOWN)
+        return true;
+    finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
+                 "%s is of another version than %s%s: no TLS context can be "
+                 "made",
+                 outer == ATLS_INTERFACE ? second : path,
+                 outer == ATLS_INTERFACE ? path : second,
+                 outer == ATLS_INTERFACE || inner == ATLS_INTERFACE
+                     ? " and this command"
+                     : "");
+    return false;
+}
+
 static void look_at_files(struct check *check, const char *path,
                           const char *second, const char *why)
 {
     const struct process *process = check->process;
 
-    if (look_at_file(check, path, why,
-                     process != NULL ? &process->outer : NULL))
-        (void)look_at_file(check, second, "beside attest.so",
-                           process != NULL ? &process->inner : NULL);
+    if (look_at_file(check, path, why, process != NULL ? &process->outer : NULL)
+        && look_at_file(check, second, "beside attest.so",
+                        process != NULL ? &process->inner : NULL))
+        (void)check_pair(check, path, second);
 }
 
 /* ---- */
@@ -196,6 +212,24 @@ static char *inner_path(const char *path)
     return inner;
 }
 
+/* Beyond its first member a table is only known where that is ours. */
+static void check_version(struct check *check, const char *path,
+                          const struct atls_inner *inner)
+{
+    const char *next = "Install one version of attest";
+
+    if (strcmp(inner->interface, ATLS_INTERFACE_MARK) != 0)
+        finding_warn(check->findings, "module", next,
+                     "%s is of another version than this command", path);
+    else if (strcmp(inner->version, ATLS_VERSION) != 0)
+        finding_warn(check->findings, "module", next,
+                     "%s is version %s, this command " ATLS_VERSION, path,
+                     inner->version);
+    else
+        finding_ok(check->findings, "module", "%s, version %s", path,
+                   inner->version);
+}
+
 void check_module(struct check *check)
 {
     const struct atls_inner *inner = NULL;
@@ -211,13 +245,8 @@ void check_module(struct check *check)
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
         inner =
             load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");
-    if (inner != NULL && strcmp(inner->version, ATLS_VERSION) != 0)
-        finding_warn(check->findings, "module", "Install one version of attest",
-                     "%s is version %s, this command " ATLS_VERSION, path,
-                     inner->version);
-    else if (inner != NULL)
-        finding_ok(check->findings, "module", "%s, version %s", path,
-                   inner->version);
+    if (inner != NULL && check_pair(check, path, second))
+        check_version(check, path, inner);
     free(path);
     free(second);
 }

@@ -196,8 +196,8 @@ static void take_file(const struct process *process, const char *path,
 }
 
 /* `libssl.so.3`, `attest.so`: by the name, whatever the folder. */
-static void take_mapping(struct process *process, const char *path,
-                         dev_t device, ino_t inode)
+static void take_mapping(struct process *process, const char *line,
+                         const char *path, dev_t device, ino_t inode)
 {
     const struct {
         const char *name;
@@ -223,6 +223,7 @@ static void take_mapping(struct process *process, const char *path,
             take_file(process, path, known[i].file);
             known[i].file->device = device;
             known[i].file->inode = inode;
+            (void)sscanf(line, "%47s", known[i].file->range);
         }
     }
 }
@@ -248,10 +249,33 @@ static bool read_maps(struct process *process)
                       &major, &minor, &inode)
                    == 4
             && may_run == 'x')
-            take_mapping(process, path, makedev(major, minor), (ino_t)inode);
+            take_mapping(process, line, path, makedev(major, minor),
+                         (ino_t)inode);
     }
     free(line);
     return close_read(file);
+}
+
+#define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* proc(5), map_files: root's. */
+int process_open_mapped(const struct process *process,
+                        const struct process_file *file)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "map_files/%s", file->range);
+    return openat(process->dir, name, OPEN_FLAGS);
+}
+
+int process_open_path(const struct process *process, const char *path)
+{
+    char way[PATH_MAX + 8];
+
+    if (!process->has_other_mounts)
+        return open(path, OPEN_FLAGS);
+    snprintf(way, sizeof(way), "root%s", path);
+    return openat(process->dir, way, OPEN_FLAGS);
 }
 
 /* ---- environment ---- */

@@ -28,6 +28,7 @@ struct process_file {
     bool is_stale; /* deleted, or changed since the process began */
     dev_t device;  /* of a mapping; and its inode */
     ino_t inode;
+    char range[48]; /* the addresses of that mapping, as in maps */
 };
 
 /* What runs as another than the file says it would, or sees other files. */
@@ -76,6 +77,12 @@ struct process {
 enum atls_error process_read(pid_t pid, struct atls_reason *why,
                              struct process **ret_process) ATLS_MUST_CHECK;
 void process_free(struct process *process); /* NULL is fine */
+
+/* Open what it has mapped, whatever stands under its path by now; or a file under a
+ * path of its own. For reading; -1: cannot be. */
+int process_open_mapped(const struct process *process,
+                        const struct process_file *file);
+int process_open_path(const struct process *process, const char *path);
 
 /* The value of a variable of its environment, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check_process.h"
 #include "checks.h"
 #include "verifier/suggest.h"
 
@@ -146,10 +147,28 @@ static void check_values(struct check *check)
                    configuration->has_verifier ? "verifier" : "");
 }
 
+/* S33: what it has not mapped by now it cannot map any more. */
+static void check_map(struct check *check)
+{
+    const struct process *process = check->process;
+
+    if (process == NULL || process->outer.path == NULL
+        || process->inner.path != NULL || !process->has_other_root
+        || check->configuration.maps_at_start)
+        return;
+    finding_fail(check->findings, TOOL_USAGE, "settings",
+                 "Write map = start into the section that has module, and "
+                 "restart it",
+                 "process %d is in a chroot and has made no TLS context so "
+                 "far: it cannot make one there",
+                 process->pid);
+}
+
 void check_settings(struct check *check)
 {
     check_keys(check, check->conf->provider, "");
     check_keys(check, check->conf->attester, "attester");
     check_keys(check, check->conf->verifier, "verifier");
     check_values(check);
+    check_map(check);
 }

@@ -17,6 +17,7 @@
 #include "descriptor.h"
 #include "log.h"
 #include "process.h"
+#include "root.h"
 
 /* How long a program that serves others meanwhile is kept by a full backlog. */
 #define PATIENCE_IN_JOB_MS 5
@@ -27,7 +28,7 @@ struct atls_agent_client {
     char *socket;
     unsigned timeout_ms;
     struct atls_agent_door door;
-    struct stat root; /* when it was made */
+    struct atls_root root; /* when it was made */
 };
 
 struct atls_agent_call {
@@ -58,7 +59,7 @@ enum atls_error atls_agent_client_new(
         OPENSSL_free(client);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
-    (void)stat("/", &client->root);
+    atls_root_note(&client->root);
     if (atls_agent_connect(client->socket, atls_now_ms() + PATIENCE_AT_START_MS,
                            &absent, &fd)
         == ATLS_OK)
@@ -94,10 +95,8 @@ static void reopen_door(struct atls_agent_client *client)
 static bool is_in_chroot(const struct atls_agent_client *client)
 {
     struct statx mount;
-    struct stat root;
 
-    if (stat("/", &root) != 0 || root.st_ino != client->root.st_ino
-        || root.st_dev != client->root.st_dev)
+    if (atls_root_has_changed(&client->root))
         return true;
     return statx(AT_FDCWD, "/", 0, 0, &mount) == 0
            && (mount.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0

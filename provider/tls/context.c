@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "deny.h"
 #include "openssl_compat.h"
-#include "raise.h"
 #include "tls/channel.h"
 #include "tls/connection.h"
 #include "tls/extension.h"
@@ -126,32 +126,23 @@ void atls_context_arm_keylog(SSL_CTX *ctx)
     SSL_CTX_set_keylog_callback(ctx, keylog);
 }
 
-static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
-                    void *other, void *ex)
+const struct atls_libssl atls_context_libssl = {
+    .set_security_callback = SSL_CTX_set_security_callback,
+    .is_server = SSL_is_server,
+    .get_state = SSL_get_state,
+    .get_method = SSL_CTX_get_ssl_method,
+    .get_options = SSL_CTX_get_options,
+    .any_method = TLS_method,
+};
+
+void atls_context_deny(SSL_CTX *ctx)
 {
-    static const struct atls_reason reason = {
+    static const struct atls_reason why = {
         .code = ATLS_E_NOMEM,
         .text = "attest had no memory to guard this TLS context; it refuses "
                 "every handshake"};
 
-    (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
-    /* What a program sets up on its context is no handshake yet: refused here it
-     * would see an error that is not ours. */
-    if (s == NULL)
-        return 1;
-    /* A server refuses at the ClientHello, so that the client gets an alert. */
-    if (op == SSL_SECOP_VERSION && SSL_is_server(s)
-        && SSL_get_state(s) == TLS_ST_BEFORE)
-        return 1;
-    /* OpenSSL asks about many versions; it has emptied the queue before. */
-    if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
-        atls_raise(&reason);
-    return 0;
-}
-
-void atls_context_deny(SSL_CTX *ctx)
-{
-    SSL_CTX_set_security_callback(ctx, deny_all);
+    atls_deny(&atls_context_libssl, &why, ctx);
 }
 
 /* Another reason counts before this one. */

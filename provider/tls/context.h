@@ -6,13 +6,10 @@
 
 #include "engine.h"
 #include "error.h"
+#include "libssl.h"
 #include "verifier/policy.h"
 
-/* The type of OpenSSL's security callback. */
-typedef int atls_security_callback(const SSL *s, const SSL_CTX *ctx, int op,
-                                   int bits, int nid, void *other, void *ex);
-
-/* The type of its info callback. */
+/* The type of OpenSSL's info callback. */
 typedef void atls_info_callback(const SSL *s, int type, int value);
 
 /*
@@ -48,6 +45,9 @@ atls_security_callback *atls_context_base_security(
  * our state: the secret is then not seen and the handshake refused.
  */
 void atls_context_arm_keylog(SSL_CTX *ctx);
+
+/* The libssl that this object is linked with (inner.h). */
+extern const struct atls_libssl atls_context_libssl;
 
 /* Make a context refuse every handshake (inner.h). */
 void atls_context_deny(SSL_CTX *ctx);

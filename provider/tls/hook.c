@@ -7,6 +7,8 @@
 #include "inner.h"
 #include "tls/context.h"
 
+__attribute__((used)) static const char interface_mark[] = ATLS_INTERFACE_MARK;
+
 static struct atls_engine *engine_new(const struct atls_setting *settings,
                                       size_t count, int ctx_index)
 {
@@ -19,13 +21,22 @@ static struct atls_engine *engine_new(const struct atls_setting *settings,
     return engine;
 }
 
+/* What a configuration that was read early had to say, is said now. */
+static void *attach(struct atls_engine *engine, SSL_CTX *ctx)
+{
+    atls_log_begin(atls_engine_log(engine));
+    return atls_hook_attach(engine, ctx);
+}
+
 extern const struct atls_inner atls_inner;
 __attribute__((visibility("default"))) const struct atls_inner atls_inner = {
+    .interface = interface_mark,
     .version = ATLS_VERSION,
     .engine_new = engine_new,
     .engine_unref = atls_engine_unref,
     .engine_lacks = atls_engine_lacks,
-    .attach = atls_hook_attach,
+    .attach = attach,
     .detach = atls_hook_detach,
     .deny = atls_context_deny,
+    .libssl = &atls_context_libssl,
 };

@@ -63,6 +63,10 @@ test_C10_misspelt_keys() {
     done
     mistake log 'log = syslogd: expected stderr, syslog or an absolute path' 'log = syslogd' \
         's/^log .*/log = syslogd/'
+    mistake map 'map = yes: expected first-use or start' 'map = yes: expected first-use or start' \
+        's/^log .*/&\nmap = yes/'
+    mistake maps "map = : expected first-use or start" 'map = : expected first-use or start' \
+        's/^log .*/&\nmap =/'
     [[ ! -e syslogd ]] || fail 'there is a log all the same, in the current folder'
     mistake level 'log_level = verbose: expected error, warn, info or debug' 'log_level = verbose' \
         's/^log_level .*/log_level = verbose/'

@@ -14,6 +14,9 @@ setup() {
         "\$r $lab/server.cnf" || return
     sed -i '/^# A server/,/^log_level = warn/d' "$work/both.cnf"
     both=$work/both.cnf
+    # Ready at once, in the same programs.
+    sed 's/^log  *=.*/&\nmap = start/' "$both" >"$work/start.cnf"
+    start=$work/start.cnf
     sed '/^attest  *=/d' "$both" >"$work/neither.cnf"
     neither=$work/neither.cnf
 }
@@ -46,6 +49,14 @@ test_L6_nothing_to_see() {
         expected=$("$program" "$neither" 2>&1)
         run "$program" "$both" || fail "$program ends with an error"
         same "what $program prints" "$expected" "$output"
+        run "$program" "$start" || fail "$program ends with an error, ready at once"
+        same "what $program prints, ready at once" "$expected" "$output"
+    done
+    # Nor where there is something to say.
+    sed 's|^policy .*|policy = /nonexistent|' "$start" >"$work/wrong.cnf"
+    for program in $(programs); do
+        run "$program" "$work/wrong.cnf" || fail "$program ends with an error, without a policy"
+        same "what $program prints, without a policy" "$("$program" "$neither" 2>&1)" "$output"
     done
 }
 
@@ -61,10 +72,14 @@ test_L6_no_tpm_no_socket_no_thread() {
             "$(comm -13 "$work/$program.neither.files" "$work/$program.both.files" | tr '\n' ' ' | sed 's/ $//')"
         same "sockets and threads of $program" \
             "$(calls "$work/$program.neither")" "$(calls "$work/$program.both")"
+        traced "$program" start
+        has "$work/$program.start" '.libs/attest-inner.so"' || fail "$program does not load it at once"
+        same "sockets and threads of $program, ready at once" \
+            "$(calls "$work/$program.neither")" "$(calls "$work/$program.start")"
     done
 }
 
-# traced PROGRAM neither|both
+# traced PROGRAM neither|both|start
 traced() {
     local conf=$2
     # Not through with(), which starts env: the same all the same.

@@ -7,7 +7,7 @@
 . "${0%/*}/lib.bash"
 need openssl swtpm
 
-readonly repeats=${ATTEST_REPEATS:-10}
+repeats=${ATTEST_REPEATS:-10}
 readonly status_of_program=42
 # From the first line of the program, with threads and handshakes, to its end.
 readonly end_ms=8000
@@ -74,6 +74,15 @@ test_L1_exit_by_every_route() {
 
 test_L1_exit_by_every_route_with_the_agent() {
     ends "$lab/unix.cnf" "$status_of_program" "${quiet_ends[@]}"
+}
+
+# What was made while OpenSSL read its configuration ends as well.
+test_L1_S33_exit_by_every_route_ready_at_once() {
+    local quoter
+    for quoter in tcti unix; do
+        sed 's/^log .*/&\nmap = start/' "$lab/$quoter.cnf" >"$work/$quoter.cnf"
+        repeats=2 ends "$work/$quoter.cnf" "$status_of_program" "${quiet_ends[@]}"
+    done
 }
 
 test_L1_signals_end_it_as_ever() {

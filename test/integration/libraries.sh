@@ -65,6 +65,19 @@ test_L10_static_openssl_that_is_lent() {
     says_not "$work/said" "$foreign"
 }
 
+# A second libssl on the libcrypto that is ours: what it asks is nobody else's question,
+# and no context of it goes unattested (S35).
+test_L10_S35_static_libssl_on_the_shared_libcrypto() {
+    [[ -e $("$CC" -print-file-name=libssl.a) ]] || skip 'libssl.a is missing'
+    build mixed -l:libssl.a -lcrypto -l:libcrypto.a
+    same 'without attest' "$status_of_program" "$(takes /dev/null "$work/mixed")"
+    same 'status' "$status_of_program" "$(takes "$lab/both.cnf" "$work/mixed")"
+    has "$work/said" 'localhost is trusted' || fail 'not attested'
+    sed '/^attester  *=/d' "$lab/both.cnf" >"$work/verifies.cnf"
+    same 'status of who proves nothing' 1 "$(takes "$work/verifies.cnf" "$work/mixed")"
+    has "$work/said" 'sent no attestation evidence' || fail 'no reason'
+}
+
 # Two in one process: the plugin's is refused, the program's is attested.
 test_L10_two_in_one_process() {
     build_host

@@ -19,14 +19,19 @@ modules() {
 }
 
 # beside PROVIDER: the lab's client.cnf and server.cnf with it, before and behind
-# attest: $work/{client,server}-{before,behind}.cnf
+# attest: $work/{client,server}-{before,behind}.cnf; and the same with map = start:
+# $work/{client,server}-{before,behind}-start.cnf
 beside() {
-    local side
+    local side order
     for side in client server; do
         variant "$side" "$side-before" "s/^default  *=.*/$1 = beside\n&/" \
             '$a[beside]\nactivate = 1'
         variant "$side" "$side-behind" "s/^attest  *=.*/&\n$1 = beside/" \
             '$a[beside]\nactivate = 1'
+        sed -i 's/^log .*/&\nmap = first-use/' "$work/$side"-be*.cnf
+        for order in before behind; do
+            sed 's/^map .*/map = start/' "$work/$side-$order.cnf" >"$work/$side-$order-start.cnf"
+        done
     done
 }
 
@@ -35,7 +40,7 @@ beside() {
 works_beside() {
     local order
     beside "$1"
-    for order in before behind; do
+    for order in before behind before-start behind-start; do
         run with "$work/client-$order.cnf" timeout "$seconds" openssl list -providers -verbose ||
             fail "$1 $order attest: openssl list ends with $?"
         [[ $output == *"name: attest: TLS attested by a TPM"* ]] || fail 'attest is not there'

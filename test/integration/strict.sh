@@ -152,6 +152,27 @@ test_C1_the_second_part_is_missing_or_broken() {
     accepts 'with both' home "$normal"
 }
 
+# As in a container that has the modules and not the libraries they need: the one
+# that is missing is named, in the brief form as well.
+test_C1_a_library_is_missing() {
+    local name wrong
+    for name in $(needed_by "$ATTEST_BUILDDIR/.libs/attest-inner.so"); do
+        module_install
+        wrong=${name:0:6}__${name:8}
+        LC_ALL=C sed "s/\x00${name//./\\.}\x00/\x00$wrong\x00/" \
+            "$ATTEST_BUILDDIR/.libs/attest-inner.so" >"$modules/attest-inner.so"
+        inner_refuses "no $name" "cannot load attest's second part: $wrong cannot be opened" "$normal"
+        check_says 2 "$wrong: cannot open shared object file" "$normal"
+        refuses "no $name, strict form" "$wrong cannot be opened (No such file or directory); install it where this program runs, in its container too, or reinstall attest" \
+            home "$strict"
+    done
+}
+
+# Of attest's own, not of the system: without them the programs would not run.
+needed_by() {
+    LC_ALL=C tr '\000' '\n' <"$1" | grep -E '^lib(tss2|cbor|jansson)[a-z0-9-]*\.so\.[0-9.]+$' | sort -u
+}
+
 # A server may not even start; whatever it does, it says why.
 test_C1_server_without_the_second_part() {
     module_install

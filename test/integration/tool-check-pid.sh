@@ -266,6 +266,26 @@ test_a_root_of_its_own() {
     prints 'nobody (65534) gets evidence from swtpm:'
 }
 
+# What has made no TLS context before it went there will not make one.
+test_S33_a_root_of_its_own_before_the_first_context() {
+    local conf
+    needs_root
+    need_python
+    mkdir -p "$work/root"
+    variant server ready 's/^log .*/&\nmap = start/'
+    for conf in "$lab/server.cnf" "$work/ready.cnf"; do
+        spawn late with_exec "$conf" python3 -c "${confining/context = */import hashlib; hashlib.sha256()}
+${confining#*SERVER)}" "$work/root"
+        says "$work/late.log" confined
+        if [[ $conf == "$lab/server.cnf" ]]; then
+            check_pid 2
+            prints "FAIL  settings: process $spawned is in a chroot and has made no TLS context so far: it cannot make one there. Write map = start into the section that has module, and restart it"
+        else
+            check_pid 0
+        fi
+    done
+}
+
 test_a_root_of_its_own_and_the_systems_file() {
     local system
     needs_root

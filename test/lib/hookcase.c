@@ -2,11 +2,13 @@
 #include "lib/hookcase.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/scratch.h"
@@ -49,6 +51,25 @@ const char *module_of_build(void)
     return path;
 }
 
+void copy_object(const char *object, const char *name)
+{
+    char from[4200];
+    struct stat st;
+    char *data;
+    int fd;
+
+    snprintf(from, sizeof(from), "%.*s%s",
+             (int)(strlen(module_of_build()) - strlen(MODULE)),
+             module_of_build(), object);
+    fd = open(from, O_RDONLY | O_CLOEXEC);
+    need(fd >= 0 && fstat(fd, &st) == 0);
+    data = malloc((size_t)st.st_size);
+    need(data != NULL && read(fd, data, (size_t)st.st_size) == st.st_size);
+    close(fd);
+    scratch_write(name, data, (size_t)st.st_size, 0755);
+    free(data);
+}
+
 void write_configuration(const char *name, const char *module,
                          const char *policy, const char *more)
 {
@@ -63,6 +84,22 @@ void write_configuration(const char *name, const char *module,
              "verifier = verifier_sect\nlog = %s\n"
              "[verifier_sect]\npolicy = %s\n",
              more, module, scratch_path("log"), scratch_path(policy));
+    write_text(name, text);
+}
+
+void write_section(const char *name, const char *module, const char *policy,
+                   const char *keys, const char *providers)
+{
+    char text[8192];
+
+    snprintf(text, sizeof(text),
+             "openssl_conf = init\n[init]\nproviders = list\n"
+             "[list]\n%s\nattest = attest_sect\n"
+             "[default_sect]\nactivate = 1\n"
+             "[attest_sect]\nmodule = %s\nactivate = 1\n%s\n"
+             "verifier = verifier_sect\n"
+             "[verifier_sect]\npolicy = %s\n",
+             providers, module, keys, scratch_path(policy));
     write_text(name, text);
 }
 

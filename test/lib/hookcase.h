@@ -48,10 +48,17 @@ void in_child(void (*body)(int), int argument, int expected);
 void write_text(const char *name, const char *text);
 const char *module_of_build(void); /* path of attest.so */
 
+/* A copy of attest.so or attest-inner.so. */
+void copy_object(const char *object, const char *name);
+
 /* An openssl.cnf with the default provider and one that verifies by a policy;
  * more: lines for the list of providers, and sections. */
 void write_configuration(const char *name, const char *module,
                          const char *policy, const char *more);
+
+/* The same with lines for the provider's section, and the other providers. */
+void write_section(const char *name, const char *module, const char *policy,
+                   const char *keys, const char *providers);
 
 /* open.cnf lets every peer pass, shut.cnf none, plain.cnf is without us. */
 void write_world(void);

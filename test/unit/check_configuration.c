@@ -37,6 +37,12 @@ static const struct row rows[] = {
     {{"log_level", "warning", VERIFIER}, BROKEN, "log_level = warning"},
     {{"log_level", "", VERIFIER}, BROKEN, "log_level = "},
     {{"log_level", "debug", "log", "syslog", VERIFIER}, FINE, NULL},
+    {{"map", "start", VERIFIER}, FINE, NULL},
+    {{"map", "first-use", VERIFIER}, FINE, NULL},
+    {{"map", "Start", VERIFIER},
+     BROKEN,
+     "map = Start: expected first-use or start"},
+    {{"map", "", VERIFIER}, BROKEN, "map = : expected first-use or start"},
     /* an attester that cannot work leaves other handshakes alone */
     {{KEY, CHAIN}, ATTESTER_BROKEN, "has no quoter"},
     {{"attester.quoter", "unix:/run/a"}, FINE, NULL},
@@ -175,6 +181,21 @@ START_TEST(test_values_and_defaults)
 }
 END_TEST
 
+START_TEST(test_S33_when_to_map)
+{
+    struct atls_setting settings[] = {{VERIFIER}, {"map", "start"}};
+    struct atls_configuration got;
+
+    atls_configuration_read(settings, 2, &got);
+    ck_assert(got.maps_at_start);
+    settings[1].value = "first-use";
+    atls_configuration_read(settings, 2, &got);
+    ck_assert(!got.maps_at_start);
+    atls_configuration_read(settings, 1, &got);
+    ck_assert(!got.maps_at_start);
+}
+END_TEST
+
 /* A log that is named is missed where it is not. */
 /* The agent's socket, and how long to wait for it: nothing else is ours. */
 START_TEST(test_socket_of_the_agent)
@@ -222,6 +243,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, test_C10_P4_settings, 0,
                         (int)(sizeof(rows) / sizeof(rows[0])));
+    tcase_add_test(tcase, test_S33_when_to_map);
     tcase_add_test(tcase, test_values_and_defaults);
     tcase_add_test(tcase, test_socket_of_the_agent);
     tcase_add_test(tcase, test_boot_log);

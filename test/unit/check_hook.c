@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,33 +184,14 @@ END_TEST
 
 /* --- files that are missing or others' ---------------------------------------------- */
 
-static void copy_object(const char *name)
-{
-    char from[4200];
-    struct stat st;
-    char *data;
-    int fd;
-
-    snprintf(from, sizeof(from), "%.*s%s",
-             (int)(strlen(module_of_build()) - strlen(MODULE)),
-             module_of_build(), name);
-    fd = open(from, O_RDONLY | O_CLOEXEC);
-    need(fd >= 0 && fstat(fd, &st) == 0);
-    data = malloc((size_t)st.st_size);
-    need(data != NULL && read(fd, data, (size_t)st.st_size) == st.st_size);
-    close(fd);
-    scratch_write(name, data, (size_t)st.st_size, 0755);
-    free(data);
-}
-
 static void second_copy(int unused)
 {
     OSSL_LIB_CTX *plain = library("plain.cnf"), *libctx;
     SSL_CTX *server = server_of(plain), *client;
 
     (void)unused;
-    copy_object(MODULE);
-    copy_object(INNER);
+    copy_object(MODULE, MODULE);
+    copy_object(INNER, INNER);
     write_twice("copies.cnf", scratch_path(MODULE), "off");
     libctx = library("copies.cnf");
     client = client_of(libctx);
@@ -235,7 +215,7 @@ static void without_inner(int has_broken_one)
 {
     OSSL_LIB_CTX *libctx;
 
-    copy_object(MODULE);
+    copy_object(MODULE, MODULE);
     (void)unlink(scratch_path(INNER)); /* of the case before */
     if (has_broken_one)
         write_text(INNER, "no object\n");

@@ -87,6 +87,64 @@ START_TEST(test_long_lines_are_cut)
 }
 END_TEST
 
+/* Nothing is written before it begins; then all of it, in order, and once. */
+START_TEST(test_L6_held_lines)
+{
+    struct atls_log *log = atls_log_open_held(path, ATLS_LOG_WARN);
+    char text[4096];
+
+    atls_log_write(log, ATLS_LOG_ERROR, "%s", "first");
+    atls_log_write(log, ATLS_LOG_INFO, "not wanted");
+    atls_log_write(log, ATLS_LOG_WARN, "second");
+    ck_assert_uint_eq(read_log(text, sizeof(text)), 0);
+    atls_log_begin(log);
+    atls_log_write(log, ATLS_LOG_WARN, "third");
+    atls_log_begin(log);
+    atls_log_begin(NULL);
+    atls_log_close(log);
+    read_log(text, sizeof(text));
+    ck_assert_ptr_nonnull(strstr(text, "error: first\n"));
+    ck_assert_ptr_nonnull(
+        strstr(strstr(text, "error: first\n"), "warning: second\n"));
+    ck_assert_ptr_nonnull(
+        strstr(strstr(text, "warning: second\n"), "warning: third\n"));
+    ck_assert_ptr_eq(strstr(text, "third\n") + 6, text + strlen(text));
+    ck_assert_ptr_null(strstr(text, "not wanted"));
+}
+END_TEST
+
+START_TEST(test_L6_held_lines_are_bounded)
+{
+    struct atls_log *log = atls_log_open_held(path, ATLS_LOG_WARN);
+    char text[65536];
+    unsigned lines = 0;
+
+    for (unsigned i = 0; i < 100; i++)
+        atls_log_write(log, ATLS_LOG_WARN, "line %u", i);
+    atls_log_begin(log);
+    atls_log_write(log, ATLS_LOG_WARN, "and on");
+    atls_log_close(log);
+    read_log(text, sizeof(text));
+    for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+        lines++;
+    ck_assert_uint_eq(lines, 17);
+    ck_assert_ptr_nonnull(strstr(text, "line 15\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "(84 lines before this one were lost) and on\n"));
+}
+END_TEST
+
+START_TEST(test_L6_held_lines_of_a_program_that_never_needs_them)
+{
+    struct atls_log *log = atls_log_open_held(path, ATLS_LOG_WARN);
+    char text[64];
+
+    atls_log_write(log, ATLS_LOG_ERROR, "first");
+    atls_log_close(log);
+    ck_assert_uint_eq(read_log(text, sizeof(text)), 0);
+}
+END_TEST
+
 START_TEST(test_L5_descriptor_is_closed_by_exec)
 {
     int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -196,6 +254,10 @@ int main(void)
     tcase_add_test(tcase, test_level_and_one_line);
     tcase_add_test(tcase, test_name_of_a_daemon);
     tcase_add_test(tcase, test_long_lines_are_cut);
+    tcase_add_test(tcase, test_L6_held_lines);
+    tcase_add_test(tcase, test_L6_held_lines_are_bounded);
+    tcase_add_test(tcase,
+                   test_L6_held_lines_of_a_program_that_never_needs_them);
     tcase_add_test(tcase, test_L5_descriptor_is_closed_by_exec);
     tcase_add_test(tcase, test_no_log_and_no_file_are_no_crash);
     tcase_add_test(tcase, test_L2_full_pipe_loses_lines);

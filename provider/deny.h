@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATLS_DENY_H
+#define ATLS_DENY_H
+
+#include "error.h"
+#include "libssl.h"
+
+/*
+ * Make a context refuse every handshake: what is left where there is no memory, or
+ * no inner object, to guard it. Needs no memory, cannot fail. In both objects.
+ *   libssl, why  live as long as the process; those of the last call count for all
+ *                contexts that this object denies
+ */
+void atls_deny(const struct atls_libssl *libssl, const struct atls_reason *why,
+               SSL_CTX *ctx);
+
+#endif
