@@ -6,6 +6,7 @@
 #include "check_interface.h"
 #include "check_pid.h"
 #include "inner.h"
+#include "known.h"
 
 /* proc(5), comm: TASK_COMM_LEN octets, without the folder, for everybody. */
 #define COMMAND_MAX 32
@@ -154,20 +155,26 @@ static void check_secure(struct check *check, const struct subject *subject)
 {
     const struct process *process = subject->list.items[0];
     const char *conf = process_getenv(process, "OPENSSL_CONF");
+    const char *advice = known_advice(process, KNOWN_LOSES);
 
     if (!process->is_secure)
         return;
     if (conf != NULL)
         finding_fail(check->findings, TOOL_USAGE, "environment",
-                     "Configure attest in the system's openssl.cnf, or take "
-                     "the right from its file (chmod ug-s, setcap -r)",
-                     "process %d runs setuid, setgid or with file "
-                     "capabilities: OpenSSL ignores OPENSSL_CONF=%s in it",
+                     advice != NULL
+                         ? advice
+                         : "Configure attest in the system's openssl.cnf, or "
+                           "take the right from its file (chmod ug-s, setcap "
+                           "-r)",
+                     "process %d was executed setuid, setgid, with file "
+                     "capabilities or with real and effective ids that differ "
+                     "(AT_SECURE): OpenSSL ignores OPENSSL_CONF=%s in it",
                      process->pid, conf);
     else
         finding_note(check->findings, "environment",
-                     "process %d runs setuid, setgid or with file "
-                     "capabilities: it reads the system's openssl.cnf alone",
+                     "process %d was executed setuid, setgid, with file "
+                     "capabilities or with real and effective ids that differ "
+                     "(AT_SECURE): it reads the system's openssl.cnf alone",
                      process->pid);
 }
 
@@ -201,23 +208,6 @@ static bool check_module_is_loaded(struct check *check,
                    "%s is on in process %d, and it has made a TLS context",
                    process->outer.path, process->pid);
     return true;
-}
-
-/* Workers that were executed, not forked, and helpers of a service. */
-static void check_others(struct check *check, const struct subject *subject)
-{
-    for (size_t i = 1; i < subject->list.count; i++) {
-        const struct process *process = subject->list.items[i];
-
-        if (process->hidden.code != ATLS_OK || process->libssl.path == NULL
-            || process->outer.path != NULL)
-            continue;
-        finding_warn(check->findings, "loaded",
-                     "Does it have another environment?",
-                     "process %d (%s) beside it has OpenSSL loaded, and runs "
-                     "without attest.so",
-                     process->pid, process_program(process));
-    }
 }
 
 bool check_loaded(struct check *check, const struct subject *subject)

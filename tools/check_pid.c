@@ -126,6 +126,8 @@ static int read_configuration(struct check *check, const void *arg)
         return 0;
     }
     check_run(check);
+    for (size_t i = 0; i < subject->known_count; i++)
+        known_report(check, &subject->known[i]);
     if (check->process != NULL)
         check_changes(check, check->process);
     else
@@ -198,7 +200,8 @@ static void choose_environment(struct subject *subject)
     if (process->environment != NULL) {
         subject->environment = process->environment;
         subject->environment_len = process->environment_len;
-    } else if (subject->unit != NULL) {
+    } else if (subject->unit != NULL
+               && subject->list.items[0] == subject->named) {
         use_unit(subject);
     }
 }
@@ -230,6 +233,8 @@ static void check_subject(struct check *check, struct subject *subject)
     bool is_loaded;
     int told;
 
+    subject_choose_carrier(check, subject);
+    subject_note_known(subject);
     subject_choose_reader(subject);
     choose_environment(subject);
     is_loaded = check_loaded(check, subject);
@@ -310,6 +315,14 @@ static void check_stopped(struct check *check, struct subject *subject)
     gid_t groups[PLACE_GROUPS_MAX];
     int told;
 
+    if (strcmp(unit->active, "active") == 0) {
+        finding_fail(check->findings, TOOL_USAGE, "service",
+                     "If it stands for instances, name one: systemctl "
+                     "list-units postfix@* postgresql@*",
+                     "%s is active without a process: nothing to look at",
+                     unit->name);
+        return;
+    }
     finding_warn(check->findings, "service", "systemctl start starts it",
                  "%s is not running (%s): below, how it would start",
                  unit->name, unit->active);
@@ -318,6 +331,9 @@ static void check_stopped(struct check *check, struct subject *subject)
                      "it runs in the root %s, which is not looked at before",
                      unit->root);
     use_unit(subject);
+    subject->known[0].path = unit->program;
+    known_note(&subject->known[0], unit->program);
+    subject->known_count = 1;
     if (!subject_use_user(check, subject, groups))
         return;
     told = place_run(check, read_configuration, subject);

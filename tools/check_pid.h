@@ -9,6 +9,7 @@
 #include "check_process.h"
 #include "check_unit.h"
 #include "checks.h"
+#include "known.h"
 
 /*
  * `attest check --pid` and `--service`: is *that* process attesting? What can be
@@ -21,11 +22,18 @@ void check_service(struct check *check, const char *name, const char *conf);
 
 /* ---- the parts ---- */
 
+/* Programs among a family that are told about. */
+#define SUBJECT_KNOWN_MAX 16u
+
 /* Whom it is about. */
 struct subject {
-    struct process_list list; /* [0]: the process named */
-    const struct unit *unit;  /* systemd's word on it, or NULL */
-    const char *conf;         /* --conf, or NULL */
+    struct process_list list;    /* [0]: the process named, or one that it has
+                                 started and that has OpenSSL in its place */
+    const struct process *named; /* of the list; set with list.items[0] */
+    size_t known_count;
+    struct known_program known[SUBJECT_KNOWN_MAX];
+    const struct unit *unit; /* systemd's word on it, or NULL */
+    const char *conf;        /* --conf, or NULL */
     /* The environment it reads its configuration by: NAME=VALUE with NUL each;
      * NULL: not known. Borrowed. */
     const char *environment;
@@ -39,6 +47,13 @@ struct subject {
 
 /* Does it run the same program as the one named, as workers do? */
 bool subject_is_worker(const struct subject *subject, size_t i);
+
+/* Set named. Where it has no OpenSSL, let one that it has started and that has be
+ * the first of the list. */
+void subject_choose_carrier(struct check *check, struct subject *subject);
+
+/* Set known, of all that run. */
+void subject_note_known(struct subject *subject);
 
 /* Set reader, master and user, of a process that runs. */
 void subject_choose_reader(struct subject *subject);
@@ -70,6 +85,10 @@ enum atls_error subject_new_attester(
  * what is installed. Returns whether attest is loaded, false too where that
  * cannot be seen. */
 bool check_loaded(struct check *check, const struct subject *subject);
+
+/* Those beside it that have an OpenSSL without attest, and why. A part of
+ * check_loaded(). */
+void check_others(struct check *check, const struct subject *subject);
 
 /* Does each user among its processes get evidence? */
 void check_rights(struct check *check, const struct subject *subject);

@@ -334,18 +334,22 @@ static bool read_environment(struct process *process)
     return true;
 }
 
-const char *process_getenv(const struct process *process, const char *name)
+const char *process_variable(const char *environment, size_t environment_len,
+                             const char *name)
 {
-    const char *p = process->environment;
     size_t len = strlen(name);
 
-    if (p == NULL)
-        return NULL;
-    for (; p < process->environment + process->environment_len;
-         p += strlen(p) + 1)
+    for (const char *p = environment;
+         p != NULL && p < environment + environment_len; p += strlen(p) + 1)
         if (strncmp(p, name, len) == 0 && p[len] == '=')
             return p + len + 1;
     return NULL;
+}
+
+const char *process_getenv(const struct process *process, const char *name)
+{
+    return process_variable(process->environment, process->environment_len,
+                            name);
 }
 
 /* ---- place ---- */

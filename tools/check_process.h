@@ -50,7 +50,8 @@ struct process {
     /* What needs ptrace(2) rights, that is root's or the same user's. Nothing of
      * what follows is known where it is not ATLS_OK. */
     struct atls_reason hidden;
-    bool is_secure; /* AT_SECURE: setuid, setgid or file capabilities */
+    bool is_secure; /* AT_SECURE: setuid, setgid, file capabilities, or executed
+                       with real and effective ids that differ */
     struct process_file libcrypto;
     struct process_file libssl;
     struct process_file outer; /* attest.so */
@@ -86,6 +87,10 @@ int process_open_path(const struct process *process, const char *path);
 
 /* The value of a variable of its environment, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);
+
+/* The same of NAME=VALUE texts with NUL each; NULL: none is known. */
+const char *process_variable(const char *environment, size_t environment_len,
+                             const char *name);
 
 /* "/usr/sbin/nginx", or "?" where it cannot be seen. */
 const char *process_program(const struct process *process);

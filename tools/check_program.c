@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "checks.h"
+#include "known.h"
 
 #define WHAT "program"
 #define CHUNK_LEN (1u << 20)
@@ -40,6 +41,7 @@ struct program {
     bool is_node;
     bool has_own; /* TLS inside it ... */
     bool lends;   /* ... which is an OpenSSL, and modules get its functions */
+    struct known_program known;
 };
 
 /* ---- text in a file ---- */
@@ -136,6 +138,7 @@ static void note_library(struct program *program, char *line)
     *path = '\0';
     path += strlen(" => ");
     path[strcspn(path, " \n")] = '\0';
+    known_note(&program->known, name);
     if (begins(name, "libnode.so"))
         program->is_node |= has_text(path, node_key);
     if (strcmp(name, our_libssl) == 0) {
@@ -298,9 +301,20 @@ static bool is_script(const char *path)
     return is_script;
 }
 
+/* By the name it is called by, too: psql is a link to a script of Debian's. */
+static void note_names(struct known_program *known)
+{
+    char *real = realpath(known->path, NULL);
+
+    known_note(known, known->path);
+    if (real != NULL)
+        known_note(known, real);
+    free(real);
+}
+
 void check_program(struct check *check, const char *path)
 {
-    struct program program = {.path = path};
+    struct program program = {.path = path, .known = {.path = path}};
     struct stat st;
 
     if (stat(path, &st) != 0) {
@@ -313,9 +327,11 @@ void check_program(struct check *check, const char *path)
                      "%s is not a regular file", path);
         return;
     }
+    note_names(&program.known);
     if (is_script(path)) {
         finding_note(check->findings, WHAT,
                      "%s is a script: look at the program that runs it", path);
+        known_report(check, &program.known);
         return;
     }
     check_privileges(check, path, &st);
@@ -326,6 +342,7 @@ void check_program(struct check *check, const char *path)
     program.is_node |= has_text(path, node_key);
     check_library(check, &program);
     check_section(check, &program);
+    known_report(check, &program.known);
     free(program.libssl);
     free(program.other);
 }

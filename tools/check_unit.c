@@ -17,7 +17,7 @@
 
 static const char properties[] =
     "Id,LoadState,ActiveState,MainPID,ControlGroup,User,RootDirectory,After,"
-    "PrivateDevices,Environment,EnvironmentFiles";
+    "PrivateDevices,Environment,EnvironmentFiles,ExecStart";
 
 /* What is in a name of systemd.unit(5). */
 static bool is_name(const char *name)
@@ -155,6 +155,18 @@ static bool take_text(char **ret_text, const char *value)
     return *ret_text != NULL;
 }
 
+/* "{ path=/usr/sbin/nginx ; argv[]=/usr/sbin/nginx -g ... ; ..." */
+static bool take_program(struct unit *unit, char *text)
+{
+    static const char begin[] = "{ path=";
+
+    if (strncmp(text, begin, sizeof(begin) - 1) != 0)
+        return true;
+    text += sizeof(begin) - 1;
+    text[strcspn(text, " ")] = '\0';
+    return take_text(&unit->program, text);
+}
+
 /* One line, NAME=VALUE. */
 static bool take_property(struct unit *unit, char *line, bool *ret_loaded)
 {
@@ -185,6 +197,8 @@ static bool take_property(struct unit *unit, char *line, bool *ret_loaded)
         return take_environment(unit, value);
     else if (strcmp(line, "EnvironmentFiles") == 0)
         return take_environment_files(unit, value);
+    else if (strcmp(line, "ExecStart") == 0)
+        return take_program(unit, value);
     return true;
 }
 
@@ -200,8 +214,10 @@ static struct unit *unit_new(const char *name)
     unit->user = strdup("");
     unit->root = strdup("");
     unit->after = strdup("");
+    unit->program = strdup("");
     if (unit->active != NULL && unit->control_group != NULL
-        && unit->user != NULL && unit->root != NULL && unit->after != NULL)
+        && unit->user != NULL && unit->root != NULL && unit->after != NULL
+        && unit->program != NULL)
         return unit;
     unit_free(unit);
     return NULL;
@@ -301,6 +317,7 @@ void unit_free(struct unit *unit)
     free(unit->user);
     free(unit->root);
     free(unit->after);
+    free(unit->program);
     free(unit->environment);
     free(unit);
 }

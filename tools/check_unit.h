@@ -21,6 +21,7 @@ struct unit {
     char *control_group;          /* "/system.slice/nginx.service", or "" */
     char *user;                   /* "": root */
     char *root;                   /* RootDirectory, or "" */
+    char *program;                /* path of ExecStart, or "" */
     char *after;                  /* names of units, by spaces */
     bool has_private_devices;     /* no TPM in its /dev */
     /* Environment and EnvironmentFile: NAME=VALUE with NUL each. */

@@ -203,6 +203,21 @@ test_P8_nameless() {
     says "$work/backend.log" 'localhost sent no attestation evidence'
 }
 
+# The same under the policy of a lab without addresses.
+test_P12_names_alone() {
+    local port_now
+    backend "$lab/client-names.cnf" "$attested_port" 'sni str(localhost)'
+    accepts 'by name' through_haproxy
+    backend "$lab/client-names.cnf" "$plain_port" 'sni str(localhost)'
+    refuses 'plain server by name' 'error: 503' through_haproxy
+    says "$work/backend.log" 'localhost sent no attestation evidence'
+    for port_now in "$plain_port" "$attested_port"; do
+        backend "$lab/client-names.cnf" "$port_now"
+        refuses 'without a name' 'error: 503' through_haproxy
+        says "$work/backend.log" 'nameless = refuse'
+    done
+}
+
 # HAProxy keeps sessions of its servers, a thread each.
 test_S3_sessions_with_servers_are_no_way_round() {
     local i

@@ -53,6 +53,25 @@ test_P8_upstreams_with_and_without_name() {
     done
 }
 
+# With its default, proxy_ssl_server_name off, nginx shows the upstream's address
+# alone, whatever name proxy_pass has.
+test_P12_names_alone() {
+    local port_now
+    proxy good "$lab/client-names.cnf" "$attested_port" 'proxy_ssl_server_name on;'
+    accepts 'by name' through_proxy
+    proxy bad "$lab/client-names.cnf" "$plain_port" 'proxy_ssl_server_name on;'
+    refuses 'plain upstream by name' 'error: 502' through_proxy
+    says "$work/bad.log" 'localhost sent no attestation evidence, which policy section lab requires'
+    for port_now in "$plain_port" "$attested_port"; do
+        proxy nameless "$lab/client-names.cnf" "$port_now"
+        sed -i 's|proxy_pass https://127.0.0.1:|proxy_pass https://localhost:|' "$work/nameless/nginx.conf"
+        kill -HUP "$spawned"
+        await refused_by_proxy || fail 'accepted without a name'
+        says "$work/nameless.log" 'nameless = refuse'
+    done
+    accepts 'control' control
+}
+
 test_E14_other_policy_is_refused() {
     policy_variant other-pcr 's/^pcr.7 .*/pcr.7 = '"$(printf 'ab%.0s' {1..32})/"
     proxy other "$work/other-pcr.cnf" "$attested_port"

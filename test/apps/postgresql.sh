@@ -12,6 +12,8 @@ need_nobody
 
 readonly password=secret
 hostaddr=127.0.0.1
+# Who may connect, and how.
+hba=
 
 setup() {
     lab_up || return
@@ -33,8 +35,9 @@ make_database() {
     ((EUID != 0)) || chown nobody "$database" "$work/password" || return
     "${postgres_user[@]}" "$bin/initdb" --pgdata="$database/data" --no-sync --username=user \
         --pwfile="$work/password" --auth=scram-sha-256 --locale=C --encoding=UTF8 >/dev/null || return
-    echo "hostssl all all $hostaddr/32 scram-sha-256" >"$work/hba"
-    chmod 644 "$work/hba"
+    hba=$work/hba
+    echo "hostssl all all $hostaddr/32 scram-sha-256" >"$hba"
+    chmod 644 "$hba"
     printf '%s\n' "create table pages as select '$page'::text as page;" |
         "${postgres_user[@]}" "$bin/postgres" --single -D "$database/data" -c fsync=off postgres >/dev/null
 }
@@ -60,7 +63,7 @@ listen_addresses = '$hostaddr'
 port = $port
 unix_socket_directories = ''
 data_directory = '$database/data'
-hba_file = '$scratch/setup/hba'
+hba_file = '$hba'
 ssl = on
 ssl_cert_file = '$database/server.pem'
 ssl_key_file = '$database/server.key'
@@ -120,6 +123,77 @@ test_S19_unattested_server_is_refused() {
         unattested "$mode" page_of /dev/null "$port" "sslmode=$mode"
         refuses "$mode" 'SSL error: localhost sent no attestation evidence, which policy section lab requires' \
             page_of "$lab/client.cnf" "$port" "sslmode=$mode"
+    done
+}
+
+# session CONF PORT [PARAMETERS]: the page and whether it came by TLS, as t or f;
+# sslmode is psql's own unless it is among the parameters.
+session() {
+    PGPASSWORD=$password with "$1" psql --no-psqlrc --tuples-only --no-align \
+        --command='select page, ssl from pages, pg_stat_ssl where pid = pg_backend_pid()' \
+        "host=localhost hostaddr=$hostaddr port=$2 user=user dbname=postgres sslrootcert=$lab/ca.pem connect_timeout=$seconds ${3:-}"
+}
+
+# A server that takes both, as Debian's does: then psql's default is to go on without
+# TLS, and nothing can stop that but the user.
+test_C11_what_psql_does_when_it_is_refused() {
+    local refusal='SSL error: localhost sent no attestation evidence, which policy section lab requires' mode
+    hba=$work/hba
+    echo "host all all $hostaddr/32 scram-sha-256" >"$hba"
+    chmod 644 "$hba"
+    database=$scratch/setup/other postgres_up plain /dev/null
+    unattested 'psql' session /dev/null "$port"
+    [[ $output == *"$page|t"* ]] || fail 'psql uses no TLS'
+    for mode in '' sslmode=prefer sslmode=allow; do
+        accepts "psql in clear, $mode" session "$lab/client.cnf" "$port" "$mode"
+        [[ $output == *"$page|f"* ]] || fail 'not in clear'
+    done
+    for mode in sslmode=require sslmode=verify-full; do
+        unattested "$mode" session /dev/null "$port" "$mode"
+        refuses "$mode" "$refusal" session "$lab/client.cnf" "$port" "$mode"
+    done
+    PGSSLMODE=require refuses PGSSLMODE "$refusal" session "$lab/client.cnf" "$port"
+}
+
+# check_psql OPTION...
+check_psql() {
+    run attest check --warn 0 "$@" || fail "attest check ends with $?"
+}
+
+test_C11_check_knows_psql() {
+    local does='psql goes on in clear where a server is refused or offers no TLS, under sslmode=prefer, its default, and allow'
+    check_psql --conf "$lab/client.cnf" --exec "$(command -v psql)"
+    [[ $output == *"warn  program: "*"$does: no PGSSLMODE in its environment. Write sslmode=verify-full"* ]] ||
+        fail 'it does not say so'
+    PGSSLMODE=verify-full check_psql --conf "$lab/client.cnf" --exec "$bin/psql"
+    [[ $output == *"ok    program: $bin/psql: PGSSLMODE = verify-full in its environment"* ]] ||
+        fail 'it does not see it'
+    [[ $output != *"$does"* ]] || fail 'it says so all the same'
+    PGPASSWORD=$password spawn sleeping with_exec "$lab/client.cnf" psql --no-psqlrc \
+        --command="select pg_sleep($seconds)" "$(address "$attested_port")"
+    await loaded_libpq "$spawned" || fail 'psql does not start'
+    check_psql --pid "$spawned"
+    [[ $output == *"warn  program: $bin/$does"* ]] || fail 'it does not know the process'
+}
+
+loaded_libpq() {
+    has "/proc/$1/maps" libpq.so && has "/proc/$1/maps" attest-inner.so
+}
+
+test_P12_names() {
+    local no_name='nameless = refuse' parameter
+    hba=$work/hba
+    echo "hostssl all all $hostaddr/32 scram-sha-256" >"$hba"
+    chmod 644 "$hba"
+    accepts 'by name' page_of "$lab/client-names.cnf" "$attested_port"
+    refuses 'an address' "$no_name" page_of "$lab/client-names.cnf" "$attested_port" host=$hostaddr
+    refuses 'without SNI' "$no_name" page_of "$lab/client-names.cnf" "$attested_port" sslsni=0
+    database=$scratch/setup/other postgres_up plain /dev/null
+    refuses 'a plain server by name' 'localhost sent no attestation evidence' \
+        page_of "$lab/client-names.cnf" "$port"
+    for parameter in host=$hostaddr sslsni=0; do
+        unattested "plain, $parameter" page_of /dev/null "$port" "$parameter"
+        refuses "plain, $parameter" "$no_name" page_of "$lab/client-names.cnf" "$port" "$parameter"
     done
 }
 

@@ -51,6 +51,20 @@ test_E14_S30_refusals_are_in_exception_and_log() {
     done
 }
 
+test_P12_names_alone() {
+    local mode port_now
+    for mode in blocking asyncio; do
+        accepts "$mode by name" client "$lab/client-names.cnf" "$mode" "$attested_port"
+        refuses "$mode, plain server by name" 'localhost sent no attestation evidence' \
+            client "$lab/client-names.cnf" "$mode" "$plain_port"
+    done
+    for port_now in "$plain_port" "$attested_port"; do
+        unattested 'without server_hostname' client /dev/null nameless "$port_now"
+        refuses 'without server_hostname' 'nameless = refuse' \
+            client "$lab/client-names.cnf" nameless "$port_now"
+    done
+}
+
 test_S3_sessions_are_no_way_round() {
     unattested 'session' client /dev/null session "$attested_port"
     [[ $output == *'resumed: True'* ]] || fail 'Python does not resume without attest'

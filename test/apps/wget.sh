@@ -64,6 +64,19 @@ test_S19_plain_server_is_refused_whatever_wget_checks() {
     same 'status of wget' "$wget_refused" "$status"
 }
 
+test_P12_names_alone() {
+    local host port_now
+    accepts 'by name' get "$lab/client-names.cnf" "https://localhost:$attested_port/page"
+    refuses 'plain server by name' 'localhost sent no attestation evidence' \
+        get "$lab/client-names.cnf" "https://localhost:$plain_port/page"
+    for port_now in "$plain_port" "$attested_port"; do
+        for host in 127.0.0.1 '[::1]'; do
+            refuses "$host" 'nameless = refuse' \
+                get "$lab/client-names.cnf" "https://$host:$port_now/page"
+        done
+    done
+}
+
 test_S2_tls12() {
     serve old "$lab/server.cnf" -tls1_2
     unattested 'TLS 1.2' get /dev/null "https://localhost:$port/page"

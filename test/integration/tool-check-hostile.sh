@@ -120,6 +120,36 @@ test_C1_a_file_as_TPM() {
     victim_is_whole
 }
 
+# A program that is known by the end of its path, with a configuration somewhere.
+test_C11_settings_of_a_known_program() {
+    local secret=$work/secret
+    install -d -m 700 "$secret"
+    echo 'smtp_tls_security_level = a-secret-of-root' >"$secret/main.cf"
+    as_nobody
+    chmod 755 "$scratch" "$work" "$lab"
+    install -d "$work/his/postfix/sbin"
+    install -m 755 "$(realpath "$(command -v sleep)")" "$work/his/postfix/sbin/smtp"
+    spawn hostile "${as_user[@]}" env OPENSSL_CONF="$lab/client.cnf" MAIL_CONFIG="$secret" \
+        "$work/his/postfix/sbin/smtp" "$seconds"
+    await runs smtp
+    check 2 --pid "$spawned"
+    prints "note  program: $work/his/postfix/sbin/smtp delivers in clear"
+    prints "(cannot open $secret/main.cf: Permission denied)"
+    prints_not a-secret-of-root
+    # What is no file.
+    mkfifo -m 644 "$work/his/main.cf"
+    spawn hostile "${as_user[@]}" env OPENSSL_CONF="$lab/client.cnf" MAIL_CONFIG="$work/his" \
+        "$work/his/postfix/sbin/smtp" "$seconds"
+    await runs smtp
+    check 2 --pid "$spawned"
+    prints "(cannot read $work/his/main.cf: not a regular file)"
+}
+
+# runs NAME: is it executed by now?
+runs() {
+    [[ $(readlink "/proc/$spawned/exe") == */"$1" ]]
+}
+
 test_C1_a_log_of_the_TSS() {
     victim
     hostile "$lab/server.cnf" "TSS2_LOGFILE=$work/victim" TSS2_LOG=all+trace \

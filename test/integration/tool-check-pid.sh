@@ -51,6 +51,111 @@ replace() {
     mv "$1.new" "$1"
 }
 
+# A program that has attest on, and has executed another one.
+readonly starting='
+import signal, ssl, subprocess, sys
+context = ssl.create_default_context()
+child = subprocess.Popen(sys.argv[1:])
+def end(*_):
+    child.kill()
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+while True:
+    signal.pause()'
+
+# family CONF COMMAND...: COMMAND... s_server, started by what is spawned. Sets child.
+family() {
+    spawn family with_exec "$1" python3 -c "$starting" "${@:2}" s_server -accept 0 -nocert -quiet
+    await has_child || fail 'no child'
+    # By then it has read its configuration.
+    await listens_at_all "$child" || fail 'the child does not listen'
+}
+
+has_child() {
+    child=$(<"/proc/$spawned/task/$spawned/children")
+    child=${child%% *}
+    [[ -n $child && $(readlink "/proc/$child/exe") == *openssl ]]
+}
+
+listens_at_all() {
+    local inode
+    inode=$(readlink "/proc/$1/fd/3" | tr -dc 0-9)
+    [[ -n $inode ]] && grep -q " 0A .* $inode " /proc/net/tcp /proc/net/tcp6
+}
+
+# has_lost CAUSE [NEXT]: what --pid says of the child.
+has_lost() {
+    check_pid 2
+    prints "is on in process $spawned"
+    prints "FAIL  loaded: process $child ($(readlink "/proc/$child/exe")) of it has OpenSSL and runs without attest.so: $1"
+    [[ -z ${2:-} ]] || prints "$2"
+}
+
+test_C12_children_that_have_lost_the_configuration() {
+    need_python
+    local conf=$lab/client.cnf
+    family "$conf" openssl
+    check_pid 0
+    prints_not 'without attest.so'
+    family "$conf" env -u OPENSSL_CONF openssl
+    has_lost "it was started without OPENSSL_CONF=$conf. Hand the variable on to it"
+    family "$conf" env OPENSSL_CONF=/dev/null openssl
+    has_lost 'it goes by another file, OPENSSL_CONF=/dev/null'
+}
+
+test_C12_children_whose_user_cannot_read_it() {
+    needs_root
+    need_python
+    chmod 755 "$scratch" "$work" "$lab"
+    local -a nobody=(setpriv --reuid=nobody --regid=nogroup --clear-groups --)
+    variant client own 's/^log_level.*/log_level = warn/'
+    chmod 644 "$work/own.cnf"
+    family "$work/own.cnf" "${nobody[@]}" openssl
+    check_pid 0
+    prints_not 'without attest.so'
+    chmod 600 "$work/own.cnf"
+    family "$work/own.cnf" "${nobody[@]}" openssl
+    has_lost "nobody (65534), as it runs there, cannot read (Permission denied) $work/own.cnf. Let it read the file"
+}
+
+test_C12_C3_children_with_a_right_of_their_file() {
+    needs_root
+    need_python
+    command -v setcap >/dev/null || skip 'setcap is missing'
+    chmod 755 "$scratch" "$work" "$lab"
+    install -m 755 "$(command -v openssl)" "$work/openssl"
+    setcap cap_net_bind_service+ep "$work/openssl" || skip 'cannot give capabilities'
+    family "$lab/client.cnf" setpriv --reuid=nobody --regid=nogroup --clear-groups -- "$work/openssl"
+    has_lost 'its real and effective ids differed when it was executed, or it is setuid, setgid or has file capabilities (AT_SECURE), so OpenSSL ignores OPENSSL_CONF=' \
+        "Configure attest in the system's openssl.cnf"
+}
+
+# Nothing is loaded in what only starts others.
+test_C12_what_has_no_openssl_itself() {
+    # shellcheck disable=SC2016 # the other shell's variables
+    local starter='trap "kill \$!; exit" TERM; "$@" & wait' sh
+    sh=$(readlink -f "$(command -v sh)")
+    spawn starter with_exec "$lab/server.cnf" sh -c "$starter" sh openssl s_server -accept 0 -www \
+        -cert "$lab/server.pem" -key "$lab/server.key"
+    await listens "$work/starter.log"
+    child=$(<"/proc/$spawned/task/$spawned/children")
+    check_pid 0
+    prints "note  process: $spawned ($sh) has no OpenSSL: of those that it has started, ${child% } ("
+    prints "is on in process ${child% }"
+    prints "ok    port: $port answers with evidence"
+    prints_not 'FAIL'
+    spawn starter with_exec "$lab/server.cnf" sh -c "$starter" sh env -u OPENSSL_CONF \
+        openssl s_server -accept 0 -www -cert "$lab/server.pem" -key "$lab/server.key"
+    await listens "$work/starter.log"
+    check_pid 2
+    prints "of it has OpenSSL and runs without attest.so: it was started without OPENSSL_CONF=$lab/server.cnf"
+    # The same as a service, whose unit has the variable.
+    systemctl_says web.service ActiveState=active "MainPID=$spawned" ControlGroup= User= After= \
+        RootDirectory= "Environment=OPENSSL_CONF=$lab/server.cnf"
+    ends 2 attest check --service web.service --warn 0
+    prints "of it has OpenSSL and runs without attest.so: it was started without OPENSSL_CONF=$lab/server.cnf"
+}
+
 test_a_proving_server_is_on() {
     serve on "$lab/server.cnf"
     check_pid 0
@@ -646,6 +751,23 @@ test_service_that_is_stopped() {
         "Environment=OPENSSL_CONF=$lab/server.cnf"
     ends 2 attest check --service web.service --warn 0
     prints 'there is no user nobodyatall'
+}
+
+# Debian's postfix.service, postgresql.service.
+test_service_that_stands_for_others() {
+    systemctl_says postfix.service ActiveState=active MainPID=0 ControlGroup= \
+        "Environment=OPENSSL_CONF=$lab/server.cnf"
+    ends 2 attest check --service postfix.service --warn 0
+    prints 'FAIL  service: postfix.service is active without a process: nothing to look at. If it stands for instances, name one'
+    prints_not 'ok    '
+}
+
+test_C12_service_that_is_stopped_and_known() {
+    systemctl_says squid.service ActiveState=inactive MainPID=0 ControlGroup= \
+        "User=$(id -un)" After= RootDirectory= "Environment=OPENSSL_CONF=$lab/client.cnf" \
+        'ExecStart={ path=/usr/sbin/squid ; argv[]=/usr/sbin/squid --foreground -sYC ; ignore_errors=no }'
+    ends 0 attest check --service squid.service --warn 0
+    prints 'warn  program: /usr/sbin/squid has kids that run with other effective ids than real ones'
 }
 
 test_service_that_is_not_there() {
