@@ -29,21 +29,50 @@ bool subject_is_worker(const struct subject *subject, size_t i)
 
 /* ---- configuration ---- */
 
-/* What is read once cannot be newer than the process. */
+/* The content's time is kept by install -p, and by mv of what lay ready. */
+static const char *what_changed(const struct process *process,
+                                const struct stat *st,
+                                const struct process_clocks *now)
+{
+    if (process_changed(process, &st->st_mtim, now) == PROCESS_CHANGED_SINCE)
+        return "was changed";
+    return "was replaced, or its owner or rights were changed,";
+}
+
+static void check_change(struct check *check, const struct process *process,
+                         const char *file, const struct stat *st)
+{
+    const struct process_clocks now = process_clocks_now();
+
+    switch (process_changed(process, &st->st_ctim, &now)) {
+    case PROCESS_CHANGED_SINCE:
+        finding_warn(check->findings, "configuration",
+                     "Restart it; reloading is enough only for programs that "
+                     "execute themselves anew for it, as HAProxy",
+                     "%s %s after process %d began, which may still go by the "
+                     "old one",
+                     file, what_changed(process, st, &now), process->pid);
+        break;
+    case PROCESS_CHANGE_UNKNOWN:
+        finding_note(check->findings, "configuration",
+                     "cannot tell whether %s was changed before process %d "
+                     "began or after: both were within a second, or the clock "
+                     "was set back since. A restart makes sure",
+                     file, process->pid);
+        break;
+    case PROCESS_CHANGED_BEFORE:
+        break;
+    }
+}
+
+/* A configuration is read once. */
 static void check_changes(struct check *check, const struct process *process)
 {
     for (size_t i = 0; i < check->scan->file_count; i++) {
-        const char *file = check->scan->files[i];
         struct stat st;
 
-        if (stat(file, &st) == 0
-            && (int64_t)st.st_mtim.tv_sec > process->started)
-            finding_warn(check->findings, "configuration",
-                         "Restart it; reloading is enough only for programs "
-                         "that execute themselves anew for it, as HAProxy",
-                         "%s was changed after process %d began, which may "
-                         "still go by the old one",
-                         file, process->pid);
+        if (stat(check->scan->files[i], &st) == 0)
+            check_change(check, process, check->scan->files[i], &st);
     }
 }
 

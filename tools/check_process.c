@@ -53,21 +53,6 @@ static bool ends_with(const char *text, const char *end)
 
 /* ---- identity ---- */
 
-/* Seconds since 1970 at which the machine was started. */
-static int64_t boot_time(void)
-{
-    FILE *file = fopen("/proc/stat", "re");
-    int64_t seconds = 0;
-    char line[256];
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "btime %" SCNd64, &seconds) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    return seconds;
-}
-
 /* proc(5), /proc/pid/stat: the name in brackets may hold anything. */
 static bool read_stat(struct process *process)
 {
@@ -90,9 +75,8 @@ static bool read_stat(struct process *process)
                   &process->parent, &ticks)
                != 2)
         return false;
-    process->started =
-        boot_time()
-        + (int64_t)(ticks / (unsigned long long)sysconf(_SC_CLK_TCK));
+    process->began_ns =
+        (int64_t)ticks * (PROCESS_SECOND_NS / sysconf(_SC_CLK_TCK));
     return true;
 }
 
@@ -174,8 +158,18 @@ static bool stat_of(const struct process *process, const char *path,
     return fstatat(process->dir, way, ret_st, 0) == 0;
 }
 
-/* Taken from maps or exe. The kernel notes of what was deleted that it was; what
- * was written in place is newer than the process. */
+/* Written in place: both its times say so. That of the content anybody may choose,
+ * and the other one tells of a new owner or name as well. */
+static bool is_rewritten(const struct process *process, const struct stat *st)
+{
+    const struct process_clocks now = process_clocks_now();
+
+    return process_changed(process, &st->st_mtim, &now) == PROCESS_CHANGED_SINCE
+           && process_changed(process, &st->st_ctim, &now)
+                  == PROCESS_CHANGED_SINCE;
+}
+
+/* Taken from maps or exe. The kernel notes of what was deleted that it was. */
 static void take_file(const struct process *process, const char *path,
                       struct process_file *file)
 {
@@ -191,8 +185,7 @@ static void take_file(const struct process *process, const char *path,
         file->path[strlen(path) - strlen(DELETED)] = '\0';
         return;
     }
-    file->is_stale = stat_of(process, path, &st)
-                     && (int64_t)st.st_mtim.tv_sec > process->started + 1;
+    file->is_stale = stat_of(process, path, &st) && is_rewritten(process, &st);
 }
 
 /* `libssl.so.3`, `attest.so`: by the name, whatever the folder. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "error.h"
 
@@ -21,11 +22,16 @@
 #define PROCESS_GROUPS_MAX 256u
 /* Octets of the environment that are read. */
 #define PROCESS_ENVIRONMENT_MAX (2u << 20)
+#define PROCESS_SECOND_NS INT64_C(1000000000)
+/* What lies closer to a process's start is neither before nor after it: the start
+ * is known to a tick, a file's time may be a file server's, and a leap second
+ * sets the clock back by one. */
+#define PROCESS_TOLERANCE_NS PROCESS_SECOND_NS
 
 /* A file it has mapped. */
 struct process_file {
     char *path;    /* NULL: not mapped; as in the reader's root, see maps */
-    bool is_stale; /* deleted, or changed since the process began */
+    bool is_stale; /* deleted, or for certain changed since it began */
     dev_t device;  /* of a mapping; and its inode */
     ino_t inode;
     char range[48]; /* the addresses of that mapping, as in maps */
@@ -35,9 +41,9 @@ struct process_file {
 struct process {
     pid_t pid;
     pid_t parent;
-    int dir;         /* /proc/N */
-    int64_t started; /* seconds since 1970 */
-    uid_t uid;       /* effective, as gid: what permissions go by */
+    int dir;          /* /proc/N */
+    int64_t began_ns; /* by CLOCK_BOOTTIME, rounded down to a tick */
+    uid_t uid;        /* effective, as gid: what permissions go by */
     gid_t gid;
     size_t group_count;
     gid_t groups[PROCESS_GROUPS_MAX];
@@ -84,6 +90,37 @@ void process_free(struct process *process); /* NULL is fine */
 int process_open_mapped(const struct process *process,
                         const struct process_file *file);
 int process_open_path(const struct process *process, const char *path);
+
+/* Two clocks at one moment: starts of processes are told by the first, changes of
+ * files by the second, which its administrator or NTP may set. */
+struct process_clocks {
+    int64_t boot_ns; /* CLOCK_BOOTTIME */
+    int64_t wall_ns; /* CLOCK_REALTIME, since 1970 */
+};
+
+struct process_clocks process_clocks_now(void);
+
+enum process_change {
+    PROCESS_CHANGED_BEFORE,
+    PROCESS_CHANGED_SINCE,
+    PROCESS_CHANGE_UNKNOWN, /* too close, or of a time that is still to come:
+                               the clock was set back since */
+};
+
+/*
+ * Was a file of that time changed before the process began, or since?
+ *   changed  of stat(2); st_ctim, which nobody can choose, tells of owner, rights
+ *            and name as well
+ *   now      read after the file's time
+ * A wall clock that was set forward since hides a change (BEFORE) that is younger
+ * than the process by less than that. One that was set back by more than
+ * PROCESS_TOLERANCE_NS shows what was changed just before the start as UNKNOWN
+ * until it has caught up, and from then on as SINCE: what the clock was at the
+ * start is written down nowhere.
+ */
+enum process_change process_changed(const struct process *process,
+                                    const struct timespec *changed,
+                                    const struct process_clocks *now);
 
 /* The value of a variable of its environment, or NULL. */
 const char *process_getenv(const struct process *process, const char *name);

@@ -203,6 +203,59 @@ test_configuration_changed_since() {
     check_pid 0
     prints "warn  configuration: $work/changed.cnf was changed after process $spawned began"
     check_pid 2 --strict
+    # In place of it one that is older than the process.
+    touch -r "$lab/server.cnf" "$work/changed.cnf"
+    check_pid 0
+    prints "warn  configuration: $work/changed.cnf was replaced, or its owner or rights were changed, after process $spawned began"
+}
+
+# by_clock SECONDS: of what was spawned last, where the wall clock has been set by so
+# many since then.
+by_clock() {
+    run env "LD_PRELOAD=$work/clock.so" ASAN_OPTIONS=verify_asan_link_order=0 SECONDS_SET="$1" \
+        "$ATTEST_BUILDDIR/attest" check --warn 0 --pid "$spawned" || fail "ends with $?"
+    prints "ok    configuration: $work/set.cnf"
+}
+
+readonly clock='
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+static long set;
+__attribute__((constructor)) static void read_it(void)
+{
+    set = atol(getenv("SECONDS_SET"));
+}
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    int (*real)(clockid_t, struct timespec *) =
+        (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int r = real(id, now);
+
+    if (id == CLOCK_REALTIME)
+        now->tv_sec += set;
+    return r;
+}'
+
+test_the_clock_was_set_since() {
+    command -v "${CC:-cc}" >/dev/null || skip 'no compiler'
+    "${CC:-cc}" -shared -fPIC -o "$work/clock.so" -xc - <<<"$clock"
+    variant server set 's/^log_level.*/log_level = info/'
+    serve set "$work/set.cnf"
+    by_clock 0
+    prints_not 'was changed after'
+    prints_not 'cannot tell'
+    by_clock 37
+    prints_not 'was changed after'
+    prints_not 'cannot tell'
+    by_clock -3600
+    prints_not 'was changed after'
+    prints "note  configuration: cannot tell whether $work/set.cnf was changed before process $spawned began or after: "
+    sleep 1.1
+    touch "$work/set.cnf"
+    by_clock 0
+    prints "warn  configuration: $work/set.cnf was changed after process $spawned began"
 }
 
 test_a_program_that_has_no_openssl() {

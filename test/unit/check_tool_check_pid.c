@@ -62,8 +62,9 @@ START_TEST(test_this_process)
     ck_assert_int_eq(process->uid, geteuid());
     ck_assert_int_eq(process->gid, getegid());
     ck_assert_int_eq((int)process->group_count, getgroups(0, NULL));
-    ck_assert_int_le(process->started, time(NULL) + 1);
-    ck_assert_int_gt(process->started, time(NULL) - 3600);
+    ck_assert_int_le(process->began_ns, process_clocks_now().boot_ns);
+    ck_assert_int_gt(process->began_ns,
+                     process_clocks_now().boot_ns - 3600 * PROCESS_SECOND_NS);
     ck_assert(!process->is_secure);
     ck_assert(!process->may_have_been_root);
     ck_assert(!process->has_other_root);
@@ -75,6 +76,61 @@ START_TEST(test_this_process)
     ck_assert_int_eq(stat(process->libcrypto.path, &st), 0);
     ck_assert_uint_eq(process->libcrypto.inode, st.st_ino);
     ck_assert_ptr_null(process->outer.path);
+}
+END_TEST
+
+/* Milliseconds: when the process began and the file was changed, after the boot;
+ * where the wall clock stood at the boot when the file was changed, and where it
+ * stands now, 100 s after the boot. */
+static const struct {
+    const char *name;
+    int64_t began, changed, clock_then, clock_now;
+    enum process_change says;
+} changes[] = {
+    {"long before", 50000, 10000, 0, 0, PROCESS_CHANGED_BEFORE},
+    {"just before", 50000, 49999, 0, 0, PROCESS_CHANGED_BEFORE},
+    /* What whole seconds could not tell apart, wherever they begin. */
+    {"in the second before", 50990, 50010, 125, 125, PROCESS_CHANGED_BEFORE},
+    {"in the second before", 50990, 50010, 990, 990, PROCESS_CHANGED_BEFORE},
+    {"in the same tick", 50000, 50005, 0, 0, PROCESS_CHANGE_UNKNOWN},
+    {"just after", 50000, 51000, 0, 0, PROCESS_CHANGE_UNKNOWN},
+    {"after", 50000, 51001, 0, 0, PROCESS_CHANGED_SINCE},
+    {"just now", 50000, 100000, 0, 0, PROCESS_CHANGED_SINCE},
+    {"before, then set forward", 50000, 49900, 0, 37000,
+     PROCESS_CHANGED_BEFORE},
+    {"after, then set forward by less", 50000, 90000, 0, 37000,
+     PROCESS_CHANGED_SINCE},
+    {"after, then set forward by more", 50000, 80000, 0, 37000,
+     PROCESS_CHANGED_BEFORE},
+    {"before, then set back by a leap second", 50000, 49999, 1000, 0,
+     PROCESS_CHANGE_UNKNOWN},
+    {"before, then set back to before it", 50000, 49900, 60000, 0,
+     PROCESS_CHANGE_UNKNOWN},
+    {"long before, then set back", 50000, 10000, 37000, 0,
+     PROCESS_CHANGED_BEFORE},
+    {"after, then set back to before it", 50000, 90000, 37000, 0,
+     PROCESS_CHANGE_UNKNOWN},
+    {"after, then set back by less", 50000, 60000, 37000, 0,
+     PROCESS_CHANGED_SINCE},
+    /* Long before the clock was right, as without a battery. */
+    {"before the clock was set", 50000, 40000, 0, 1790000000000,
+     PROCESS_CHANGED_BEFORE},
+};
+
+START_TEST(test_what_was_changed_since)
+{
+    const int64_t ms = PROCESS_SECOND_NS / 1000;
+    const int64_t at = changes[_i].changed + changes[_i].clock_then;
+    const struct process one = {.began_ns = changes[_i].began * ms};
+    const struct timespec changed = {.tv_sec = at / 1000,
+                                     .tv_nsec = at % 1000 * ms};
+    const struct process_clocks now = {
+        .boot_ns = 100000 * ms,
+        .wall_ns = (100000 + changes[_i].clock_now) * ms};
+
+    ck_assert_msg(process_changed(&one, &changed, &now) == changes[_i].says,
+                  "%s: %d", changes[_i].name,
+                  process_changed(&one, &changed, &now));
 }
 END_TEST
 
@@ -133,6 +189,34 @@ static pid_t execute(const char *path, char *const *argv, char *const *envp)
     ck_assert_int_gt(child, 0);
     return child;
 }
+
+/* A program that is started at once after its file was written, at any part of a
+ * second. */
+START_TEST(test_a_file_written_just_before)
+{
+    char *const argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "60",
+                          NULL};
+    const struct timespec pause = {.tv_nsec = 97000000};
+
+    for (int i = 0; i < 12; i++) {
+        struct process_clocks now;
+        struct stat st;
+        pid_t child;
+
+        nanosleep(&pause, NULL);
+        scratch_write("conf", "x", 1, 0600);
+        ck_assert_int_eq(stat(scratch_path("conf"), &st), 0);
+        child = execute("/bin/sleep", argv, environ);
+        ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+        stop(child);
+        now = process_clocks_now();
+        ck_assert_int_ne(process_changed(process, &st.st_ctim, &now),
+                         PROCESS_CHANGED_SINCE);
+        process_free(process);
+        process = NULL;
+    }
+}
+END_TEST
 
 static void await(pid_t child, bool (*is_there)(void))
 {
@@ -549,6 +633,8 @@ int main(int argc, char **argv)
         write_title();
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_this_process);
+    tcase_add_loop_test(tcase, test_what_was_changed_since, 0, COUNT(changes));
+    tcase_add_test(tcase, test_a_file_written_just_before);
     tcase_add_test(tcase, test_there_is_none);
     tcase_add_test(tcase, test_environment);
     tcase_add_test(tcase, test_environment_written_over);
