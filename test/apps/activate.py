@@ -23,14 +23,25 @@ if listener.fileno() != LISTEN_FDS_START:
     os.dup2(listener.fileno(), LISTEN_FDS_START)
 os.set_inheritable(LISTEN_FDS_START, True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+
+def start():
+    """An agent that is started is known: no signal comes in between."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    return subprocess.Popen(
+        ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *command],
+        pass_fds=[LISTEN_FDS_START],
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM]))
+
+
 agent = None
 try:
     while True:
-        agent = subprocess.Popen(
-            ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *command],
-            pass_fds=[LISTEN_FDS_START])
+        agent = start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         agent.wait()
         time.sleep(RESTART_SECONDS)
 finally:
     if agent:
         agent.terminate()
+        agent.wait()

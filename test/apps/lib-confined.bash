@@ -45,7 +45,7 @@ service_new_paths=()
 service_drop_in=(PrivateDevices=yes)
 
 # What a handshake waits for the agent, ms.
-readonly deadline_ms=1000
+deadline_ms=1000
 
 #
 # The machine and its agent

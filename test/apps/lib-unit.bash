@@ -108,7 +108,8 @@ hide_homes() {
     done
 }
 
-# protect_system WRITABLE...: all else read-only.
+# protect_system WRITABLE...: all else read-only. What was mounted over is listed, too,
+# and nobody's to reach.
 protect_system() {
     local path mounted
     for path; do
@@ -118,6 +119,7 @@ protect_system() {
         for path; do
             [[ $mounted != "$path" && $mounted != "$path"/* ]] || continue 2
         done
+        mountpoint -q "$mounted" || continue
         mount -o remount,bind,ro "$mounted" || return
     done < <(findmnt --raw --noheadings --output TARGET)
 }

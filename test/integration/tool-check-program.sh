@@ -74,8 +74,9 @@ test_C3_capabilities_and_the_systems_file() {
     setcap cap_net_bind_service+ep "$work/curl"
     cp "$lab/client.cnf" "$work/system.cnf"
     chmod 755 "$scratch" "$work" "$lab"
+    prepare_for curl
     refuses 'by the file of the system' 'sent no attestation evidence' \
-        unshare --mount sh -c "mount --bind '$work/system.cnf' '$system' &&
+        "${sanitizer[@]}" unshare --mount sh -c "mount --bind '$work/system.cnf' '$system' &&
             exec setpriv --reuid=nobody --regid=nogroup --clear-groups '$work/curl' -sS \
                 --max-time $seconds --cacert '$lab/ca.pem' https://localhost:$plain_port/page"
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
@@ -18,9 +19,11 @@
 #include "attester/clock.h"
 #include "lib/quotercase.h"
 #include "log.h"
+#include "verifier/file.h"
 
-#define ANSWER_MS 10000
-#define AWAIT_MS 5000
+/* Longer than anything takes that comes, on the slowest machine. */
+#define ANSWER_MS 20000
+#define AWAIT_MS 20000
 
 struct agentcase agentcase;
 
@@ -99,8 +102,11 @@ void agentcase_tear_down(void)
 void agentcase_configure(const char *lines)
 {
     const struct agentcase *a = &agentcase;
-    FILE *out = fopen(a->path, "w");
+    char fresh[2048];
+    FILE *out;
 
+    snprintf(fresh, sizeof(fresh), "%s.fresh", a->path);
+    out = fopen(fresh, "w");
     ck_assert_ptr_nonnull(out);
     fprintf(out,
             "[attestd]\nsocket = %s\nlog = %s\nquoter = tcti:%s\nak = %s\n"
@@ -113,6 +119,17 @@ void agentcase_configure(const char *lines)
         fprintf(out, "certificate = any\n");
     fprintf(out, "%s", lines);
     ck_assert_int_eq(fclose(out), 0);
+    ck_assert_int_eq(rename(fresh, a->path), 0); /* never half of it */
+}
+
+/* What was read young is read once more, whenever that may be; and with it goes
+ * what the agent knew. */
+static void grow_old(const char *path)
+{
+    struct stat st;
+
+    while (stat(path, &st) == 0 && atls_file_is_young(&st))
+        usleep(1000);
 }
 
 /* In the server's thread. */
@@ -161,6 +178,8 @@ void agentcase_start(void)
     };
     struct atls_reason why;
 
+    grow_old(agentcase.path);
+    grow_old(quotercase.config.ak_chain);
     agentcase_send_as(-1);
     running.log = atls_log_open(agentcase.log, ATLS_LOG_DEBUG);
     ck_assert_ptr_nonnull(running.log);

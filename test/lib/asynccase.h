@@ -11,8 +11,8 @@
 
 /*
  * What the tests of tls/async.h share: a server with SSL_MODE_ASYNC that proves
- * itself by a swtpm whose quotes take long, and clients that verify it by its
- * real chain; both in this process, over memory.
+ * itself by a swtpm whose quotes take long, or are held (lib/quotercase.h), and
+ * clients that verify it by its real chain; both in this process, over memory.
  */
 struct asynccase {
     atomic_int quote_ms; /* what each TPM2_Quote takes */
@@ -28,7 +28,7 @@ void asynccase_set_up(void);
 void asynccase_tear_down(void);
 
 /* The server's engine and context anew, with settings of [attester_sect]; NULL:
- * 5000 and 1024. */
+ * 15000 and 1024. */
 void asynccase_configure(const char *timeout, const char *max_queue);
 
 /* Put text behind the client's policy, which the next handshake reads again. */
@@ -47,7 +47,11 @@ void asynclink_free(struct asynclink *link);
  * SSL_accept(). */
 int asynclink_begin(struct asynclink *link);
 
-/* The same, and it must be SSL_ERROR_WANT_ASYNC. */
+/* The same, and it must be SSL_ERROR_WANT_ASYNC: its quote is not there before,
+ * however fast the TPM is. */
+void asynclink_begin_parked(struct asynclink *link);
+
+/* A new connection, begun like that. */
 void asynclink_park(struct asynclink *link);
 
 /* The one wait descriptor. */

@@ -15,7 +15,7 @@
  * linked. For tests of the provider's life in a process.
  */
 
-#define HOOKCASE_SECONDS 120
+#define HOOKCASE_SECONDS 600
 
 /* In a child: end it, with where and why. */
 #define need(condition)                                                       \
@@ -24,6 +24,16 @@
             fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
             _exit(1);                                                         \
         }                                                                     \
+    } while (0)
+
+/* The same of a shake() that must succeed, and what its sides said. */
+#define need_shake(passed)                                                  \
+    do {                                                                    \
+        if (!(passed)) {                                                    \
+            fprintf(stderr, "# %s:%d: %s: \"%s\" and \"%s\"\n", __FILE__,   \
+                    __LINE__, #passed, client_reason, server_reason);       \
+            _exit(1);                                                       \
+        }                                                                   \
     } while (0)
 
 /* Is that part of what either side of the last shake() said? */

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
+#include <unistd.h>
 
+#include "attester/clock.h"
 #include "evidence/codec.h"
 #include "evidence/eventlog.h"
 #include "evidence/quote.h"
@@ -26,6 +28,11 @@ static struct {
         char text[400];
     } lines[LINES_MAX];
 } logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct {
+    atomic_bool is_on;
+    atomic_int count; /* of those that are being held */
+} hold;
 
 static void keep_line(void *arg, int level, const char *text)
 {
@@ -61,6 +68,7 @@ void quotercase_set_up(void)
     *q = (struct quotercase){.swtpm = swtpm_start(),
                              .formats = {1, {ATLS_FORMAT_TPM}}};
     logged.count = 0;
+    quotercase_hold(false);
     ck_assert_ptr_nonnull(q->swtpm);
     ck_assert(swtpm_make_ak(q->swtpm, NULL));
     snprintf(q->chain, sizeof(q->chain), "%s/ak-chain.pem",
@@ -83,6 +91,7 @@ void quotercase_tear_down(void)
 {
     struct quotercase *q = &quotercase;
 
+    quotercase_hold(false);
     atls_quoter_free(q->quoter);
     q->quoter = NULL;
     tpmproxy_stop(q->proxy);
@@ -113,6 +122,39 @@ void quotercase_proxy(const struct tpmproxy_hooks *hooks)
 void quotercase_proxy_device(const struct tpmproxy_hooks *hooks)
 {
     configure_proxy(tpmproxy_start_device(swtpm_port(quotercase.swtpm), hooks));
+}
+
+enum tpmproxy_action quotercase_hold_quote(void *arg, uint32_t code,
+                                           uint8_t *response, size_t *ret_len)
+{
+    (void)arg, (void)response, (void)ret_len;
+    if (code != TPM2_CC_Quote)
+        return TPMPROXY_FORWARD;
+    atomic_fetch_add(&hold.count, 1);
+    while (atomic_load(&hold.is_on))
+        usleep(100);
+    atomic_fetch_sub(&hold.count, 1);
+    return TPMPROXY_FORWARD;
+}
+
+void quotercase_hold(bool is_held)
+{
+    atomic_store(&hold.is_on, is_held);
+}
+
+bool quotercase_holds(void)
+{
+    return atomic_load(&hold.is_on);
+}
+
+void quotercase_await(void)
+{
+    const int64_t end = atls_now_ms() + QUOTERCASE_PATIENCE_MS;
+
+    while (atomic_load(&hold.count) == 0) {
+        ck_assert_int_lt(atls_now_ms(), end);
+        usleep(100);
+    }
 }
 
 void quotercase_start(void)

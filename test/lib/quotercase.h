@@ -42,6 +42,22 @@ int quotercase_scale(void);
 void quotercase_proxy(const struct tpmproxy_hooks *hooks);
 void quotercase_proxy_device(const struct tpmproxy_hooks *hooks);
 
+/*
+ * A hook of a proxy's, and for other such hooks: TPM2_Quote goes no further while
+ * quotes are held. Nothing then depends on which is faster, TPM or test.
+ *   quotercase_hold   begin or end it. For this process's proxy alone: a child
+ *                     changes nothing
+ *   quotercase_await  until one is being held
+ */
+enum tpmproxy_action quotercase_hold_quote(void *arg, uint32_t code,
+                                           uint8_t *response, size_t *ret_len);
+void quotercase_hold(bool is_held);
+bool quotercase_holds(void);
+void quotercase_await(void);
+
+/* Longer than anything takes that comes, on the slowest machine. */
+#define QUOTERCASE_PATIENCE_MS 20000
+
 /* The quoter, of the configuration as it is now. */
 void quotercase_start(void);
 

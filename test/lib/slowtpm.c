@@ -2,7 +2,7 @@
 /*
  * slowtpm PORT MS: a TPM that takes MS milliseconds for each TPM2_Quote, in
  * front of the swtpm at PORT. One command goes through at a time, as with a TPM.
- * Prints "port N" and serves there until it is killed.
+ * Prints "port N" and serves there until it is killed; "quote" for each that begins.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -21,8 +21,11 @@ static enum tpmproxy_action delay_quote(void *arg, uint32_t code,
                                         uint8_t *response, size_t *ret_len)
 {
     (void)arg, (void)response, (void)ret_len;
-    if (code == TPM2_CC_Quote)
+    if (code == TPM2_CC_Quote) {
+        printf("quote\n");
+        fflush(stdout);
         nanosleep(&quote_time, NULL);
+    }
     return TPMPROXY_FORWARD;
 }
 

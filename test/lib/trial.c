@@ -28,6 +28,8 @@ void trial_begin(struct trial *t)
 void trial_make(struct trial *t)
 {
     factory_make(&t->f);
+    if (t->section != NULL) /* of what was made before */
+        factory_section_free(t->section);
     t->section = factory_section_for(&t->f);
     t->role = t->f.role;
     memcpy(t->channel, t->f.channel, sizeof(t->channel));

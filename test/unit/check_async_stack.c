@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/asynccase.h"
+#include "lib/quotercase.h"
 #include "lib/scratch.h"
 #include "lib/swtpm.h"
 
@@ -102,7 +103,7 @@ END_TEST
 START_TEST(test_evidence_cannot_be_made)
 {
     asynccase_configure("100", NULL);
-    atomic_store(&asynccase.quote_ms, 500);
+    quotercase_hold(true);
     asynclink_park(&one);
     asynclink_expect_refusal(&one, "the TPM ");
     expect_room("refused server");

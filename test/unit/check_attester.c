@@ -145,13 +145,22 @@ static void ck_own(int kind, struct atls_pending *pending, unsigned number)
 /* Both the quoter and the puppet close descriptors in threads of their own. */
 static unsigned settled(void)
 {
-    usleep(200000);
-    return agentcalls_descriptors();
+    unsigned count = agentcalls_descriptors();
+
+    for (int calm = 0; calm < 20; calm++) {
+        const unsigned now = agentcalls_descriptors();
+
+        if (now != count) /* not yet */
+            calm = 0;
+        count = now;
+        usleep(10000);
+    }
+    return count;
 }
 
 static void ck_settles(unsigned descriptors)
 {
-    for (int i = 0; i < 200 && agentcalls_descriptors() != descriptors; i++)
+    for (int i = 0; i < 2000 && agentcalls_descriptors() != descriptors; i++)
         usleep(10000);
     ck_assert_uint_eq(agentcalls_descriptors(), descriptors);
 }

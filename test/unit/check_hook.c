@@ -302,6 +302,7 @@ END_TEST
 static SSL_CTX *shared_server, *shared_client;
 static OSSL_LIB_CTX *shared_libctx;
 static atomic_bool is_over;
+static atomic_uint handshakes_done;
 
 /* Some with contexts of their own, as each makes the module load its policy. */
 static void *handshakes(void *rounds)
@@ -309,17 +310,24 @@ static void *handshakes(void *rounds)
     for (int i = 0; i < *(const int *)rounds; i++) {
         SSL_CTX *own = client_of(shared_libctx);
 
-        need(shake(shared_server, i % 2 == 0 ? own : shared_client));
+        need_shake(shake(shared_server, i % 2 == 0 ? own : shared_client));
+        handshakes_done++;
         SSL_CTX_free(own);
     }
     return NULL;
 }
 
+/* At every handshake. A policy that is replaced faster than it can be read is
+ * refused, and where files are in memory that is so in a loop without a pause. */
 static void *touch_policy(void *unused)
 {
     while (!is_over) {
+        const unsigned before = handshakes_done;
+
         write_text("next", "[policy]\notherwise = off\n");
         need(rename(scratch_path("next"), scratch_path("off")) == 0);
+        while (!is_over && handshakes_done == before)
+            usleep(100);
     }
     return unused;
 }

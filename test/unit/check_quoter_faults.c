@@ -155,6 +155,22 @@ static enum tpmproxy_action hang(void *arg, uint32_t code, uint8_t *response,
     return TPMPROXY_HANG;
 }
 
+static void wait_for_recovery(unsigned number)
+{
+    int64_t begin = atls_now_ms();
+
+    while (!quotercase_serve(number, NULL)) {
+        ck_assert_int_lt(atls_now_ms() - begin, QUOTERCASE_PATIENCE_MS);
+        usleep(50000);
+    }
+}
+
+static void expect_recovery(unsigned number)
+{
+    wait_for_recovery(number);
+    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_INFO, "quotes again"), 1);
+}
+
 struct waiter {
     pthread_t thread;
     unsigned number;
@@ -183,7 +199,7 @@ START_TEST(test_T4_silent_tpm_meets_the_deadline)
     struct waiter waiters[8];
 
     atomic_store(&hangs_left, 1000);
-    quotercase.config.timeout_ms = 300;
+    quotercase.config.timeout_ms = 1500;
     quotercase_proxy(&hooks);
     quotercase_start();
     for (unsigned i = 0; i < 8; i++) {
@@ -196,13 +212,12 @@ START_TEST(test_T4_silent_tpm_meets_the_deadline)
     for (unsigned i = 0; i < 8; i++) {
         ck_assert_int_eq(pthread_join(waiters[i].thread, NULL), 0);
         ck_assert_int_eq(waiters[i].result, ATLS_E_TIMEOUT);
-        ck_assert_int_ge(waiters[i].took_ms, 290);
-        ck_assert_int_le(waiters[i].took_ms, 500);
+        ck_assert_int_ge(waiters[i].took_ms, 1490);
+        ck_assert_int_lt(waiters[i].took_ms, 2 * 1500);
     }
     /* And when it finds its voice again: */
     atomic_store(&hangs_left, 0);
-    usleep(100000);
-    ck_assert(quotercase_serve(100, NULL));
+    wait_for_recovery(100);
 }
 END_TEST
 
@@ -223,7 +238,7 @@ START_TEST(test_T4_tpm_that_never_spoke)
     snprintf(tcti, sizeof(tcti), "swtpm:host=127.0.0.1,port=%u",
              ntohs(address.sin_port));
     quotercase.config.tcti = tcti;
-    quotercase.config.timeout_ms = 250;
+    quotercase.config.timeout_ms = 1000;
     quotercase_start();
     for (unsigned i = 0; i < 6; i++) { /* its backlog fills up, too */
         begin = atls_now_ms();
@@ -232,7 +247,7 @@ START_TEST(test_T4_tpm_that_never_spoke)
             ATLS_OK);
         ck_assert(why.code == ATLS_E_TIMEOUT
                   || why.code == ATLS_E_TPM_UNAVAILABLE);
-        ck_assert_int_le(atls_now_ms() - begin, 450);
+        ck_assert_int_lt(atls_now_ms() - begin, 2 * 1000);
     }
     close(fd);
 }
@@ -259,17 +274,6 @@ static enum tpmproxy_action kill_once(void *arg, uint32_t code,
     atomic_fetch_sub(&hangs_left, 1);
     kill(swtpm_pid(quotercase.swtpm), SIGKILL);
     return TPMPROXY_FORWARD;
-}
-
-static void expect_recovery(unsigned number)
-{
-    int64_t begin = atls_now_ms();
-
-    while (!quotercase_serve(number, NULL)) {
-        ck_assert_int_lt(atls_now_ms() - begin, 1500);
-        usleep(50000);
-    }
-    ck_assert_uint_eq(quotercase_logged(ATLS_LOG_INFO, "quotes again"), 1);
 }
 
 START_TEST(test_T5_tpm_dies_in_mid_command)

