@@ -155,10 +155,9 @@ static enum atls_error fail_to_open(const char *said, struct atls_reason *why)
             why, ATLS_E_CONFIG,
             "cannot load attest's second part: %s; reinstall attest", said);
     return atls_fail(why, ATLS_E_CONFIG,
-                     "cannot load attest's second part: %.*s cannot be "
-                     "opened" ATLS_MORE
-                     " (%s); install it where this program runs, in its "
-                     "container too, or reinstall attest",
+                     "cannot load attest's second part: %.*s: %s" ATLS_MORE
+                     "; install it where this program runs, in its container "
+                     "too, or reinstall attest",
                      (int)(end - said), said, end + sizeof(unopened) - 1);
 }
 

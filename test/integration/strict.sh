@@ -161,9 +161,9 @@ test_C1_a_library_is_missing() {
         wrong=${name:0:6}__${name:8}
         LC_ALL=C sed "s/\x00${name//./\\.}\x00/\x00$wrong\x00/" \
             "$ATTEST_BUILDDIR/.libs/attest-inner.so" >"$modules/attest-inner.so"
-        inner_refuses "no $name" "cannot load attest's second part: $wrong cannot be opened" "$normal"
+        inner_refuses "no $name" "cannot load attest's second part: $wrong: No such file" "$normal"
         check_says 2 "$wrong: cannot open shared object file" "$normal"
-        refuses "no $name, strict form" "$wrong cannot be opened (No such file or directory); install it where this program runs, in its container too, or reinstall attest" \
+        refuses "no $name, strict form" "$wrong: No such file or directory; install it where this program runs, in its container too, or reinstall attest" \
             home "$strict"
     done
 }

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Octets of a whole sentence: one that has two digests in it is the longest. What
- * programs show is the brief one. */
-#define TRIAL_REASON_MAX 230u
-
 size_t trial_stride(void)
 {
     const char *text = getenv("ATTEST_TEST_STRIDE");
@@ -60,7 +56,7 @@ static void assert_consistent(const struct trial *t)
 
     ck_assert_uint_eq(ERR_peek_error(), 0);
     ck_assert_int_eq(report->reason.code, report->verdict);
-    ck_assert_uint_lt(strlen(report->reason.text), TRIAL_REASON_MAX);
+    ck_assert_uint_lt(strlen(report->reason.text), ATLS_REASON_MAX - 1);
     for (unsigned i = 0; i < ATLS_STEP_COUNT; i++) {
         const char *text = report->steps[i].reason.text;
 
@@ -151,7 +147,7 @@ enum atls_error trial_chain(struct trial *t, const struct atls_span *chain,
     memcpy(t->machine, trust.machine, sizeof(t->machine));
     ck_assert_uint_eq(ERR_peek_error(), 0);
     ck_assert_int_eq(t->why.code, r);
-    ck_assert_uint_lt(strlen(t->why.text), TRIAL_REASON_MAX);
+    ck_assert_uint_lt(strlen(t->why.text), ATLS_REASON_MAX - 1);
     ck_assert_int_eq(r == ATLS_OK, strlen(t->machine) > 0);
     return r;
 }

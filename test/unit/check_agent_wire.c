@@ -167,7 +167,7 @@ static const struct {
      "the request for evidence names no format that this version makes"},
     {"format 257", 4, 1,
      "the request for evidence names no format that this version makes"},
-    {"format 3", 5, 3,
+    {"format 4", 5, 4,
      "the request for evidence names no format that this version makes"},
     {"no certificate", 39, 0,
      "the request for evidence has no certificate, or only a part of it"},

@@ -318,7 +318,8 @@ START_TEST(test_merkle_path_that_does_not_fit)
     trial_make(&t);
     t.f.evidence.merkle.path_count--;
     trial_refused(&t, ATLS_STEP_BINDING, ATLS_E_MALFORMED,
-                  "malformed evidence");
+                  "the Merkle path has 2 nodes, expected 3 for leaf 3 in a tree "
+                  "of 5");
 }
 END_TEST
 

@@ -320,8 +320,8 @@ START_TEST(test_S27_boot_log_nobody_asked_for)
     trial_make(&t);
     t.asked = &plain_only;
     trial_refused(&t, ATLS_STEP_DECODE, ATLS_E_FORMAT,
-                  "the evidence is of format 2, and we asked for format 1 "
-                  "only: the peer does not keep to the protocol");
+                  "the evidence is of format 2, which we did not ask for: the "
+                  "peer does not keep to the protocol");
     t.asked = &boot_first;
     trial_trusted(&t);
 }

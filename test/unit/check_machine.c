@@ -105,7 +105,6 @@ START_TEST(test_E5_same_name_other_tpm)
 
     trial_make(&t);
     trial_chain_trusted(&t);
-    factory_section_free(t.section);
     factory_clear(&t.f);
     factory_init(&t.f, 0);
     t.f.ak.key = factory_key(FACTORY_P256, 3);

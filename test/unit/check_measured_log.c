@@ -295,7 +295,7 @@ static const struct {
      "LOG: record 1: content of 4097 octets, at most 4096"},
     {ATLS_LOG_EVENTS_MAX, 1, NULL},
     {ATLS_LOG_EVENTS_MAX + 1, 1,
-     "LOG: more than 1024 events in PCR 15: reboot"},
+     "LOG: more than 1536 events in PCR 15: reboot"},
 };
 
 START_TEST(test_R2_limits)
