@@ -88,10 +88,6 @@ void check_policy(struct check *check)
 
     if (path == NULL)
         return;
-    if (path[0] != '/')
-        finding_warn(check->findings, "policy", "Write the whole path",
-                     "%s is relative to wherever a program happens to run",
-                     path);
     if (atls_policy_load(path, &why, &policy) != ATLS_OK) {
         finding_fail(check->findings, TOOL_USAGE, "policy",
                      "Until then every handshake is refused", "%s",

@@ -229,7 +229,8 @@ START_TEST(test_unlisted_event)
         &t, ATLS_STEP_COMPONENTS, ATLS_E_LOG_EVENT,
         "nearest is golden-a (1 of 6 differ): the measured log holds "
         "an event that the policy does not list: "
-        "\"machine-id:0123456789abcdef0123456789abc\"; add a pattern");
+        "\"machine-id:0123456789abcdef0123456789a...and so on for more than "
+        "is shown of it\"; add a pattern");
     factory_section_event(t.section, "machine-id:*");
     trial_trusted(&t);
 }

@@ -328,7 +328,10 @@ static const struct {
      "/nonexistent/attest.so (as configured)"},
     /* policy */
     {{0}, "fail", "policy", "/nonexistent/policy.cnf"},
-    {{.verifier = "policy = policy.cnf\n"}, "warn", "policy", "is relative"},
+    {{.verifier = "policy = policy.cnf\n"},
+     "fail",
+     "settings",
+     "policy = policy.cnf: expected an absolute path"},
 };
 
 START_TEST(test_C2_C10_configuration)
