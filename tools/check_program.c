@@ -258,37 +258,6 @@ static void check_section(struct check *check, const struct program *program)
                    node_key, section);
 }
 
-/* S33: programs that make their TLS contexts in a chroot. Dovecot's login processes
- * do; its master starts them. */
-static bool maps_too_late(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
-    size_t len = strlen(name);
-
-    return strcmp(name, "dovecot") == 0
-           || (strstr(path, "/dovecot/") != NULL && len > strlen("-login")
-               && strcmp(name + len - strlen("-login"), "-login") == 0);
-}
-
-static void check_map(struct check *check, const char *path)
-{
-    if (check->conf == NULL || check->conf->provider == NULL
-        || !maps_too_late(path))
-        return;
-    if (check->configuration.maps_at_start)
-        finding_ok(check->findings, WHAT,
-                   "%s makes its TLS contexts in a chroot: map = start is "
-                   "there for that",
-                   path);
-    else
-        finding_fail(check->findings, TOOL_USAGE, WHAT,
-                     "Write map = start into the section that has module",
-                     "%s makes its TLS contexts in a chroot, where attest can "
-                     "load nothing: it has no TLS for anybody",
-                     path);
-}
-
 static bool is_script(const char *path)
 {
     char start[2] = "";
@@ -335,7 +304,6 @@ void check_program(struct check *check, const char *path)
         return;
     }
     check_privileges(check, path, &st);
-    check_map(check, path);
     look_at_libraries(&program);
     program.has_own = has_text(path, inside);
     program.lends = program.has_own && has_text(path, lent);

@@ -203,8 +203,10 @@ static bool has_word(const char *value, const char *words)
 
 /* ---- findings ---- */
 
-/* Does a row matter under this configuration? */
-static bool matters(const struct check *check, const struct known *known)
+/* Does a row matter under this configuration? What has happened to a process by
+ * chroot(2), the settings' check says. */
+static bool matters(const struct check *check, const struct known *known,
+                    const struct known_program *program)
 {
     char *system = NULL;
     bool is_system;
@@ -225,6 +227,7 @@ static bool matters(const struct check *check, const struct known *known)
         free(system);
         return !is_system;
     case KNOWN_CHROOTS:
+        return program->process == NULL || !program->process->has_other_root;
     case KNOWN_KINDS:
     default:
         return true;
@@ -255,6 +258,10 @@ static void report_wrong(struct check *check, const struct known *known,
         known->kind == KNOWN_LOSES || known->kind == KNOWN_CHROOTS;
     char found[2 * SHOWN_MAX + 64];
 
+    /* It has attest, whatever that file says: it was started by another. */
+    if (known->kind == KNOWN_LOSES && program->process != NULL
+        && program->process->outer.path != NULL)
+        return;
     if (value != NULL)
         snprintf(found, sizeof(found), "%s = %.*s in %.*s", known->setting.key,
                  SHOWN_MAX, value, SHOWN_MAX, where);
@@ -293,6 +300,7 @@ static void report_row(struct check *check, const struct known *known,
 void known_report(struct check *check, const struct known_program *program)
 {
     for (size_t i = 0; i < known_table_count && check->conf != NULL; i++)
-        if ((program->rows >> i & 1) != 0 && matters(check, &known_table[i]))
+        if ((program->rows >> i & 1) != 0
+            && matters(check, &known_table[i], program))
             report_row(check, &known_table[i], program);
 }

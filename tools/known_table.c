@@ -42,8 +42,8 @@ const struct known known_table[] = {
     {"dovecot dovecot/imap-login dovecot/pop3-login dovecot/submission-login "
      "dovecot/managesieve-login",
      KNOWN_CHROOTS,
-     "makes its first TLS context after chroot(2), where no module can be "
-     "mapped",
+     "makes its first TLS context after chroot(2), where attest can load "
+     "nothing: it has no TLS for anybody then",
      "Write map = start into attest's section",
      {"map", "start", "", NULL}},
     {"squid",
