@@ -65,8 +65,9 @@ test_B4_strangers_get_no_quote() {
     agent_up # with a log of its own
     kill -STOP "$(tpm_pid)"
     stranger=$(ask_agent nobody "$lab/server.pem")
-    unmeasured=$(ask_agent www-data "$certificates/unmeasured.pem")
     kill -CONT "$(tpm_pid)"
+    # What is measured shows in the log that leads to the quoted PCR, and nowhere else.
+    unmeasured=$(ask_agent www-data "$certificates/unmeasured.pem")
     [[ $stranger == *'refused not-allowed: '* ]] || fail "nobody: $stranger"
     [[ $unmeasured == *'refused '*'was not measured'* ]] || fail "not measured: $unmeasured"
     ask_agent www-data "$lab/server.pem"
