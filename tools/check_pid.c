@@ -283,6 +283,8 @@ static void check_subject(struct check *check, struct subject *subject)
     report_past(check, subject);
     check_upgrade(check, subject);
     told = place_run(check, read_configuration, subject);
+    if (told >= 0)
+        check_reach(check, subject);
     if (told <= 0)
         return;
     check_rights(check, subject);

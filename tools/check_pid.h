@@ -90,6 +90,9 @@ bool check_loaded(struct check *check, const struct subject *subject);
  * check_loaded(). */
 void check_others(struct check *check, const struct subject *subject);
 
+/* Can each user among its processes still read the policy, where that changes? */
+void check_reach(struct check *check, const struct subject *subject);
+
 /* Does each user among its processes get evidence? */
 void check_rights(struct check *check, const struct subject *subject);
 

@@ -268,6 +268,31 @@ static int try_as_user(struct check *check, const void *arg)
     return 0;
 }
 
+/* A policy that changes is read again with the rights, and in the root, that the
+ * program has by then. */
+static int look_for_policy(struct check *check, const void *arg)
+{
+    const struct trial *trial = arg;
+    struct atls_reason why = {0};
+    const char *policy;
+
+    if (subject_read_settings(check, trial->subject, &why) != ATLS_OK)
+        return 0; /* said so for the configuration */
+    policy = check->configuration.policy;
+    if (policy == NULL
+        || place_enter(trial->process, PLACE_ROOT | PLACE_USER, &why) != ATLS_OK
+        || faccessat(AT_FDCWD, policy, R_OK, AT_EACCESS) == 0)
+        return 0;
+    finding_warn(check->findings, WHAT,
+                 "Restart the program after each change of the policy, its "
+                 "roots and CRLs, or let it reach them",
+                 "%s, in the root %s, cannot read %s (%s): process %d goes by "
+                 "what it has read before, whatever changes",
+                 trial->name, trial->process->root, policy, strerror(errno),
+                 trial->process->pid);
+    return 0;
+}
+
 /* ---- in the parent ---- */
 
 static bool is_in_tpm_group(const struct place_user *user)
@@ -315,6 +340,24 @@ void check_rights(struct check *check, const struct subject *subject)
                          process->pid);
         else
             try(check, &trial);
+    }
+}
+
+void check_reach(struct check *check, const struct subject *subject)
+{
+    for (size_t i = 0; i < subject->list.count; i++) {
+        const struct process *process = subject->list.items[i];
+        struct trial trial = {
+            .subject = subject,
+            .process = process,
+            .user = place_user_of(process),
+        };
+
+        if (process->inner.path == NULL || process->has_other_users
+            || !subject_is_worker(subject, i) || was_tried(subject, i))
+            continue;
+        check_user(check, trial.user.uid, trial.name);
+        (void)place_run(check, look_for_policy, &trial);
     }
 }
 

@@ -101,8 +101,8 @@ test_servers_that_no_policy_names_see_no_difference() {
     same_hello "$lab/server.cnf" by_s_client localhost
 }
 
-# The request: type 0xffa7, 8 octets: version 1, one format (1), no age.
-readonly request=ffa7000801020001
+# The request: type 0xffa7, 10 octets: version 1, two formats (3, 1), no age.
+readonly request=ffa7000a010400030001
 
 # curl and Python pad what they say to 512 octets.
 test_servers_under_observe_see_the_request() {
@@ -111,7 +111,7 @@ test_servers_under_observe_see_the_request() {
     without=$(masked "$(hello by_s_client /dev/null localhost)")
     with=$(masked "$(hello by_s_client "$work/observe.cnf" localhost)")
     [[ $with == *${request}00000000* ]] || fail 'no request'
-    same 'digits more' 24 $((${#with} - ${#without}))
+    same 'digits more' 28 $((${#with} - ${#without}))
     # But for the request, and the two lengths that count it.
     same 'the rest' "$(without_lengths "$without")" \
         "$(without_lengths "${with/${request}00000000/}")"

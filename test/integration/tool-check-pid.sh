@@ -424,6 +424,24 @@ test_a_root_of_its_own() {
     prints 'nobody (65534) gets evidence from swtpm:'
 }
 
+# A policy that it cannot read any more is one that it does not follow.
+test_P3_a_policy_out_of_reach() {
+    needs_root
+    need_python
+    mkdir -p "$work/root"
+    confined client "$lab/client.cnf"
+    check_pid 0
+    prints "warn  rights: nobody (65534), in the root $work/root, cannot read $lab/policy.cnf (No such file or directory): process $spawned goes by what it has read before, whatever changes. Restart the program after each change"
+    mkdir -p "$work/root$lab"
+    cp "$lab/policy.cnf" "$work/root$lab"
+    chmod 600 "$work/root$lab/policy.cnf"
+    check_pid 0
+    prints "cannot read $lab/policy.cnf (Permission denied): process $spawned"
+    chmod 644 "$work/root$lab/policy.cnf"
+    check_pid 0
+    prints_not 'whatever changes'
+}
+
 # What has made no TLS context before it went there will not make one.
 test_S33_a_root_of_its_own_before_the_first_context() {
     local conf
