@@ -109,25 +109,6 @@ by_node() {
         }).on("error", error => { console.error(error.message); process.exit(1) })' "$2"
 }
 
-# By its name: what makes TLS contexts in a chroot shows in no file.
-test_S33_programs_that_need_map_start() {
-    local name
-    mkdir "$work/dovecot"
-    variant client ready 's/^log .*/&\nmap = start/'
-    for name in dovecot imap-login pop3-login; do
-        install -m 755 "$(command -v openssl)" "$work/dovecot/$name"
-        check_says 2 "FAIL  program: $work/dovecot/$name makes its TLS contexts in a chroot, where attest can load nothing: it has no TLS for anybody. Write map = start into the section that has module" \
-            "$lab/client.cnf" "$work/dovecot/$name"
-        check_says 0 "ok    program: $work/dovecot/$name makes its TLS contexts in a chroot: map = start is there for that" \
-            "$work/ready.cnf" "$work/dovecot/$name"
-    done
-    # Not whoever has such a name.
-    install -m 755 "$(command -v openssl)" "$work/imap-login"
-    install -m 755 "$(command -v openssl)" "$work/dovecot/doveadm"
-    check_says 0 "ok    program: $work/imap-login uses" "$lab/client.cnf" "$work/imap-login"
-    check_says 0 "ok    program: $work/dovecot/doveadm uses" "$lab/client.cnf" "$work/dovecot/doveadm"
-}
-
 test_C4_node_reads_its_own_section() {
     command -v node >/dev/null || skip 'node is missing'
     unattested 'no section of its own' by_node "$lab/client.cnf" "$plain_port"
