@@ -27,13 +27,13 @@
     } while (0)
 
 /* The same of a shake() that must succeed, and what its sides said. */
-#define need_shake(passed)                                                  \
-    do {                                                                    \
-        if (!(passed)) {                                                    \
-            fprintf(stderr, "# %s:%d: %s: \"%s\" and \"%s\"\n", __FILE__,   \
-                    __LINE__, #passed, client_reason, server_reason);       \
-            _exit(1);                                                       \
-        }                                                                   \
+#define need_shake(passed)                                                \
+    do {                                                                  \
+        if (!(passed)) {                                                  \
+            fprintf(stderr, "# %s:%d: %s: \"%s\" and \"%s\"\n", __FILE__, \
+                    __LINE__, #passed, client_reason, server_reason);     \
+            _exit(1);                                                     \
+        }                                                                 \
     } while (0)
 
 /* Is that part of what either side of the last shake() said? */

@@ -317,9 +317,10 @@ START_TEST(test_merkle_path_that_does_not_fit)
     make_batch();
     trial_make(&t);
     t.f.evidence.merkle.path_count--;
-    trial_refused(&t, ATLS_STEP_BINDING, ATLS_E_MALFORMED,
-                  "the Merkle path has 2 nodes, expected 3 for leaf 3 in a tree "
-                  "of 5");
+    trial_refused(
+        &t, ATLS_STEP_BINDING, ATLS_E_MALFORMED,
+        "the Merkle path has 2 nodes, expected 3 for leaf 3 in a tree "
+        "of 5");
 }
 END_TEST
 
