@@ -483,7 +483,9 @@ void atls_engine_report(struct atls_engine *engine,
                        "%s is trusted: %s, section %s", peer, report->machine,
                        section != NULL ? section->name : "-");
     else
-        atls_log_write(engine->log, ATLS_LOG_WARN, "%s %s: %s%s", peer,
+        atls_log_write(engine->log,
+                       is_observed ? ATLS_LOG_WARN : ATLS_LOG_ERROR,
+                       "%s %s: %s%s", peer,
                        is_observed ? "would be refused" : "is refused",
                        report->reason.text, because);
     if (fd >= 0)

@@ -165,11 +165,21 @@ test_C10_log_goes_where_it_is_told() {
     says "$work/attest.out" 'info: localhost is trusted: machine-a.attested.test'
     refuses 'log' 'sent no attestation evidence' \
         fetch "$work/file.cnf" "https://localhost:$plain_port/page"
-    says "$work/attest.out" 'warning: localhost is refused: localhost sent no attestation evidence'
+    says "$work/attest.out" 'error: localhost is refused: localhost sent no attestation evidence'
     same 'mode of the log' 640 "$(stat -c %a "$work/attest.out")"
     # A log that cannot be written stops nobody.
     variant client nowhere "s|^log .*|log = $work/nothing/attest.out|"
     accepts 'no log' home "$work/nowhere.cnf"
+}
+
+# As in a container. What is refused is said all the same, and nothing else.
+test_L14_no_syslog() {
+    [[ ! -e /dev/log && ! -e /run/systemd/journal/socket ]] || skip 'this machine has a syslog'
+    variant client quiet 's|^log .*|log = syslog|' 's/^log_level .*/log_level = info/'
+    refuses 'no syslog' 'attest: error: localhost is refused: localhost sent no attestation evidence' \
+        fetch "$work/quiet.cnf" "https://localhost:$plain_port/page"
+    accepts 'no syslog' home "$work/quiet.cnf"
+    says_not "$work/output" 'is trusted'
 }
 
 run_tests "$@"
