@@ -340,6 +340,56 @@ test_S29_siege() {
     [[ $output == *"localhost $no_evidence"* ]] || fail 'siege does not say why'
 }
 
+# unbound_up CONF PORT: a resolver that asks a server of DNS over TLS. Sets port and
+# spawned.
+unbound_up() {
+    local tls_port=$2
+    up unbound "$1" write_unbound_conf unbound -d -c "$work/unbound.conf" ||
+        fail 'Unbound does not start'
+}
+
+write_unbound_conf() {
+    cat >"$work/unbound.conf" <<END
+server:
+    interface: 127.0.0.1
+    port: $port
+    directory: "$work"
+    chroot: ""
+    username: ""
+    pidfile: ""
+    use-syslog: no
+    logfile: ""
+    do-not-query-localhost: no
+    module-config: "iterator"
+    tls-cert-bundle: "$lab/ca.pem"
+forward-zone:
+    name: "."
+    forward-tls-upstream: yes
+    forward-addr: 127.0.0.1@$tls_port#localhost
+END
+}
+
+# For a name that it has to ask for.
+ask_unbound() {
+    /usr/bin/python3 - "$port" <<'END'
+import socket, sys
+query = b"\0\1\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1"
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    asked.settimeout(30)
+    asked.sendto(query, ("127.0.0.1", int(sys.argv[1])))
+    print("code", asked.recv(512)[3] & 15)
+END
+}
+
+test_S29_unbound() {
+    installed unbound
+    unbound_up "$lab/before.cnf" "$attested_port"
+    run ask_unbound || fail 'Unbound does not answer'
+    same 'SERVFAIL' 'code 2' "$output"
+    says "$work/unbound.log" "$reason"
+    note "unbound: $(grep -aF -m 1 "$reason" "$work/unbound.log" | cut -c1-160)"
+}
+
 # by_line120 CONF PORT NAME: ends with 3 where a line is longer.
 by_line120() {
     with "$1" timeout "$seconds" "$ATTEST_BUILDDIR/line120" "$2" "$3"
