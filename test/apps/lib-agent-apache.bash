@@ -57,7 +57,13 @@ lasting() {
     printf '%d\n' "$service_pid"
 }
 
+# What is in the way of an agent or a TPM is the same with each MPM: tried with event,
+# and with all of them where there is time.
 run_apache_tests() {
+    local -a names=("$@")
     test_file=${BASH_SOURCE[0]}
-    run_service_tests "$@"
+    [[ $mpm == event || -n $repeats || $# -gt 0 ]] ||
+        names=(test_B4_L3_workers_prove_themselves_and_have_no_TPM test_E14_other_policy_is_refused
+            test_C8_hardened_unit test_L13_reloads test_L3_worker_killed)
+    run_service_tests "${names[@]}"
 }

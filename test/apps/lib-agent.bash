@@ -173,7 +173,7 @@ test_C4_whole_machine() {
 }
 
 test_L13_reloads() {
-    local i old before after agent_before count=$((${repeats:-30} + 5))
+    local i old before after agent_before count=$((${repeats:-15} + 5))
     keep_asking control
     for ((i = 0; i < count; i++)); do
         ((i != 5)) || {

@@ -110,11 +110,11 @@ runs() {
 # The median of the differences of pairs.
 difference() {
     local program=$1 i without with
-    for ((i = 0; i < 21; i++)); do
+    for ((i = 0; i < 15; i++)); do
         without=$(runs "$program" "$neither")
         with=$(runs "$program" "$both")
         echo $((with - without))
-    done | sort -n | sed -n '11p'
+    done | sort -n | sed -n '8p'
 }
 
 test_half_a_millisecond_at_most() {

@@ -7,7 +7,7 @@
 . "${0%/*}/lib.bash"
 need openssl swtpm
 
-repeats=${ATTEST_REPEATS:-10}
+repeats=${ATTEST_REPEATS:-5}
 readonly status_of_program=42
 # From the first line of the program, with threads and handshakes, to its end.
 readonly end_ms=8000
