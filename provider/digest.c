@@ -156,6 +156,34 @@ void atls_hex(const uint8_t *data, size_t len, char *ret)
     *ret = '\0';
 }
 
+#define BRIEF_OCTETS 4u
+
+static void write_part(const uint8_t *data, size_t begin, size_t len, char *ret)
+{
+    *ret = '\0';
+    if (begin > 0)
+        strcpy(ret, "...");
+    atls_hex(data + begin, BRIEF_OCTETS, ret + strlen(ret));
+    if (begin + BRIEF_OCTETS < len)
+        strcat(ret, "...");
+}
+
+void atls_hex_brief(const uint8_t *a, const uint8_t *b, size_t len,
+                    char ret_a[ATLS_HEX_BRIEF_SIZE],
+                    char ret_b[ATLS_HEX_BRIEF_SIZE])
+{
+    size_t begin = 0;
+
+    while (begin < len && a[begin] == b[begin])
+        begin++;
+    if (begin < BRIEF_OCTETS || begin == len)
+        begin = 0;
+    else if (begin > len - BRIEF_OCTETS)
+        begin = len - BRIEF_OCTETS;
+    write_part(a, begin, len, ret_a);
+    write_part(b, begin, len, ret_b);
+}
+
 int atls_unhex(const char *text, uint8_t *ret, size_t max, size_t *ret_len)
 {
     size_t len = strlen(text);

@@ -39,6 +39,16 @@ enum atls_error atls_sha256(const void *data, size_t len,
 void atls_hex(const uint8_t *data, size_t len, char *ret);
 
 /*
+ * A few octets of two digests for a brief sentence: the first four, or four that
+ * begin with the first that differs, so that two digests never look equal where they
+ * are not: "3a765fab...", "...0ac4". Same length, at least four octets.
+ */
+#define ATLS_HEX_BRIEF_SIZE (3u + 8u + 3u + 1u)
+void atls_hex_brief(const uint8_t *a, const uint8_t *b, size_t len,
+                    char ret_a[ATLS_HEX_BRIEF_SIZE],
+                    char ret_b[ATLS_HEX_BRIEF_SIZE]);
+
+/*
  * Hex of either case, no separators.
  *   ret_len  set to strlen(text) / 2 on success
  * Returns 1, or 0 when odd, too long for max octets, or not hex.

@@ -57,11 +57,16 @@ static void shorten_word(char *word, size_t len, size_t wanted)
             strlen(word + len - tail) + 1);
 }
 
-/* Where it can be cut with at most len octets left; 0: nowhere. */
+/* Where it can be cut with at most len octets left; 0: nowhere. Half of an advice is
+ * another one ("write off, observe or require"): it goes as a whole. */
 static size_t clause_end(const char *sentence, size_t len)
 {
-    static const char *const marks[] = {"; ", ", ", ": ", " ("};
+    static const char *const marks[] = {", ", ": ", " ("};
 
+    for (size_t at = len; at > 0; at--) {
+        if (strncmp(sentence + at, "; ", 2) == 0)
+            return at;
+    }
     for (size_t at = len; at > 0; at--) {
         for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
             if (strncmp(sentence + at, marks[i], 2) == 0)

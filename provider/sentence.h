@@ -33,8 +33,8 @@ void atls_sentence_format(const char *fmt, va_list args, char *ret_whole,
 
 /*
  * Make a sentence shorter, in place: its longest words (paths, names, digests)
- * lose their middle first. Where that is not enough it is cut at the end of a
- * clause: before "; ", ", ", ": " or " (".
+ * lose their middle first. Where that is not enough it is cut before its advice, which
+ * begins with "; ", or at the end of a clause: before ", ", ": " or " (".
  *   size  octets that it may have with its NUL, at least 8
  */
 void atls_sentence_fit(char *sentence, size_t size);

@@ -56,23 +56,29 @@ static enum atls_error check_digest(const struct atls_component_rule *rule,
                                     struct atls_reason *why)
 {
     const char *others = rule->count > 1 ? " or others listed" : "";
-    char expected[DIGEST_TEXT] = "";
-    char found[DIGEST_TEXT];
+    char expected[DIGEST_TEXT] = "", expected_brief[ATLS_HEX_BRIEF_SIZE] = "";
+    char found[DIGEST_TEXT], found_brief[ATLS_HEX_BRIEF_SIZE];
 
     for (size_t i = 0; i < rule->count; i++) {
         if (memcmp(rule->digests[i], event->digest, ATLS_SHA256_LEN) == 0)
             return ATLS_OK;
     }
-    if (rule->count > 0)
-        atls_hex(rule->digests[0], ATLS_SHA256_LEN, expected);
     atls_hex(event->digest, ATLS_SHA256_LEN, found);
+    atls_hex_brief(event->digest, event->digest, ATLS_SHA256_LEN, found_brief,
+                   found_brief);
+    if (rule->count > 0) {
+        atls_hex(rule->digests[0], ATLS_SHA256_LEN, expected);
+        atls_hex_brief(rule->digests[0], event->digest, ATLS_SHA256_LEN,
+                       expected_brief, found_brief);
+    }
     return atls_fail(
         why, ATLS_E_COMPONENT,
         "component %s does not match policy: expected "
-        "sha256:%.8s..., got %.8s..." ATLS_WHOLE
+        "sha256:%s, got %s" ATLS_WHOLE
         "component %s does not match policy: expected sha256:%s%s, "
         "got sha256:%s",
-        event->name, expected, found, event->name, expected, others, found);
+        event->name, expected_brief, found_brief, event->name, expected, others,
+        found);
 }
 
 /* What one visit of components is about. */

@@ -20,8 +20,6 @@
 
 #define VALUE_TEXT (2 * ATLS_PCR_DIGEST_MAX + 1)
 /* Octets of a value in the brief form of a reason: enough to tell two apart. */
-#define SHORT_LEN 4u
-#define SHORT_TEXT (2 * SHORT_LEN + sizeof("..."))
 #define EVENT_TEXT 120
 
 static const char *bank_name(uint16_t alg)
@@ -198,18 +196,23 @@ static enum atls_error check_boot_bank(const struct visit *visit,
                      bank_name(bank));
 }
 
-/* Whole, and as the brief form of a reason has it. */
-static void write_value(const uint8_t *value, size_t len, char ret[VALUE_TEXT],
-                        char ret_short[SHORT_TEXT])
+/* Each whole, and as the brief form of a reason has it.
+ *   value  NULL: there is none */
+static void write_values(const uint8_t *wanted, const uint8_t *value,
+                         size_t len, char ret_wanted[VALUE_TEXT],
+                         char ret_wanted_brief[ATLS_HEX_BRIEF_SIZE],
+                         char ret[VALUE_TEXT],
+                         char ret_brief[ATLS_HEX_BRIEF_SIZE])
 {
-    if (value == NULL) {
-        strcpy(ret, "no value");
-        strcpy(ret_short, "no value");
+    atls_hex(wanted, len, ret_wanted);
+    atls_hex_brief(wanted, value != NULL ? value : wanted, len,
+                   ret_wanted_brief, ret_brief);
+    if (value != NULL) {
+        atls_hex(value, len, ret);
         return;
     }
-    atls_hex(value, len, ret);
-    atls_hex(value, SHORT_LEN, ret_short);
-    strcat(ret_short, "...");
+    strcpy(ret, "no value");
+    strcpy(ret_brief, "no value");
 }
 
 /* The log that was recorded with the values of the mismatch's rule. */
@@ -228,8 +231,8 @@ static enum atls_error check_pcr(const struct visit *visit,
     const struct atls_pcr_rule *rule = mismatch->pcr_rule;
     const uint8_t *value = mismatch->pcr_value;
     size_t len = bank_len(visit->section->bank);
-    char expected[VALUE_TEXT], expected_short[SHORT_TEXT];
-    char got[VALUE_TEXT], got_short[SHORT_TEXT];
+    char expected[VALUE_TEXT], expected_brief[ATLS_HEX_BRIEF_SIZE];
+    char got[VALUE_TEXT], got_brief[ATLS_HEX_BRIEF_SIZE];
     char event[EVENT_TEXT];
     char others[32] = "";
 
@@ -240,8 +243,8 @@ static enum atls_error check_pcr(const struct visit *visit,
     atls_bootcheck_explain(boot_log_of(visit, mismatch), visit->evidence,
                            visit->section->bank, mismatch->pcr, event,
                            sizeof(event));
-    write_value(rule->values[0], len, expected, expected_short);
-    write_value(value, len, got, got_short);
+    write_values(rule->values[0], value, len, expected, expected_brief, got,
+                 got_brief);
     if (rule->count > 1)
         (void)snprintf(others, sizeof(others), " or %zu others",
                        rule->count - 1);
@@ -249,7 +252,7 @@ static enum atls_error check_pcr(const struct visit *visit,
         &mismatch->reason, ATLS_E_PCR_VALUE,
         "PCR %u does not match policy: expected %s%.20s, got %s" ATLS_WHOLE
         "PCR %u does not match policy: expected %s%s, got %s%s",
-        mismatch->pcr, expected_short, others, got_short, mismatch->pcr,
+        mismatch->pcr, expected_brief, others, got_brief, mismatch->pcr,
         expected, others, got, event);
 }
 

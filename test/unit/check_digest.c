@@ -172,6 +172,35 @@ START_TEST(test_unhex_takes_hex_of_either_case_only)
 }
 END_TEST
 
+/* A value that somebody typed may differ anywhere. */
+START_TEST(test_brief_digests_show_where_they_differ)
+{
+    static const struct {
+        size_t differs; /* 32: nowhere */
+        const char *a, *b;
+    } cases[] = {{0, "00010203...", "ff010203..."},
+                 {3, "00010203...", "000102fc..."},
+                 {4, "...04050607...", "...fb050607..."},
+                 {27, "...1b1c1d1e...", "...e41c1d1e..."},
+                 {28, "...1c1d1e1f", "...e31d1e1f"},
+                 {31, "...1c1d1e1f", "...1c1d1ee0"},
+                 {32, "00010203...", "00010203..."}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char brief_a[ATLS_HEX_BRIEF_SIZE], brief_b[ATLS_HEX_BRIEF_SIZE];
+        uint8_t a[32], b[32];
+
+        for (unsigned j = 0; j < sizeof(a); j++)
+            a[j] = b[j] = (uint8_t)j;
+        if (cases[i].differs < sizeof(b))
+            b[cases[i].differs] ^= 0xff;
+        atls_hex_brief(a, b, sizeof(a), brief_a, brief_b);
+        ck_assert_str_eq(brief_a, cases[i].a);
+        ck_assert_str_eq(brief_b, cases[i].b);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("digest");
@@ -196,6 +225,7 @@ int main(void)
     tcase_add_test(tcase,
                    test_C6_own_library_context_ignores_the_programs_properties);
     tcase_add_test(tcase, test_unhex_takes_hex_of_either_case_only);
+    tcase_add_test(tcase, test_brief_digests_show_where_they_differ);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_set_tap(runner, "-");

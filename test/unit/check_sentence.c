@@ -37,6 +37,19 @@ START_TEST(test_advice_goes_first)
 }
 END_TEST
 
+/* Where something stands before a sentence that was short enough. */
+START_TEST(test_half_of_an_advice_is_none)
+{
+    struct atls_reason why;
+
+    (void)atls_fail(&why, ATLS_E_POLICY,
+                    "otherwise: missing in [policy]; write off, observe or "
+                    "require for peers that no section names");
+    atls_reason_prefix(&why, "/etc/policy.cnf:5: ");
+    ck_assert_str_eq(why.brief, "policy.cnf:5: otherwise: missing in [policy]");
+}
+END_TEST
+
 /* It is the format's semicolon that counts, not one that a peer sent. */
 START_TEST(test_an_argument_ends_no_sentence)
 {
@@ -386,6 +399,7 @@ int main(void)
 
     tcase_add_test(tcase, test_what_fits_is_the_whole_sentence);
     tcase_add_test(tcase, test_advice_goes_first);
+    tcase_add_test(tcase, test_half_of_an_advice_is_none);
     tcase_add_test(tcase, test_an_argument_ends_no_sentence);
     tcase_add_test(tcase, test_a_mark_ends_the_brief_sentence);
     tcase_add_test(tcase, test_two_sentences_in_one_format);
