@@ -58,4 +58,21 @@ static inline bool atls_ssl_has_ech(SSL *s)
 #endif
 }
 
+/* The type of BIO's callback of before 3.0, and the one that a BIO has, or NULL. */
+typedef long atls_bio_legacy_callback(BIO *bio, int operation, const char *data,
+                                      int number, long more, long result);
+
+static inline atls_bio_legacy_callback *atls_bio_legacy(const BIO *bio)
+{
+#ifndef OPENSSL_NO_DEPRECATED_3_0
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    return BIO_get_callback(bio);
+#pragma GCC diagnostic pop
+#else
+    (void)bio;
+    return NULL;
+#endif
+}
+
 #endif

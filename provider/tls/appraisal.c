@@ -118,7 +118,8 @@ enum atls_error atls_appraisal_decide(struct atls_connection *connection,
     const struct atls_match *match = atls_connection_match(connection, s);
     enum atls_error r;
 
-    if (match->mode == ATLS_MODE_OFF)
+    /* Asked again by the program's callback that has wrapped ours (S24). */
+    if (match->mode == ATLS_MODE_OFF || connection->has_verdict)
         return ATLS_OK;
     r = appraise(connection, match, s, why);
     atls_connection_forget_evidence(connection);
@@ -130,6 +131,6 @@ enum atls_error atls_appraisal_decide(struct atls_connection *connection,
     if (r != ATLS_OK)
         return r;
     atls_connection_set_verdict(connection);
-    atls_lock_take_out(connection, atls_connection_ssl(s));
+    atls_lock_forget(connection);
     return ATLS_OK;
 }

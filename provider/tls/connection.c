@@ -211,6 +211,8 @@ const struct atls_match *atls_connection_begin_hello(
     struct atls_connection *connection, const SSL *s)
 {
     forget_handshake(connection);
+    connection->is_asking = connection->is_logging_key =
+        connection->is_informing = false;
     if (!connection->has_policy)
         take_policy(connection);
     look_up(connection, s);

@@ -38,6 +38,10 @@ struct atls_connection {
      * there; NULL: none but the context's. */
     atls_security_callback *program_security;
     atls_info_callback *program_info;
+    /* Ours are calling the program's, which may have wrapped ours (S24). Not kept by
+     * threads: a callback may leave by longjmp(3), or for another fibre. Until the
+     * next handshake what has left so is not called again. */
+    bool is_asking, is_logging_key, is_informing;
     struct atls_reason refusal; /* given to the program; ATLS_OK: none yet */
     bool is_reported; /* this handshake's outcome was logged already */
     /* The policy of this handshake, a reference; NULL: no verifier role, or

@@ -13,7 +13,7 @@
 #include "tls/extension.h"
 #include "tls/gate.h"
 #include "tls/hook.h"
-#include "tls/reentry.h"
+#include "tls/lock.h"
 #include "tls/refusal.h"
 
 struct atls_context {
@@ -25,8 +25,6 @@ struct atls_context {
 };
 
 static atomic_int ctx_index = -1;
-
-static _Thread_local struct atls_reentry *logging_keys;
 
 void atls_hook_init(int index)
 {
@@ -91,25 +89,35 @@ static void take_secret(const SSL *s, const char *line)
     /* A program may have set a security callback since the ClientHello (S14):
      * this is the last moment before Certificate that is ours. */
     atls_gate_arm(connection, atls_connection_ssl(s));
+    atls_lock_renew(connection, atls_connection_ssl(s));
     OPENSSL_cleanse(secret, sizeof(secret));
+}
+
+/* A program's callback may have wrapped ours, and call it back: it is not called once
+ * more for that line. Without memory to know that, it is not called at all. */
+static void call_program(const SSL *s, const char *line,
+                         SSL_CTX_keylog_cb_func program)
+{
+    struct atls_connection *connection = atls_connection_of(s);
+
+    if (connection == NULL || connection->is_logging_key)
+        return;
+    connection->is_logging_key = true;
+    program(s, line);
+    connection->is_logging_key = false;
 }
 
 static void keylog(const SSL *s, const char *line)
 {
     struct atls_context *context = atls_context_of(SSL_get_SSL_CTX(s));
     SSL_CTX_keylog_cb_func program;
-    struct atls_reentry frame;
 
-    if (atls_reentry_holds(logging_keys, s))
-        return;
-    atls_reentry_enter(&logging_keys, &frame, s);
     ERR_set_mark();
     take_secret(s, line);
-    ERR_pop_to_mark();
     program = context != NULL ? atomic_load(&context->program_keylog) : NULL;
+    ERR_pop_to_mark();
     if (program != NULL)
-        program(s, line);
-    atls_reentry_leave(&logging_keys, &frame);
+        call_program(s, line, program);
 }
 
 void atls_context_arm_keylog(SSL_CTX *ctx)
@@ -165,7 +173,7 @@ static struct atls_context *make_context(struct atls_engine *engine,
 {
     struct atls_context *context;
 
-    if (!atls_connection_init())
+    if (!atls_connection_init() || !atls_lock_init())
         return NULL;
     context = OPENSSL_zalloc(sizeof(*context));
     if (context == NULL)

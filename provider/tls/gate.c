@@ -10,10 +10,7 @@
 #include "tls/channel.h"
 #include "tls/context.h"
 #include "tls/lock.h"
-#include "tls/reentry.h"
 #include "tls/refusal.h"
-
-static _Thread_local struct atls_reentry *asking;
 
 static int is_required(const struct atls_match *match)
 {
@@ -207,26 +204,23 @@ static enum atls_error check(struct atls_connection *connection, const SSL *s,
 static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
                       int nid, void *other, void *ex)
 {
-    const struct atls_connection *connection =
+    struct atls_connection *connection =
         s != NULL ? atls_connection_find(s) : NULL;
     const struct atls_context *context =
         connection != NULL
             ? connection->context
             : atls_context_of(s != NULL ? SSL_get_SSL_CTX(s) : ctx);
-    const void *about = s != NULL ? (const void *)s : (const void *)ctx;
-    struct atls_reentry frame;
-    atls_security_callback *callback;
     int ok;
 
     if (context == NULL)
         return 0;
-    callback = atls_context_base_security(context);
-    if (!atls_reentry_holds(asking, about) && connection != NULL
-        && connection->program_security != NULL)
-        callback = connection->program_security;
-    atls_reentry_enter(&asking, &frame, about);
-    ok = callback(s, ctx, op, bits, nid, other, ex);
-    atls_reentry_leave(&asking, &frame);
+    if (connection == NULL || connection->program_security == NULL
+        || connection->is_asking)
+        return atls_context_base_security(context)(s, ctx, op, bits, nid, other,
+                                                   ex);
+    connection->is_asking = true;
+    ok = connection->program_security(s, ctx, op, bits, nid, other, ex);
+    connection->is_asking = false;
     return ok;
 }
 
@@ -262,7 +256,7 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
 
     if (!ask_others(s, ctx, op, bits, nid, other, ex))
         return 0;
-    if (s == NULL || atls_reentry_holds(asking, s) || !is_of_interest(s, op))
+    if (s == NULL || !is_of_interest(s, op))
         return 1;
     ERR_set_mark();
     connection = atls_connection_of(s);
@@ -381,7 +375,7 @@ enum atls_error atls_gate_client_hello(struct atls_connection *connection,
     if (r != ATLS_OK)
         return r;
     if (!is_required(match))
-        atls_lock_take_out(connection, s);
+        atls_lock_forget(connection);
     if (match->mode == ATLS_MODE_OFF)
         return ATLS_OK;
     connection->is_requested = true;

@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tls/lock.h"
 
+#include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
 
+#include "openssl_compat.h"
 #include "tls/refusal.h"
 
-/* Shared by BIO and connection, of which either may go first. */
+/* Of a BIO that is locked. Connection and BIO each know the other as long as both are
+ * there; either may go first. */
 struct atls_lock {
     atomic_uint refs;
     const SSL *s; /* NULL: the connection is gone */
+    BIO *bio;     /* NULL: the BIO is gone */
+    BIO_callback_fn_ex
+        callback; /* the program's, which ours has taken the place of */
 };
+
+static _Atomic(int) bio_index = -1;
 
 static void unref(struct atls_lock *lock)
 {
-    if (lock != NULL && atomic_fetch_sub(&lock->refs, 1) == 1)
+    if (atomic_fetch_sub(&lock->refs, 1) == 1)
         OPENSSL_free(lock);
 }
 
-/* --- the filter ----------------------------------------------------------- */
+/* --- what may pass -------------------------------------------------------- */
 
 /* What a client may send before it has seen evidence: its ClientHello, and in all
  * states in which it reads nothing but alerts. */
@@ -48,8 +56,6 @@ static bool may_send(const struct atls_lock *lock)
 {
     struct atls_connection *connection;
 
-    if (lock == NULL || lock->s == NULL)
-        return false;
     if (is_before_last_flight(SSL_get_state(lock->s)))
         return true;
     connection = atls_connection_find(lock->s);
@@ -60,151 +66,147 @@ static bool may_send(const struct atls_lock *lock)
     return connection->has_verdict;
 }
 
-static int filter_write(BIO *filter, const char *data, int len)
-{
-    int written = -1;
+/* --- the callback --------------------------------------------------------- */
 
-    BIO_clear_retry_flags(filter);
-    if (!may_send(BIO_get_data(filter)))
-        return written;
-    written = BIO_write(BIO_next(filter), data, len);
-    BIO_copy_next_retry(filter);
-    return written;
+/* As OpenSSL does it where there is no callback of the new kind. */
+static long ask_legacy(BIO *bio, int operation, const char *data, size_t len,
+                       int number, long more, int result, size_t *processed)
+{
+    const int bare = operation & ~BIO_CB_RETURN;
+    const bool counts = (operation & BIO_CB_RETURN) != 0 && bare != BIO_CB_CTRL;
+    atls_bio_legacy_callback *callback = atls_bio_legacy(bio);
+    long asked;
+
+    if (callback == NULL)
+        return result;
+    if (bare == BIO_CB_READ || bare == BIO_CB_WRITE || bare == BIO_CB_GETS) {
+        if (len > INT_MAX)
+            return -1;
+        number = (int)len;
+    }
+    if (result > 0 && counts) {
+        if (*processed > INT_MAX)
+            return -1;
+        result = (int)*processed;
+    }
+    asked = callback(bio, operation, data, number, more, result);
+    if (asked > 0 && counts) {
+        *processed = (size_t)asked;
+        asked = 1;
+    }
+    return asked;
 }
 
-static int filter_read(BIO *filter, char *data, int len)
+/* A lock that is not there any more, or is another BIO's (BIO_dup_chain()), lets
+ * all pass. */
+static long lock_callback(BIO *bio, int operation, const char *data, size_t len,
+                          int number, long more, int result, size_t *processed)
 {
-    int got = BIO_read(BIO_next(filter), data, len);
+    const struct atls_lock *lock = BIO_get_ex_data(bio, bio_index);
+    BIO_callback_fn_ex callback = lock != NULL ? lock->callback : NULL;
 
-    BIO_clear_retry_flags(filter);
-    BIO_copy_next_retry(filter);
-    return got;
+    if (operation == BIO_CB_WRITE && lock != NULL && lock->s != NULL
+        && !may_send(lock)) {
+        BIO_clear_retry_flags(bio);
+        return -1;
+    }
+    if (callback != NULL)
+        return callback(bio, operation, data, len, number, more, result,
+                        processed);
+    return ask_legacy(bio, operation, data, len, number, more, result,
+                      processed);
 }
 
-static long filter_ctrl(BIO *filter, int command, long number, void *pointer)
-{
-    BIO *next = BIO_next(filter);
+/* --- the BIO's side ------------------------------------------------------- */
 
-    return next != NULL ? BIO_ctrl(next, command, number, pointer) : 0;
+static void bio_is_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
+                         long argl, void *argp)
+{
+    struct atls_lock *lock = ptr;
+
+    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
+    if (lock == NULL)
+        return;
+    lock->bio = NULL;
+    unref(lock);
 }
 
-static long filter_callback_ctrl(BIO *filter, int command,
-                                 BIO_info_cb *callback)
+static int bio_is_copied(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
+                         void **from_d, int index, long argl, void *argp)
 {
-    BIO *next = BIO_next(filter);
-
-    return next != NULL ? BIO_callback_ctrl(next, command, callback) : 0;
-}
-
-static int filter_create(BIO *filter)
-{
-    BIO_set_init(filter, 1);
+    (void)to, (void)from, (void)index, (void)argl, (void)argp;
+    *from_d = NULL;
     return 1;
 }
 
-static int filter_destroy(BIO *filter)
+int atls_lock_init(void)
 {
-    unref(BIO_get_data(filter));
-    return 1;
+    int none = -1;
+    int index;
+
+    if (atomic_load(&bio_index) >= 0)
+        return 1;
+    index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_BIO, 0, NULL, NULL,
+                                    bio_is_copied, bio_is_freed);
+    if (index >= 0)
+        (void)atomic_compare_exchange_strong(&bio_index, &none, index);
+    return atomic_load(&bio_index) >= 0;
 }
 
-static BIO_METHOD *make_method(void)
+/* --- putting it on, taking it off ------------------------------------------- */
+
+static bool is_locked(BIO *bio, const struct atls_lock *lock)
 {
-    int index = BIO_get_new_index();
-    BIO_METHOD *method =
-        index < 0 ? NULL
-                  : BIO_meth_new(index | BIO_TYPE_FILTER, "attest's lock");
-
-    if (method != NULL && BIO_meth_set_write(method, filter_write)
-        && BIO_meth_set_read(method, filter_read)
-        && BIO_meth_set_ctrl(method, filter_ctrl)
-        && BIO_meth_set_callback_ctrl(method, filter_callback_ctrl)
-        && BIO_meth_set_create(method, filter_create)
-        && BIO_meth_set_destroy(method, filter_destroy))
-        return method;
-    BIO_meth_free(method);
-    return NULL;
-}
-
-/* Made once a process; without memory it is tried again. */
-static BIO_METHOD *lock_method(void)
-{
-    static _Atomic(BIO_METHOD *) method;
-    BIO_METHOD *found = atomic_load(&method);
-    BIO_METHOD *fresh;
-
-    if (found != NULL)
-        return found;
-    fresh = make_method();
-    if (atomic_compare_exchange_strong(&method, &found, fresh))
-        return fresh;
-    BIO_meth_free(fresh);
-    return found;
-}
-
-/* --- putting it in, taking it out ------------------------------------------- */
-
-static bool is_locked_by(BIO *bio, const struct atls_lock *lock)
-{
-    return lock != NULL && bio != NULL && BIO_get_data(bio) == lock;
-}
-
-/* A filter that holds the lock; NULL: out of memory. */
-static BIO *make_filter(struct atls_lock *lock)
-{
-    BIO_METHOD *method = lock_method();
-    BIO *filter = method != NULL ? BIO_new(method) : NULL;
-
-    if (filter == NULL)
-        return NULL;
-    atomic_fetch_add(&lock->refs, 1);
-    BIO_set_data(filter, lock);
-    return filter;
+    return lock != NULL && lock->bio == bio
+           && BIO_get_callback_ex(bio) == lock_callback;
 }
 
 enum atls_error atls_lock_put(struct atls_connection *connection, SSL *s)
 {
-    BIO *below = SSL_get_wbio(s);
-    BIO *filter;
+    BIO *bio = SSL_get_wbio(s);
+    struct atls_lock *lock, *older;
 
-    if (below == NULL || is_locked_by(below, connection->lock))
+    if (bio == NULL || is_locked(bio, connection->lock))
         return ATLS_OK;
     atls_lock_forget(connection); /* the program took its BIO away */
-    connection->lock = OPENSSL_zalloc(sizeof(*connection->lock));
-    if (connection->lock == NULL)
+    lock = OPENSSL_zalloc(sizeof(*lock));
+    if (lock == NULL)
         return ATLS_E_NOMEM;
-    atomic_init(&connection->lock->refs, 1);
-    connection->lock->s = s;
-    filter = make_filter(connection->lock);
-    if (filter == NULL) {
-        atls_lock_forget(connection);
+    lock->s = s;
+    lock->bio = bio;
+    older = BIO_get_ex_data(bio, bio_index); /* of another connection */
+    lock->callback = BIO_get_callback_ex(bio);
+    if (lock->callback == lock_callback)
+        lock->callback = older != NULL ? older->callback : NULL;
+    atomic_init(&lock->refs, 2);
+    if (!BIO_set_ex_data(bio, bio_index, lock)) {
+        OPENSSL_free(lock);
         return ATLS_E_NOMEM;
     }
-    /* Not BIO_push(): who is before the program's BIO stays as it was. */
-    BIO_up_ref(below);
-    BIO_set_next(filter, below);
-    SSL_set0_wbio(s, filter);
+    bio_is_freed(NULL, older, NULL, 0, 0, NULL); /* it knows another now */
+    BIO_set_callback_ex(bio, lock_callback);
+    connection->lock = lock;
     return ATLS_OK;
 }
 
-void atls_lock_take_out(struct atls_connection *connection, SSL *s)
+void atls_lock_renew(struct atls_connection *connection, SSL *s)
 {
-    BIO *filter = SSL_get_wbio(s);
-    BIO *below;
+    enum atls_error r = ATLS_OK;
 
-    if (!is_locked_by(filter, connection->lock))
-        return;
-    below = BIO_next(filter);
-    BIO_up_ref(below);
-    SSL_set0_wbio(s, below);
-    atls_lock_forget(connection);
+    if (connection->lock != NULL)
+        r = atls_lock_put(connection, s);
+    (void)r;
 }
 
 void atls_lock_forget(struct atls_connection *connection)
 {
-    if (connection->lock == NULL)
-        return;
-    connection->lock->s = NULL;
-    unref(connection->lock);
+    struct atls_lock *lock = connection->lock;
+
     connection->lock = NULL;
+    if (lock == NULL)
+        return;
+    lock->s = NULL;
+    if (lock->bio != NULL && BIO_get_callback_ex(lock->bio) == lock_callback)
+        BIO_set_callback_ex(lock->bio, lock->callback);
+    unref(lock);
 }

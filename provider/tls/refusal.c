@@ -8,11 +8,8 @@
 
 #include "pace.h"
 #include "raise.h"
-#include "tls/reentry.h"
 
 static struct atls_pace paces[ATLS_E_COUNT]; /* by code */
-
-static _Thread_local struct atls_reentry *informing;
 
 void atls_refusal_log(struct atls_log *log, const struct atls_reason *why)
 {
@@ -157,17 +154,17 @@ void atls_refusal_info(const SSL *s, int type, int value)
 {
     struct atls_connection *connection = atls_connection_find(s);
     atls_info_callback *program = programs_callback(connection, s);
-    struct atls_reentry frame;
 
-    if (atls_reentry_holds(informing, s)
-        || (connection != NULL && connection->is_being_freed))
+    if (connection == NULL && program != NULL)
+        connection = atls_connection_of(s);
+    if (connection == NULL || connection->is_being_freed)
         return;
-    atls_reentry_enter(&informing, &frame, s);
-    if (program != NULL)
+    if (program != NULL && !connection->is_informing) {
+        connection->is_informing = true;
         program(s, type, value);
-    if (connection != NULL)
-        watch(connection, s, type, value);
-    atls_reentry_leave(&informing, &frame);
+        connection->is_informing = false;
+    }
+    watch(connection, s, type, value);
 }
 
 void atls_refusal_watch(struct atls_connection *connection, SSL *s)

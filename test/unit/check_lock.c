@@ -667,22 +667,133 @@ START_TEST(test_S13_dup_and_free)
 }
 END_TEST
 
-/* A program keeps the BIO that it found, longer than the SSL object. */
-START_TEST(test_a_lock_without_connection_refuses)
+/* A program keeps the BIO that it gave, longer than the SSL object, or gives it to
+ * another one. */
+START_TEST(test_the_BIO_is_the_programs)
 {
-    BIO *found;
+    SSL *next;
+    BIO *bio;
 
     begin(true, PUPPET_SILENT);
-    pair_new(&pair, "localhost");
-    ck_assert_int_lt(SSL_connect(pair.client), 1);
-    found = SSL_get_wbio(pair.client);
-    ck_assert(BIO_up_ref(found));
-    pair_free(&pair);
-    ck_assert_int_lt(BIO_write(found, SECRET, sizeof(SECRET)), 1);
-    BIO_free_all(found);
+    for (int i = 0; i < 2; i++) {
+        pair_new(&pair, "localhost");
+        bio = BIO_new(BIO_s_mem());
+        SSL_set_bio(pair.client, bio, bio);
+        ck_assert_int_lt(SSL_connect(pair.client), 1);
+        ck_assert_ptr_eq(SSL_get_wbio(pair.client), bio);
+        ck_assert_ptr_null(BIO_next(bio));
+        ck_assert(BIO_get_callback_ex(bio) != NULL);
+        ck_assert(BIO_up_ref(bio));
+        if (i == 0) {
+            pair_free(&pair);
+            ck_assert(BIO_get_callback_ex(bio) == NULL);
+        } else { /* both have it for a while */
+            next = SSL_new(pair.client_ctx);
+            SSL_set_tlsext_host_name(next, "localhost");
+            ck_assert(BIO_up_ref(bio));
+            SSL_set_bio(next, bio, bio);
+            ck_assert_int_lt(SSL_connect(next), 1);
+            pair_free(&pair);
+            ck_assert(BIO_get_callback_ex(bio) != NULL);
+            SSL_free(next);
+            ck_assert(BIO_get_callback_ex(bio) == NULL);
+        }
+        ck_assert_int_eq(BIO_write(bio, SECRET, sizeof(SECRET)),
+                         sizeof(SECRET));
+        BIO_free_all(bio);
+    }
     pair_clear(&pair);
 }
 END_TEST
+
+/* SSL_set_bio(3) counts references by what SSL_get_wbio() shows: a program that sets
+ * what is set already, or the one anew and the other not. */
+START_TEST(test_SSL_set_bio_in_mid_handshake)
+{
+    for (int way = 0; way < 2; way++) {
+        BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+        BIO *server_in = BIO_new(BIO_s_mem()),
+            *server_out = BIO_new(BIO_s_mem());
+        char octets[1 << 15];
+        bool is_done = false;
+
+        begin(true, PUPPET_HONEST);
+        pair_new(&pair, "localhost");
+        SSL_set_bio(pair.client, in, out);
+        SSL_set_bio(pair.server, server_in, server_out);
+        for (int round = 0; round < 20 && !is_done; round++) {
+            int len;
+
+            is_done = SSL_connect(pair.client) == 1;
+            while ((len = BIO_read(out, octets, sizeof(octets))) > 0)
+                BIO_write(server_in, octets, len);
+            (void)SSL_accept(pair.server);
+            if (way == 0) {
+                SSL_set_bio(pair.client, in, out);
+            } else {
+                in = BIO_new(BIO_s_mem());
+                BIO_set_mem_eof_return(in, -1);
+                SSL_set_bio(pair.client, in, out);
+            }
+            while ((len = BIO_read(server_out, octets, sizeof(octets))) > 0)
+                BIO_write(in, octets, len);
+        }
+        ck_assert_msg(is_done, "way %d", way);
+        ck_assert_int_eq(SSL_write(pair.client, SECRET, sizeof(SECRET)),
+                         sizeof(SECRET));
+        pair_clear(&pair);
+    }
+}
+END_TEST
+
+/* --- callbacks of the program's own ---------------------------------------------------- */
+
+static int operations, legacy_operations;
+
+static long count_operations(BIO *bio, int operation, const char *data,
+                             size_t len, int number, long more, int result,
+                             size_t *processed)
+{
+    (void)bio, (void)data, (void)len, (void)number, (void)more, (void)processed;
+    operations += operation == BIO_CB_WRITE;
+    return result;
+}
+
+static long count_legacy(BIO *bio, int operation, const char *data, int number,
+                         long more, long result)
+{
+    (void)bio, (void)data, (void)number, (void)more;
+    legacy_operations += operation == BIO_CB_WRITE;
+    return result;
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+START_TEST(test_callbacks_of_the_programs_BIO_are_called)
+{
+    for (int i = 0; i < 2; i++) {
+        BIO *bio;
+
+        begin(true, PUPPET_HONEST);
+        pair_new(&pair, "localhost");
+        bio = SSL_get_wbio(pair.client);
+        operations = legacy_operations = 0;
+        if (i == 0)
+            BIO_set_callback_ex(bio, count_operations);
+        else
+            BIO_set_callback(bio, count_legacy);
+        ck_assert_msg(pair_shake(&pair), "%s", pair.client_reason);
+        /* ClientHello, and Finished with what is before it. */
+        ck_assert_int_ge(i == 0 ? operations : legacy_operations, 2);
+        ck_assert(BIO_get_callback_ex(bio)
+                  == (i == 0 ? count_operations : NULL));
+        pair_clear(&pair);
+    }
+}
+END_TEST
+
+#pragma GCC diagnostic pop
 
 /* The child goes on with a handshake whose ClientHello its parent has sent. */
 START_TEST(test_L3_without_gate_a_forked_child_sends_nothing)
@@ -772,7 +883,9 @@ int main(void)
     tcase_add_test(tcase, test_descriptors_show_throughout);
     tcase_add_test(tcase, test_S13_clear_and_reuse);
     tcase_add_test(tcase, test_S13_dup_and_free);
-    tcase_add_test(tcase, test_a_lock_without_connection_refuses);
+    tcase_add_test(tcase, test_the_BIO_is_the_programs);
+    tcase_add_test(tcase, test_SSL_set_bio_in_mid_handshake);
+    tcase_add_test(tcase, test_callbacks_of_the_programs_BIO_are_called);
     tcase_add_test(tcase, test_L3_without_gate_a_forked_child_sends_nothing);
     tcase_add_loop_test(tcase, test_threads_without_gate_and_without_evidence,
                         0, 2);
