@@ -154,8 +154,12 @@ static bool keep(struct atls_section *section, X509_CRL *crl)
 {
     if (section->crls == NULL)
         section->crls = sk_X509_CRL_new_null();
-    return section->crls != NULL && X509_CRL_up_ref(crl)
-           && sk_X509_CRL_push(section->crls, crl) > 0;
+    if (section->crls == NULL || !X509_CRL_up_ref(crl))
+        return false;
+    if (sk_X509_CRL_push(section->crls, crl) > 0)
+        return true;
+    X509_CRL_free(crl);
+    return false;
 }
 
 /* Without a store, under mode off, a CRL is only read. */
