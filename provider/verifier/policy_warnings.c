@@ -193,6 +193,31 @@ static void warn_of_section(struct atls_policy_loader *loader,
              "expires: within 30 days; renew the policy");
 }
 
+/* P8. curl shows OpenSSL neither name nor socket of what it reaches by an address. */
+static void warn_of_nameless(struct atls_policy_loader *loader,
+                             const struct atls_scan_section *scanned)
+{
+    const struct atls_policy *policy = loader->policy;
+    const struct atls_section *nameless = policy->nameless_section;
+    const struct atls_section *requiring = NULL;
+    struct atls_reason text;
+
+    for (size_t i = 0; i < policy->server_count && requiring == NULL; i++) {
+        if (policy->servers[i]->mode == ATLS_MODE_REQUIRE)
+            requiring = policy->servers[i];
+    }
+    if (requiring == NULL || policy->nameless == ATLS_NAMELESS_REFUSE
+        || (nameless != NULL && nameless->mode != ATLS_MODE_OFF))
+        return;
+    (void)atls_fail(&text, ATLS_E_POLICY,
+                    "nameless = %.32s: servers of which no name shows pass "
+                    "unattested, those of [%.32s] too, as with curl "
+                    "https://ADDRESS/; write refuse, or a section that "
+                    "requires",
+                    nameless != NULL ? nameless->name : "off", requiring->name);
+    warn(loader, scanned, ATLS_E_POLICY, text.text);
+}
+
 static bool verifies_something(const struct atls_policy *policy)
 {
     for (size_t i = 0; i < policy->section_count; i++) {
@@ -212,8 +237,11 @@ void atls_policy_warn(struct atls_policy_loader *loader, int64_t now)
 
         if (section != NULL)
             warn_of_section(loader, scanned, section, now);
-        else if (strcmp(scanned->name, ATLS_POLICY_SECTION) == 0
-                 && !verifies_something(loader->policy))
+        else if (strcmp(scanned->name, ATLS_POLICY_SECTION) != 0)
+            continue;
+        else if (verifies_something(loader->policy))
+            warn_of_nameless(loader, scanned);
+        else
             warn(loader, scanned, ATLS_E_POLICY,
                  "no peer is ever verified: no section requires or observes");
     }
