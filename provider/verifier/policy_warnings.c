@@ -91,9 +91,8 @@ static void warn_of_boot_pcrs(struct atls_policy_loader *loader,
 {
     if (section->reference_count == 0 && lacks_boot_pcr(section, NULL))
         warn(loader, scanned, ATLS_E_POLICY,
-             "names components but no boot PCR" ATLS_MORE
-             ": the list is then the word of an "
-             "unknown kernel; add pcr.0 to pcr.9 or pcr.11");
+             "names components but no boot PCR: the list is then the word of "
+             "an unknown kernel; add pcr.0 to pcr.9 or pcr.11");
     for (size_t i = 0; i < section->reference_count; i++) {
         const struct atls_reference *reference = &section->references[i];
         struct atls_reason text;
@@ -102,8 +101,7 @@ static void warn_of_boot_pcrs(struct atls_policy_loader *loader,
             continue;
         (void)atls_fail(&text, ATLS_E_POLICY,
                         "with reference %.32s names components but no boot "
-                        "PCR" ATLS_MORE
-                        ": the list is then the word of an unknown kernel; "
+                        "PCR: the list is then the word of an unknown kernel; "
                         "add pcr.0 to pcr.9 or pcr.11",
                         reference->name);
         warn(loader, scanned, ATLS_E_POLICY, text.text);

@@ -243,7 +243,9 @@ static const struct {
     {NAMED "pcr.0 = " HEX32 "\n", NULL},
     {NAMED ONE_COMPONENT "pcr.4 = " HEX32 "\n", NULL},
     {NAMED ONE_COMPONENT "pcr.11 = " HEX32 "\n", NULL},
-    {NAMED ONE_COMPONENT, "policy.cnf:5: [a] names components but no boot PCR"},
+    {NAMED ONE_COMPONENT,
+     "policy.cnf:5: [a] names components but no boot PCR: the list is then the "
+     "word of an unknown kernel; add pcr.0 to pcr.9 or pcr.11"},
     {NAMED ONE_COMPONENT "pcr.15 = " HEX32 "\n", "no boot PCR"},
     {NAMED ONE_COMPONENT "pcr.10 = " HEX32 "\n", "no boot PCR"},
     {NAMED ONE_COMPONENT "measure_pcr = 9\npcr.9 = " HEX32 "\n", "no boot PCR"},
