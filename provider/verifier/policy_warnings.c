@@ -101,7 +101,8 @@ static void warn_of_boot_pcrs(struct atls_policy_loader *loader,
             continue;
         (void)atls_fail(&text, ATLS_E_POLICY,
                         "with reference %.32s names components but no boot "
-                        "PCR: the list is then the word of an unknown kernel; "
+                        "PCR" ATLS_MORE
+                        ": the list is then the word of an unknown kernel; "
                         "add pcr.0 to pcr.9 or pcr.11",
                         reference->name);
         warn(loader, scanned, ATLS_E_POLICY, text.text);
@@ -209,7 +210,8 @@ static void warn_of_nameless(struct atls_policy_loader *loader,
         return;
     (void)atls_fail(&text, ATLS_E_POLICY,
                     "nameless = %.32s: servers of which no name shows pass "
-                    "unattested, those of [%.32s] too, as with curl "
+                    "unattested" ATLS_MORE
+                    ", those of [%.32s] too, as with curl "
                     "https://ADDRESS/; write refuse, or a section that "
                     "requires",
                     nameless != NULL ? nameless->name : "off", requiring->name);
