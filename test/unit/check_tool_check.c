@@ -393,7 +393,7 @@ START_TEST(test_log_syslog_has_nobody)
     bool has_socket = access("/dev/log", F_OK) == 0
                       || access("/run/systemd/journal/socket", F_OK) == 0;
     const char *nobody = "log = syslog, and there is neither /dev/log nor "
-                        "/run/systemd/journal/socket: refusals go to stderr";
+                         "/run/systemd/journal/socket: refusals go to stderr";
 
     write_conf(&(struct pieces){
         .attest = "activate = 1\nverifier = verifier_sect\nlog = syslog\n"});
