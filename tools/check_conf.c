@@ -400,6 +400,7 @@ bool check_configuration(struct check *check)
     check_properties(check);
     check_settings(check);
     check_logging(check);
+    check_syslog(check);
     check_tls13(check);
     if (!check->of_process)
         check_scope(check);

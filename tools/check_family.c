@@ -13,38 +13,61 @@
 
 /* ---- who of them does TLS ---- */
 
-/* How much of attest a process has. */
+/* How much of attest a process has: the module counts before what it is linked to. */
 static int rank(const struct process *process)
 {
     if (process->hidden.code != ATLS_OK)
         return 0;
-    return (process->libssl.path != NULL) + (process->outer.path != NULL)
+    return (process->libssl.path != NULL) + 2 * (process->outer.path != NULL)
            + (process->inner.path != NULL);
 }
 
-/* Postfix and Dovecot begin with a process that only starts others. */
+/* The process that is looked at: the named one, unless one that it has started has
+ * attest.so and it has not, or has OpenSSL and it has none. */
+static size_t find_carrier(const struct process_list *list)
+{
+    size_t best = 0;
+
+    if (list->items[0]->outer.path != NULL)
+        return 0;
+    for (size_t i = 1; i < list->count; i++)
+        if (rank(list->items[i]) > rank(list->items[best]))
+            best = i;
+    if (rank(list->items[0]) > 0 && list->items[best]->outer.path == NULL)
+        return 0;
+    return best;
+}
+
+/* Postfix and Dovecot begin with a process that only starts others. Dovecot's has
+ * OpenSSL mapped. */
 void subject_choose_carrier(struct check *check, struct subject *subject)
 {
     struct process **items = subject->list.items;
     struct process *named = items[0];
-    size_t best = 0;
+    size_t carrier;
 
     subject->named = named;
     if (named->hidden.code != ATLS_OK)
         return;
-    for (size_t i = 1; i < subject->list.count && rank(named) == 0; i++)
-        if (rank(items[i]) > rank(items[best]))
-            best = i;
-    if (best == 0)
+    carrier = find_carrier(&subject->list);
+    if (carrier == 0)
         return;
-    items[0] = items[best];
-    items[best] = named;
-    finding_note(
-        check->findings, "process",
-        "%d (%s) has no OpenSSL: of those that it has started, %d (%s) "
-        "is looked at",
-        named->pid, process_program(named), items[0]->pid,
-        process_program(items[0]));
+    items[0] = items[carrier];
+    items[carrier] = named;
+    if (rank(named) == 0)
+        finding_note(check->findings, "process",
+                     "%d (%s) has no OpenSSL: of those that it has started, "
+                     "%d (%s) is looked at",
+                     named->pid, process_program(named), items[0]->pid,
+                     process_program(items[0]));
+    else
+        finding_warn(check->findings, "process",
+                     "If it does TLS itself, restart it: it was started before "
+                     "attest was configured, or reads no configuration",
+                     "%d (%s) has OpenSSL mapped and runs without attest.so: "
+                     "of those that it has started, %d (%s) is looked at",
+                     named->pid, process_program(named), items[0]->pid,
+                     process_program(items[0]));
 }
 
 /* ---- programs that are known ---- */

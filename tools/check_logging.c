@@ -6,7 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_process.h"
 #include "checks.h"
+
+#define SYSLOG_SOCKET "/dev/log"
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 static int access_error(const char *path, int mode)
 {
@@ -48,4 +52,20 @@ void check_logging(struct check *check)
                  "%s cannot open %s for writing: %s; what it says goes to "
                  "syslog",
                  user, path, strerror(error));
+}
+
+/* A process with another root may be connected since before. */
+void check_syslog(struct check *check)
+{
+    const char *log = check->configuration.log;
+
+    if (log == NULL || strcmp(log, "syslog") != 0
+        || (check->process != NULL && check->process->has_other_root)
+        || access(SYSLOG_SOCKET, F_OK) == 0
+        || access(JOURNAL_SOCKET, F_OK) == 0)
+        return;
+    finding_note(check->findings, "log",
+                 "log = syslog, and there is neither " SYSLOG_SOCKET
+                 " nor " JOURNAL_SOCKET
+                 ": refusals go to stderr, the rest nowhere");
 }

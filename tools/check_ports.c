@@ -264,7 +264,7 @@ static void check_port(struct check *check, const struct ports *ports,
                      address->port);
         break;
     case PEER_ALERT:
-        finding_warn(check->findings, "port", "Its own log may say why",
+        finding_warn(check->findings, "port", NULL,
                      "%s breaks the handshake off: %s", address->port,
                      why.text);
         break;

@@ -69,6 +69,8 @@ unsigned check_line(const struct check *check, const char *section,
 
 /* Can this user write the file of `log`? Another part of it. */
 void check_logging(struct check *check);
+/* The same of log = syslog: is anybody there to take it? */
+void check_syslog(struct check *check);
 
 /* The module and its second part: there, safe, loadable. */
 void check_module(struct check *check);

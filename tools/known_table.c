@@ -65,6 +65,11 @@ const struct known known_table[] = {
      "LDAP, POP3 or SMTP offers no TLS",
      "Use --ssl-reqd (CURLUSESSL_ALL)",
      {NULL, NULL, NULL, NULL}},
+    {"curl libcurl.so node",
+     KNOWN_NAMELESS,
+     "shows nothing of a server that it reaches by an address, not even that",
+     "Connect by name, or let nameless name a section",
+     {NULL, NULL, NULL, NULL}},
     {"mariadb mariadb-admin mariadb-check mariadb-dump mariadb-import "
      "mariadb-show mysql mysqladmin mysqlcheck mysqldump mysqlimport mysqlshow "
      "libmariadb.so",

@@ -315,6 +315,17 @@ static enum atls_error new_ssl(struct fetch *fetch, struct atls_reason *why)
     return ATLS_OK;
 }
 
+/* Where the cause stands: an alert does not say it. */
+static const char *advice_of(const struct fetch *fetch, unsigned long code)
+{
+    if (fetch->answer != PEER_ALERT)
+        return "";
+    if (ERR_GET_REASON(code) == SSL_R_TLSV1_ALERT_INTERNAL_ERROR)
+        return "; see that server's own log: a server that cannot prove itself "
+               "ends like this";
+    return "; see that server's own log";
+}
+
 /* What SSL_connect() gave up on, in words. */
 static enum atls_error handshake_failed(struct fetch *fetch, int ssl_error,
                                         int error, struct atls_reason *why)
@@ -359,9 +370,9 @@ static enum atls_error handshake_failed(struct fetch *fetch, int ssl_error,
         reason = ssl_error == SSL_ERROR_SYSCALL && error != 0
                      ? strerror(error)
                      : "the peer closed the connection";
-    return atls_fail(why, ATLS_E_NO_EVIDENCE,
-                     "TLS handshake with %s port %s failed: %s", address->host,
-                     address->port, reason);
+    return atls_fail(
+        why, ATLS_E_NO_EVIDENCE, "TLS handshake with %s port %s failed: %s%s",
+        address->host, address->port, reason, advice_of(fetch, code));
 }
 
 static enum atls_error handshake(struct fetch *fetch, struct atls_reason *why)

@@ -101,12 +101,14 @@ enum atls_error atls_log_flock(int fd, const char *path, bool exclusive,
 /* Open for writing, or make; a symbolic link in its place is refused, the
  * umask does not count. */
 static enum atls_error open_or_make(const char *path, mode_t mode,
-                                    struct atls_reason *why, int *ret_fd)
+                                    struct atls_reason *why, int *ret_fd,
+                                    bool *ret_made)
 {
     const int flags = O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
     int fd = atls_open_file(path, flags, 0);
 
-    if (fd < 0 && errno == ENOENT) {
+    *ret_made = fd < 0 && errno == ENOENT;
+    if (*ret_made) {
         fd = atls_open_file(path, flags | O_CREAT, mode);
         if (fd >= 0 && fchmod(fd, mode) < 0) {
             close(fd);
@@ -127,9 +129,10 @@ static enum atls_error open_lock_file(const char *path, struct atls_reason *why,
 {
     enum atls_error r;
     struct stat st;
+    bool ignored;
     int fd = -1;
 
-    r = open_or_make(path, LOCK_FILE_MODE, why, &fd);
+    r = open_or_make(path, LOCK_FILE_MODE, why, &fd, &ignored);
     if (r != ATLS_OK)
         return r;
     if (fstat(fd, &st) < 0 || st.st_uid != geteuid()
@@ -160,7 +163,7 @@ static enum atls_error lock_own(const char *path, unsigned wait_ms,
     OPENSSL_free(lock_path);
     if (r != ATLS_OK)
         return r;
-    return open_or_make(path, OWN_LOG_MODE, why, &lock->log_fd);
+    return open_or_make(path, OWN_LOG_MODE, why, &lock->log_fd, &lock->is_made);
 }
 
 static enum atls_error lock_systemds(const char *path, unsigned wait_ms,
@@ -171,7 +174,7 @@ static enum atls_error lock_systemds(const char *path, unsigned wait_ms,
     struct stat st;
 
     /* 0600 as systemd makes it: here readers could hold the lock. */
-    r = open_or_make(path, LOCK_FILE_MODE, why, &lock->log_fd);
+    r = open_or_make(path, LOCK_FILE_MODE, why, &lock->log_fd, &lock->is_made);
     if (r != ATLS_OK)
         return r;
     r = atls_log_flock(lock->log_fd, path, true, wait_ms, why);

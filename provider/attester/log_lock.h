@@ -23,6 +23,7 @@ struct atls_log_lock {
     int log_fd;  /* read and write */
     int lock_fd; /* of PATH.lock, -1 for systemd's */
     bool is_systemds;
+    bool is_made;    /* the log was not there */
     bool was_sticky; /* systemd's: a record is missing */
 };
 

@@ -48,10 +48,11 @@ static enum atls_error fail_lost(const struct atls_log_state *state,
                          ": lost (kexec), out of sight (chroot), or the PCR "
                          "extended by others; restore it, " ANOTHER_PCR,
                          state->path, state->pcr);
-    return atls_fail(why, ATLS_E_LOG_MISMATCH,
-                     "%s has no event of PCR %u, which is not zero" ATLS_MORE
-                     ": extended by others, or log lost (kexec); " ANOTHER_PCR,
-                     state->path, state->pcr);
+    return atls_fail(
+        why, ATLS_E_LOG_MISMATCH,
+        "%s has no event of PCR %u, which is not zero" ATLS_MORE
+        ": extended by others, or log lost (kexec); restore it, " ANOTHER_PCR,
+        state->path, state->pcr);
 }
 
 static enum atls_error fail_others(const struct atls_log_state *state,
@@ -64,11 +65,12 @@ static enum atls_error fail_others(const struct atls_log_state *state,
 
     atls_hex(logged, SHOWN_OCTETS, logged_hex);
     atls_hex(found, SHOWN_OCTETS, found_hex);
-    return atls_fail(why, ATLS_E_LOG_MISMATCH,
-                     "PCR %u was extended by others" ATLS_MORE
-                     ": %s leads to %s:%s.., found %s..; " ANOTHER_PCR,
-                     state->pcr, state->path, hash->name, logged_hex,
-                     found_hex);
+    return atls_fail(
+        why, ATLS_E_LOG_MISMATCH,
+        "PCR %u was extended by others, or the log lost "
+        "events" ATLS_MORE
+        ": %s leads to %s:%s.., found %s..; restore the log, " ANOTHER_PCR,
+        state->pcr, state->path, hash->name, logged_hex, found_hex);
 }
 
 enum atls_error atls_log_state_fail_reset(const struct atls_log_state *state,

@@ -18,6 +18,7 @@
 
 #include <openssl/crypto.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attester/file.h"
@@ -441,10 +442,25 @@ enum atls_error atls_measuring_next(struct atls_measuring *measuring,
     return measure(measuring, content, ret);
 }
 
+/*
+ * A log that was made for nothing would hide that one is lost. systemd's stays: its
+ * lock is on the file itself. One with a record beside it stays for the repair.
+ */
+static void remove_if_unused(const struct atls_measuring *m)
+{
+    struct stat st;
+
+    if (m->lock.is_made && !m->lock.is_systemds
+        && fstat(m->lock.log_fd, &st) == 0 && st.st_size == 0
+        && !atls_wal_exists(m->path))
+        (void)unlink(m->path);
+}
+
 void atls_measuring_end(struct atls_measuring *measuring)
 {
     if (measuring == NULL)
         return;
+    remove_if_unused(measuring);
     atls_log_unlock(&measuring->lock);
     OPENSSL_free(measuring);
 }

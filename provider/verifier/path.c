@@ -292,10 +292,30 @@ static enum atls_error try_path(struct search *search, struct atls_reason *why,
     return r;
 }
 
-static enum atls_error no_anchor(const struct line *line,
+/* A root that got a new key, or somebody else's of the same name. */
+static bool has_namesake(const struct search *search, X509 *last)
+{
+    bool has_name = false;
+
+    for (int i = 0; i < sk_X509_num(search->anchors); i++) {
+        X509 *anchor = sk_X509_value(search->anchors, i);
+
+        if (X509_NAME_cmp(X509_get_subject_name(anchor),
+                          X509_get_issuer_name(last))
+            != 0)
+            continue;
+        if (has_signed(anchor, last))
+            return false;
+        has_name = true;
+    }
+    return has_name;
+}
+
+static enum atls_error no_anchor(const struct search *search,
                                  struct atls_reason *why)
 {
-    const X509 *last = line->certs[line->count - 1];
+    const struct line *line = &search->line;
+    X509 *last = line->certs[line->count - 1];
     char subject[ATLS_SUBJECT_MAX];
     char issuer[ATLS_SUBJECT_MAX];
 
@@ -304,8 +324,11 @@ static enum atls_error no_anchor(const struct line *line,
     return atls_fail(why, ATLS_E_CHAIN_UNTRUSTED,
                      "%.2s certificate %.60s leads to no certificate of the "
                      "policy's trust file" ATLS_MORE
-                     ": expected its issuer %.50s there",
-                     line->count == 1 ? "AK" : "CA", subject, issuer);
+                     ": expected its issuer %.50s there%s",
+                     line->count == 1 ? "AK" : "CA", subject, issuer,
+                     has_namesake(search, last)
+                         ? "; one of that name is there, with another key"
+                         : "");
 }
 
 static enum atls_error hand_on(const struct atls_reason *reason,
@@ -343,7 +366,7 @@ static enum atls_error find_path(struct search *search, struct atls_reason *why)
     }
     if (first.code != ATLS_OK)
         return hand_on(&first, why);
-    return no_anchor(&search->line, why);
+    return no_anchor(search, why);
 }
 
 static bool search_begin(struct search *search)

@@ -91,9 +91,8 @@ static void warn_of_boot_pcrs(struct atls_policy_loader *loader,
 {
     if (section->reference_count == 0 && lacks_boot_pcr(section, NULL))
         warn(loader, scanned, ATLS_E_POLICY,
-             "names components but no boot PCR" ATLS_MORE
-             ": the list is then the word of an "
-             "unknown kernel; add pcr.0 to pcr.9 or pcr.11");
+             "names components but no boot PCR: the list is then the word of "
+             "an unknown kernel; add pcr.0 to pcr.9 or pcr.11");
     for (size_t i = 0; i < section->reference_count; i++) {
         const struct atls_reference *reference = &section->references[i];
         struct atls_reason text;
@@ -193,6 +192,32 @@ static void warn_of_section(struct atls_policy_loader *loader,
              "expires: within 30 days; renew the policy");
 }
 
+/* P8. curl shows OpenSSL neither name nor socket of what it reaches by an address. */
+static void warn_of_nameless(struct atls_policy_loader *loader,
+                             const struct atls_scan_section *scanned)
+{
+    const struct atls_policy *policy = loader->policy;
+    const struct atls_section *nameless = policy->nameless_section;
+    const struct atls_section *requiring = NULL;
+    struct atls_reason text;
+
+    for (size_t i = 0; i < policy->server_count && requiring == NULL; i++) {
+        if (policy->servers[i]->mode == ATLS_MODE_REQUIRE)
+            requiring = policy->servers[i];
+    }
+    if (requiring == NULL || policy->nameless == ATLS_NAMELESS_REFUSE
+        || (nameless != NULL && nameless->mode != ATLS_MODE_OFF))
+        return;
+    (void)atls_fail(&text, ATLS_E_POLICY,
+                    "nameless = %.32s: servers of which no name shows pass "
+                    "unattested" ATLS_MORE
+                    ", those of [%.32s] too, as with curl "
+                    "https://ADDRESS/; write refuse, or a section that "
+                    "requires",
+                    nameless != NULL ? nameless->name : "off", requiring->name);
+    warn(loader, scanned, ATLS_E_POLICY, text.text);
+}
+
 static bool verifies_something(const struct atls_policy *policy)
 {
     for (size_t i = 0; i < policy->section_count; i++) {
@@ -212,8 +237,11 @@ void atls_policy_warn(struct atls_policy_loader *loader, int64_t now)
 
         if (section != NULL)
             warn_of_section(loader, scanned, section, now);
-        else if (strcmp(scanned->name, ATLS_POLICY_SECTION) == 0
-                 && !verifies_something(loader->policy))
+        else if (strcmp(scanned->name, ATLS_POLICY_SECTION) != 0)
+            continue;
+        else if (verifies_something(loader->policy))
+            warn_of_nameless(loader, scanned);
+        else
             warn(loader, scanned, ATLS_E_POLICY,
                  "no peer is ever verified: no section requires or observes");
     }

@@ -312,6 +312,20 @@ test_S30_P12_mariadb_shows_no_name() {
     is_refused_nameless mariadb "$good" "$bad"
 }
 
+# A section that lists the address is not found by these: nameless alone decides.
+test_P8_an_address_that_does_not_show() {
+    local client bad=${ports[plain-web]}
+    installed php
+    php -r 'exit(extension_loaded("curl") ? 0 : 1);' || skip 'php-curl is missing'
+    installed node
+    policy_variant listed 's/^nameless .*/nameless = off/'
+    has "$work/listed.policy.cnf" '127.0.0.1' || fail 'the policy lists no address'
+    for client in curl php_curl node; do
+        accepts "$client by address" "by_$client" "$work/listed.cnf" "$bad" unnamed
+    done
+    refuses 's_client by address' "$no_evidence" by_s_client "$work/listed.cnf" "$bad" unnamed
+}
+
 #
 # Programs that keep 120 octets for a line of OpenSSL's errors
 #

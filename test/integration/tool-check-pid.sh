@@ -156,6 +156,31 @@ test_C12_what_has_no_openssl_itself() {
     prints "of it has OpenSSL and runs without attest.so: it was started without OPENSSL_CONF=$lab/server.cnf"
 }
 
+# As Dovecot's master: it is linked to OpenSSL and never uses it.
+test_C12_what_has_openssl_and_only_starts_others() {
+    need_python
+    local mapping=$'import ctypes\nctypes.CDLL("libssl.so.3")\n' python
+    # Whatever else of its own uses OpenSSL finds no attest.
+    spawn mapping with_exec /dev/null python3 -c "$mapping$starting" \
+        env OPENSSL_CONF="$lab/server.cnf" openssl s_server \
+        -accept 0 -www -cert "$lab/server.pem" -key "$lab/server.key"
+    await listens "$work/mapping.log"
+    child=$(<"/proc/$spawned/task/$spawned/children")
+    python=$(readlink "/proc/$spawned/exe")
+    check_pid 0
+    prints "warn  process: $spawned ($python) has OpenSSL mapped and runs without attest.so: of those that it has started, ${child% } ("
+    prints 'If it does TLS itself, restart it'
+    prints "is on in process ${child% }"
+    prints "ok    port: $port answers with evidence"
+    prints_not 'FAIL'
+    # No one has the module: it is the named one that is looked at.
+    spawn mapping with_exec /dev/null python3 -c "$mapping$starting" openssl s_server \
+        -accept 0 -www -cert "$lab/plain.pem" -key "$lab/plain.key"
+    await listens "$work/mapping.log"
+    check_pid 2 --conf "$lab/server.cnf"
+    prints "FAIL  loaded: process $spawned runs without attest.so"
+}
+
 test_a_proving_server_is_on() {
     serve on "$lab/server.cnf"
     check_pid 0
@@ -695,7 +720,7 @@ test_E18_an_agent_whose_log_lost_events() {
         "$work/attestd.cnf"
     agent_start
     ends 2 attest check --conf "$work/service.cnf" --warn 0
-    prints "FAIL  event log: PCR 15 was extended by others: $work/events.cel leads to sha256:"
+    prints "FAIL  event log: PCR 15 was extended by others, or the log lost events: $work/events.cel leads to sha256:"
     prints 'reboot, or set measure_pcr to another PCR. Attested handshakes fail like this'
 }
 

@@ -78,12 +78,16 @@ static int on_add(SSL *ssl, unsigned type, unsigned context,
 {
     struct evidence_server *server = arg;
 
-    (void)ssl, (void)type, (void)x509, (void)alert;
+    (void)ssl, (void)type, (void)x509;
     if (context != SSL_EXT_TLS1_3_CERTIFICATE
         || server->kind == SERVE_NO_EVIDENCE)
         return 0;
     if (chain_index > 0 && server->kind != SERVE_MISPLACED)
         return 0;
+    if (server->kind == SERVE_INTERNAL_ERROR) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return -1;
+    }
     *out_len = make_body(server);
     *out = server->body;
     return 1;

@@ -10,16 +10,17 @@
  * alone: nothing of provider/tls but the channel derivation is in it.
  */
 enum evidence_server_kind {
-    SERVE_EVIDENCE,      /* as it should be */
-    SERVE_OTHER_CHANNEL, /* for the channel the plan came with: replayed */
-    SERVE_NO_EVIDENCE,   /* TLS 1.3 without the extension */
-    SERVE_MISPLACED,     /* in the second certificate entry, too */
-    SERVE_BAD_LENGTH,    /* the length field says one octet more */
-    SERVE_EMPTY,         /* an empty record */
-    SERVE_TLS12,         /* speaks TLS 1.2 at most */
-    SERVE_TEXT,          /* not TLS at all */
-    SERVE_HANGUP,        /* closes after the ClientHello */
-    SERVE_SILENCE        /* never answers */
+    SERVE_EVIDENCE,       /* as it should be */
+    SERVE_OTHER_CHANNEL,  /* for the channel the plan came with: replayed */
+    SERVE_NO_EVIDENCE,    /* TLS 1.3 without the extension */
+    SERVE_MISPLACED,      /* in the second certificate entry, too */
+    SERVE_BAD_LENGTH,     /* the length field says one octet more */
+    SERVE_EMPTY,          /* an empty record */
+    SERVE_INTERNAL_ERROR, /* ends as one that cannot prove itself */
+    SERVE_TLS12,          /* speaks TLS 1.2 at most */
+    SERVE_TEXT,           /* not TLS at all */
+    SERVE_HANGUP,         /* closes after the ClientHello */
+    SERVE_SILENCE         /* never answers */
 };
 
 struct evidence_server;

@@ -304,11 +304,13 @@ START_TEST(test_T15_extended_by_others)
 {
     measuring_expect("log", "a", ATLS_MEASURED_NEW);
     measuring_extend("intruder");
-    measuring_expect_refusal("log", "b", ATLS_E_LOG_MISMATCH,
-                             "PCR 15 was extended by others: ");
+    measuring_expect_refusal(
+        "log", "b", ATLS_E_LOG_MISMATCH,
+        "PCR 15 was extended by others, or the log lost events: ");
     /* Not even what the log already has: it is not proven any more. */
     measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
-                             "..; reboot, or set measure_pcr to another PCR");
+                             "..; restore the log, reboot, or set "
+                             "measure_pcr to another PCR");
 }
 END_TEST
 
@@ -330,7 +332,25 @@ START_TEST(test_T15_kexec_loses_the_log)
                              "/log has no event of PCR 15, which is not zero: "
                              "extended by others, ");
     measuring_expect_refusal("log", "a", ATLS_E_LOG_MISMATCH,
-                             "or log lost (kexec); reboot, or");
+                             "or log lost (kexec); restore it, reboot, or");
+}
+END_TEST
+
+/* An empty one would look like the log of a machine that measured nothing. */
+START_TEST(test_T15_a_refusal_makes_no_log)
+{
+    enum atls_measured done = ATLS_MEASURED_NEW;
+
+    measuring_extend("logged once");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(measuring_try("log", "a", &done), ATLS_E_LOG_MISMATCH);
+        ck_assert_int_ne(access(scratch_path("log"), F_OK), 0);
+        ck_assert_int_ne(access(scratch_path("log.wal"), F_OK), 0);
+    }
+    /* One that was there is not ours to remove. */
+    scratch_write("log", "", 0, 0644);
+    ck_assert_int_eq(measuring_try("log", "a", &done), ATLS_E_LOG_MISMATCH);
+    ck_assert_int_eq(access(scratch_path("log"), F_OK), 0);
 }
 END_TEST
 
@@ -361,8 +381,9 @@ START_TEST(test_log_event_left_out)
     *strchr(log + 1, '\x1e') = '\0';
     scratch_write("log", log, strlen(log), 0644);
     free(log);
-    measuring_expect_refusal("log", "c", ATLS_E_LOG_MISMATCH,
-                             "PCR 15 was extended by others: ");
+    measuring_expect_refusal(
+        "log", "c", ATLS_E_LOG_MISMATCH,
+        "PCR 15 was extended by others, or the log lost events: ");
 }
 END_TEST
 
@@ -584,6 +605,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_T15_extended_by_others);
     tcase_add_test(tcase, test_T15_one_bank_extended_by_others);
     tcase_add_test(tcase, test_T15_kexec_loses_the_log);
+    tcase_add_test(tcase, test_T15_a_refusal_makes_no_log);
     tcase_add_test(tcase, test_T15_reset_loses_the_pcr);
     tcase_add_test(tcase, test_log_event_left_out);
     tcase_add_test(tcase, test_T15_torn_record_of_others);

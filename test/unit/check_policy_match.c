@@ -230,6 +230,10 @@ END_TEST
     "[policy]\nservers = a\notherwise = off\nnameless = refuse\n" \
     "[a]\nnames = a.example\nmode = require\ntrust = roots.pem\n"
 #define NAMED TOP "machines = m.example\n"
+#define NAMELESS_IS(word) \
+    "[policy]\nservers = a\notherwise = off\nnameless = " word "\n"
+#define TRUSTS "trust = roots.pem\nmachines = m.example\npcr.0 = " HEX32 "\n"
+#define REQUIRES "[a]\nnames = a.example\nmode = require\n" TRUSTS
 #define ONE_COMPONENT "component.x = sha256:" HEX32 "\n"
 
 static const struct {
@@ -239,7 +243,9 @@ static const struct {
     {NAMED "pcr.0 = " HEX32 "\n", NULL},
     {NAMED ONE_COMPONENT "pcr.4 = " HEX32 "\n", NULL},
     {NAMED ONE_COMPONENT "pcr.11 = " HEX32 "\n", NULL},
-    {NAMED ONE_COMPONENT, "policy.cnf:5: [a] names components but no boot PCR"},
+    {NAMED ONE_COMPONENT,
+     "policy.cnf:5: [a] names components but no boot PCR: the list is then the "
+     "word of an unknown kernel; add pcr.0 to pcr.9 or pcr.11"},
     {NAMED ONE_COMPONENT "pcr.15 = " HEX32 "\n", "no boot PCR"},
     {NAMED ONE_COMPONENT "pcr.10 = " HEX32 "\n", "no boot PCR"},
     {NAMED ONE_COMPONENT "measure_pcr = 9\npcr.9 = " HEX32 "\n", "no boot PCR"},
@@ -256,6 +262,16 @@ static const struct {
     {"[policy]\notherwise = require\n", NULL},
     {"[policy]\nservers = a\notherwise = off\n[a]\nnames = a\nmode = off\n",
      "policy.cnf:1: [policy] no peer is ever verified"},
+    {NAMELESS_IS("off") REQUIRES,
+     "policy.cnf:1: [policy] nameless = off: servers of which no name shows "
+     "pass unattested, those of [a] too, as with curl https://ADDRESS/; write "
+     "refuse, or a section that requires"},
+    {NAMELESS_IS("b") REQUIRES "[b]\nmode = off\n",
+     "policy.cnf:1: [policy] nameless = b: servers of which no name shows"},
+    {NAMELESS_IS("a") REQUIRES, NULL},
+    {NAMELESS_IS("b") REQUIRES "[b]\nmode = observe\n" TRUSTS, NULL},
+    {NAMELESS_IS("off") "[a]\nnames = a.example\nmode = observe\n" TRUSTS,
+     NULL},
 };
 
 static enum atls_error code_of(const char *words)

@@ -387,6 +387,28 @@ START_TEST(test_file_includes_itself)
 }
 END_TEST
 
+/* Of all machines some have one, most containers none. */
+START_TEST(test_log_syslog_has_nobody)
+{
+    bool has_socket = access("/dev/log", F_OK) == 0
+                      || access("/run/systemd/journal/socket", F_OK) == 0;
+    const char *nobody = "log = syslog, and there is neither /dev/log nor "
+                         "/run/systemd/journal/socket: refusals go to stderr";
+
+    write_conf(&(struct pieces){
+        .attest = "activate = 1\nverifier = verifier_sect\nlog = syslog\n"});
+    CHECK(NULL);
+    if (has_socket)
+        ASSERT_NOT_FOUND("note", "log", "");
+    else
+        ASSERT_FOUND("note", "log", nobody);
+    write_conf(&(struct pieces){
+        .attest = "activate = 1\nverifier = verifier_sect\nlog = stderr\n"});
+    CHECK(NULL);
+    ASSERT_NOT_FOUND("note", "log", "");
+}
+END_TEST
+
 /* --- files ------------------------------------------------------------------ */
 
 START_TEST(test_C5_permissions)
@@ -636,6 +658,7 @@ int main(void)
     tcase_add_test(tcase, test_good_configuration_has_no_other_findings);
     tcase_add_test(tcase, test_included_file);
     tcase_add_test(tcase, test_file_includes_itself);
+    tcase_add_test(tcase, test_log_syslog_has_nobody);
     tcase_add_loop_test(tcase, test_C5_permissions, 0, 3);
     tcase_add_test(tcase, test_C5_folder);
     tcase_add_test(tcase, test_C5_module_is_not_run);

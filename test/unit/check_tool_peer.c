@@ -218,6 +218,9 @@ static const struct {
     {SERVE_MISPLACED, ATLS_E_MISPLACED, "outside the first certificate entry"},
     {SERVE_BAD_LENGTH, ATLS_E_MALFORMED, "is no evidence"},
     {SERVE_EMPTY, ATLS_E_MALFORMED, "is no evidence"},
+    {SERVE_INTERNAL_ERROR, ATLS_E_NO_EVIDENCE,
+     "alert internal error; see that server's own log: a server that cannot "
+     "prove itself ends like this"},
     {SERVE_TLS12, ATLS_E_VERSION, "does not speak TLS 1.3"},
     {SERVE_TEXT, ATLS_E_NO_EVIDENCE, "does not speak TLS"},
     {SERVE_HANGUP, ATLS_E_NO_EVIDENCE, "handshake with 127.0.0.1"},
