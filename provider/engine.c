@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,12 +293,25 @@ static enum atls_error take_policy(struct atls_engine *engine,
     return r;
 }
 
+/* tpm2-tss writes its trace to whatever file these name. In a program that has more
+ * rights than who starts it (setuid), that would be any file. */
+static void refuse_to_be_led(struct atls_engine *engine)
+{
+    if (engine->broken.code == ATLS_OK && getauxval(AT_SECURE) != 0
+        && (getenv("TSS2_LOG") != NULL || getenv("TSS2_LOGFILE") != NULL))
+        (void)atls_fail(&engine->broken, ATLS_E_CONFIG,
+                        "TSS2_LOG or TSS2_LOGFILE is set for a setuid program; "
+                        "unset them: tpm2-tss would write where its user says, "
+                        "with the program's rights");
+}
+
 static bool start(struct atls_engine *engine,
                   const struct atls_configuration *configuration, bool is_early)
 {
     engine->log = (is_early ? atls_log_open_held : atls_log_open)(
         configuration->log, configuration->log_level);
     engine->broken = configuration->broken;
+    refuse_to_be_led(engine);
     engine->has_attester = configuration->has_attester;
     engine->attester_broken = configuration->attester_broken;
     if (engine->log == NULL && configuration->log != NULL)
@@ -466,7 +480,6 @@ void atls_engine_report(struct atls_engine *engine,
                         const char *found_by,
                         const struct atls_section *section)
 {
-    bool is_observed = section != NULL && section->mode == ATLS_MODE_OBSERVE;
     char because[PEER_TEXT] = "";
     int saved = errno;
     int fd = atls_report_sink_get(&engine->report);
@@ -484,9 +497,9 @@ void atls_engine_report(struct atls_engine *engine,
                        section != NULL ? section->name : "-");
     else
         atls_log_write(engine->log,
-                       is_observed ? ATLS_LOG_WARN : ATLS_LOG_ERROR,
+                       report->is_observed ? ATLS_LOG_WARN : ATLS_LOG_ERROR,
                        "%s %s: %s%s", peer,
-                       is_observed ? "would be refused" : "is refused",
+                       report->is_observed ? "would be refused" : "is refused",
                        report->reason.text, because);
     if (fd >= 0)
         print_report(fd, report, peer, section);

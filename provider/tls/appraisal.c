@@ -69,6 +69,7 @@ static enum atls_error appraise_by(struct atls_connection *connection,
     if (report == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     r = atls_appraise(&appraisal, report);
+    report->is_observed = connection->match.mode == ATLS_MODE_OBSERVE;
     atls_engine_report(atls_context_engine(connection->context), report,
                        atls_connection_peer(connection),
                        atls_connection_found_by(connection), section);

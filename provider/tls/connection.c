@@ -182,9 +182,11 @@ static void look_up(struct atls_connection *connection, const SSL *s)
     const char *names[ATLS_PEER_NAMES_MAX];
     struct atls_peer peer;
 
-    if (connection->policy == NULL) /* match stays as it was made: off */
-        return;
     atls_peer_collect(s, &peer);
+    if (connection->policy == NULL) { /* match stays as it was made: off */
+        connection->peer = peer;
+        return;
+    }
     if (connection->is_matched && is_same_peer(&peer, &connection->peer))
         return;
     connection->peer = peer;
@@ -247,5 +249,8 @@ const char *atls_connection_section_name(
 {
     const struct atls_section *section = atls_connection_section(connection);
 
-    return section != NULL ? section->name : "policy";
+    if (section != NULL)
+        return section->name;
+    return connection->match.refusal == ATLS_E_NAMELESS ? "policy (nameless)"
+                                                        : "policy (otherwise)";
 }

@@ -11,6 +11,7 @@
 #include "tls/context.h"
 #include "tls/lock.h"
 #include "tls/refusal.h"
+#include "verifier/names.h"
 
 static int is_required(const struct atls_match *match)
 {
@@ -294,6 +295,13 @@ static enum atls_error fail_nameless(const struct atls_connection *connection,
                          "= refuse" ATLS_MORE
                          " (no SNI, no host or address to verify); connect by "
                          "name");
+    for (size_t i = 0; i < connection->peer.count; i++)
+        if (atls_name_kind(connection->peer.names[i]) == ATLS_NAME_NONE)
+            return atls_fail(
+                why, ATLS_E_NAMELESS,
+                "%s is no name of a server, and policy says nameless = refuse; "
+                "have this program show its name",
+                connection->peer.names[i]);
     return atls_fail(
         why, ATLS_E_NAMELESS,
         "no name of the server shows, only %s, and policy says nameless = "
@@ -321,9 +329,12 @@ static enum atls_error check_peer_is_named(
         break;
     }
     if (connection->peer.is_cut)
-        return atls_fail(why, match->refusal,
-                         "%s goes by more than %u names; let it have fewer",
-                         atls_connection_peer(connection), ATLS_PEER_NAMES_MAX);
+        return atls_fail(
+            why, match->refusal,
+            "%s goes by more than %u names, or by one of more than "
+            "%u octets; let it have fewer",
+            atls_connection_peer(connection), ATLS_PEER_NAMES_MAX,
+            ATLS_PEER_NAME_MAX - 1);
     return atls_fail(why, match->refusal,
                      "%s goes by names of more than %u policy sections; let it "
                      "have fewer",

@@ -12,8 +12,12 @@
 
 static void add(struct atls_peer *peer, const char *name)
 {
-    if (name == NULL || name[0] == '\0' || strlen(name) >= ATLS_PEER_NAME_MAX)
+    if (name == NULL || name[0] == '\0')
         return;
+    if (strlen(name) >= ATLS_PEER_NAME_MAX) {
+        peer->is_cut = true;
+        return;
+    }
     for (size_t i = 0; i < peer->count; i++)
         if (strcmp(peer->names[i], name) == 0)
             return;

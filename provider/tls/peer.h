@@ -14,7 +14,9 @@
 /* The names and addresses that a server goes by; none: nameless. */
 struct atls_peer {
     size_t count;
-    bool is_cut; /* it has more than fit: nobody can say what holds for it */
+    bool
+        is_cut; /* it has more, or longer ones, than fit: nobody can say what holds
+                    for it */
     char names[ATLS_PEER_NAMES_MAX][ATLS_PEER_NAME_MAX];
 };
 

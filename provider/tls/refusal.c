@@ -33,6 +33,7 @@ void atls_refusal_report(struct atls_connection *connection,
     connection->is_reported = true;
     report->verdict = why->code;
     report->reason = *why;
+    report->is_observed = connection->match.mode == ATLS_MODE_OBSERVE;
     atls_engine_report(atls_context_engine(connection->context), report,
                        atls_connection_peer(connection),
                        atls_connection_found_by(connection),
@@ -80,13 +81,14 @@ static void explain_alert(struct atls_connection *connection, const SSL *s,
     struct atls_reason why;
 
     if ((value & 0xff) == SSL_AD_PROTOCOL_VERSION)
-        (void)atls_fail(&why, ATLS_E_VERSION,
-                        "%s must prove itself, which needs TLS 1.3; it sent "
-                        "alert protocol version" ATLS_WHOLE
-                        "%s must prove itself (policy section %s), which needs "
-                        "TLS 1.3; it speaks less, and sent the alert protocol "
-                        "version",
-                        peer, peer, section);
+        (void)atls_fail(
+            &why, ATLS_E_VERSION,
+            "%s must prove itself, which needs TLS 1.3; it sent "
+            "alert protocol version" ATLS_WHOLE
+            "%s must prove itself (policy section %s), which needs "
+            "TLS 1.3; it sent the alert protocol version: it speaks "
+            "less, or refuses everybody (see its own log)",
+            peer, peer, section);
     else
         (void)atls_fail(&why, ATLS_E_NO_EVIDENCE,
                         "%s gave no evidence: alert %s" ATLS_WHOLE

@@ -74,6 +74,9 @@ enum atls_step_result {
 struct atls_report {
     enum atls_error verdict;   /* ATLS_OK: trusted; starts as refusal */
     struct atls_reason reason; /* of the first failed step */
+    bool
+        is_observed; /* for texts: who is not trusted is let through all the same;
+                         not set here */
     struct {
         enum atls_step_result result;
         struct atls_reason reason; /* when failed */

@@ -185,7 +185,8 @@ struct atls_match {
  * For each host name the first section of `servers` that matches, else `otherwise`;
  * the strictest mode over all names wins. Every connection shows some address: one
  * that no section lists is no name, and neither is what is no valid host name.
- * Peers without any are what `nameless` says, else `otherwise`. otherwise = observe
+ * Peers without any, or with one that is none beside others, are what `nameless`
+ * says, else `otherwise`. otherwise = observe
  * matches with no section. Pure and thread-safe; cannot fail
  * (more than ATLS_MATCH_MAX sections is ATLS_MODE_REQUIRE with refusal
  * ATLS_E_LIMIT).

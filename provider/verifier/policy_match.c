@@ -82,7 +82,7 @@ void atls_policy_match_server(const struct atls_policy *policy,
                               struct atls_match *ret_match)
 {
     struct atls_match match = {.mode = ATLS_MODE_OFF};
-    bool is_named = false;
+    bool is_named = false, has_odd = false;
 
     for (size_t i = 0; i < count; i++) {
         enum atls_name_kind kind = atls_name_kind(names[i]);
@@ -93,8 +93,9 @@ void atls_policy_match_server(const struct atls_policy *policy,
         else if (kind == ATLS_NAME_HOST)
             consider(&match, policy->otherwise, NULL, i);
         is_named = is_named || section != NULL || kind == ATLS_NAME_HOST;
+        has_odd = has_odd || (section == NULL && kind == ATLS_NAME_NONE);
     }
-    if (!is_named)
+    if (!is_named || has_odd)
         match_nameless(policy, &match);
     *ret_match = match;
 }

@@ -82,7 +82,8 @@ static void put_headline(const struct page *page,
     (void)fputs("attest: ", page->out);
     put_escaped_string(page, peer != NULL ? peer : "the peer");
     if (report->verdict != ATLS_OK) {
-        put_coloured(page, RED, " REFUSED");
+        put_coloured(page, RED,
+                     report->is_observed ? " WOULD BE REFUSED" : " REFUSED");
         (void)fputs(": ", page->out);
         put_reason(page, report->reason.text);
         (void)fputc('\n', page->out);

@@ -104,7 +104,7 @@ test_S2_a_server_of_tls12_only() {
     ATTEST_REPORT=$work/report refuses 'TLS 1.2 only' \
         'attest::localhost must prove itself, which needs TLS 1.3; it sent alert protocol version' \
         fetch "$work/logging.cnf" "https://localhost:$port/page"
-    says "$work/log" 'localhost must prove itself (policy section lab), which needs TLS 1.3; it speaks less'
+    says "$work/log" 'localhost must prove itself (policy section lab), which needs TLS 1.3; it sent the alert protocol version: it speaks less'
     says "$work/report" 'REFUSED: localhost must prove itself (policy section lab), which needs TLS 1.3'
 }
 

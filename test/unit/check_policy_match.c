@@ -115,7 +115,9 @@ static const struct {
     {"off", "refuse", {"*"}, "require nameless-peer"},
     {"off", "refuse", {""}, "require nameless-peer"},
     {"require", "off", {""}, "off ok"},
-    {"off", "refuse", {"r.test..", "other.test"}, "off ok"},
+    {"off", "refuse", {"r.test..", "other.test"}, "require nameless-peer"},
+    {"off", "off", {"r.test..", "other.test"}, "off ok"},
+    {"off", "r-last", {"other.test", ".r.test"}, "require r-last ok"},
     /* Of several names' the strictest, in any order. */
     {"off", "refuse", {"off.example", "r.test"}, "require r-last ok"},
     {"off", "refuse", {"r.test", "off.example"}, "require r-last ok"},
