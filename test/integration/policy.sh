@@ -185,7 +185,9 @@ test_otherwise() {
     refuses 'not named' 'attest::no policy section names other.test and otherwise = require' \
         elsewhere "$work/require.cnf"
     policy_variant observe 's/^otherwise .*/otherwise = observe/'
-    accepts 'observed' elsewhere "$work/observe.cnf"
+    ATTEST_REPORT=$work/observed accepts 'observed' elsewhere "$work/observe.cnf"
+    says "$work/observed" ' WOULD BE REFUSED: '
+    says_not "$work/observed" ' REFUSED: localhost'
 }
 
 test_P7_names() {

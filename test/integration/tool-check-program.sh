@@ -79,6 +79,12 @@ test_C3_capabilities_and_the_systems_file() {
         "${sanitizer[@]}" unshare --mount sh -c "mount --bind '$work/system.cnf' '$system' &&
             exec setpriv --reuid=nobody --regid=nogroup --clear-groups '$work/curl' -sS \
                 --max-time $seconds --cacert '$lab/ca.pem' https://localhost:$plain_port/page"
+    # What tpm2-tss would write with its rights, and where, is not its user's to say.
+    refuses 'led by its user' 'TSS2_LOG or TSS2_LOGFILE is set for a setuid program' \
+        "${sanitizer[@]}" env TSS2_LOG=all+TRACE TSS2_LOGFILE="$work/led" unshare --mount sh -c "mount --bind '$work/system.cnf' '$system' &&
+            exec setpriv --reuid=nobody --regid=nogroup --clear-groups '$work/curl' -sS \
+                --max-time $seconds --cacert '$lab/ca.pem' https://localhost:$plain_port/page"
+    [[ ! -e $work/led ]] || fail 'tpm2-tss wrote what its user wanted'
 }
 
 test_C4_programs_with_another_library() {
