@@ -10,11 +10,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/scratch.h"
 
 #define MODULE "attest.so"
 #define PIPE_OCTETS 70000
+
+static bool leaks_are_of_others;
+
+void leave_leaks(void)
+{
+    leaks_are_of_others = true;
+}
 
 void in_child(void (*body)(int), int argument, int expected)
 {
@@ -27,6 +35,9 @@ void in_child(void (*body)(int), int argument, int expected)
     if (child == 0) {
         alarm(HOOKCASE_SECONDS);
         body(argument);
+        fflush(NULL);
+        if (leaks_are_of_others)
+            _exit(0);
         exit(0);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);

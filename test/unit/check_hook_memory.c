@@ -191,6 +191,7 @@ static void made_ready(int unused)
     char keys[512];
 
     (void)unused;
+    leave_leaks();
     snprintf(keys, sizeof(keys), "base = provider:trigger\nlog = %s",
              scratch_path("log"));
     write_text("strict", "[policy]\notherwise = require\nnameless = refuse\n");
