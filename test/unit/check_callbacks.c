@@ -6,6 +6,7 @@
  */
 #include <check.h>
 #include <openssl/err.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,77 @@ START_TEST(test_S14_callbacks_at_every_moment)
 }
 END_TEST
 
+/* --- callbacks that do not return ---------------------------------------------------- */
+
+static jmp_buf out;
+static int leaves;
+
+static void leave(void)
+{
+    if (leaves > 0) {
+        leaves--;
+        longjmp(out, 1);
+    }
+}
+
+static void leave_keylog(const SSL *s, const char *line)
+{
+    (void)s, (void)line;
+    leave();
+}
+
+static void leave_info(const SSL *s, int where, int ret)
+{
+    (void)s, (void)where, (void)ret;
+    leave();
+}
+
+static int leave_security(const SSL *s, const SSL_CTX *ctx, int op, int bits,
+                          int nid, void *other, void *ex)
+{
+    (void)s, (void)ctx, (void)op, (void)bits, (void)nid, (void)other, (void)ex;
+    leave();
+    return 1;
+}
+
+static void set_leaving(int which, SSL *s)
+{
+    if (which == 0)
+        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(s), leave_keylog);
+    else if (which == 1)
+        SSL_set_info_callback(s, leave_info);
+    else
+        SSL_set_security_callback(s, leave_security);
+}
+
+/* Perl's die in a callback is a longjmp(3). The connection is over; the next one of
+ * that thread finds nothing of it, and is appraised as any other. */
+START_TEST(test_S24_a_callback_that_leaves)
+{
+    pair_init(&pair, pair_policy);
+    for (volatile int round = 0; round < 3; round++) {
+        pair.mode = PUPPET_HONEST;
+        pair_new(&pair, "localhost");
+        set_leaving(_i, pair.client);
+        leaves = 1;
+        if (setjmp(out) == 0) {
+            (void)pair_shake(&pair);
+            ck_abort_msg("it was not called");
+        }
+        ck_assert_int_eq(leaves, 0);
+        pair_new(&pair, "localhost");
+        set_leaving(_i, pair.client);
+        ck_assert_msg(pair_shake(&pair), "%s", pair.client_reason);
+        pair.mode = PUPPET_SILENT;
+        pair_new(&pair, "localhost");
+        set_leaving(_i, pair.client);
+        ck_assert(!pair_shake(&pair));
+        ck_assert_msg(strstr(pair.client_reason, "sent no attestation") != NULL,
+                      "%s", pair.client_reason);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("callbacks");
@@ -257,6 +329,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_S14_callbacks_at_every_moment, 0,
                         (int)(sizeof(callbacks) / sizeof(callbacks[0])));
+    tcase_add_loop_test(tcase, test_S24_a_callback_that_leaves, 0, 3);
     suite_add_tcase(suite, tcase);
     srunner_set_tap(runner, "-");
     srunner_run_all(runner, CK_SILENT);

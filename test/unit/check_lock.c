@@ -748,6 +748,51 @@ START_TEST(test_SSL_set_bio_in_mid_handshake)
 }
 END_TEST
 
+static BIO *another;
+
+static void swap_bio(const SSL *s, int type, int value)
+{
+    (void)type, (void)value;
+    if (another == NULL || SSL_get_state(s) != TLS_ST_CR_CERT)
+        return;
+    SSL_set0_wbio((SSL *)(uintptr_t)s, another);
+    another = NULL;
+}
+
+/* The lock comes again with the server's Finished. */
+START_TEST(test_S14_without_gate_and_with_another_BIO)
+{
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem()), *late;
+    BIO *server_in = BIO_new(BIO_s_mem()), *server_out = BIO_new(BIO_s_mem());
+    char octets[1 << 15];
+
+    begin(false, PUPPET_SILENT);
+    pair_new(&pair, "localhost");
+    SSL_set_bio(pair.client, in, out);
+    SSL_set_bio(pair.server, server_in, server_out);
+    late = another = BIO_new(BIO_s_mem());
+    ck_assert(BIO_up_ref(late));
+    SSL_set_info_callback(pair.client, swap_bio);
+    for (int round = 0; round < 20; round++) {
+        int len;
+
+        ck_assert_int_lt(SSL_connect(pair.client), 1);
+        while (
+            (len = BIO_read(SSL_get_wbio(pair.client), octets, sizeof(octets)))
+            > 0)
+            BIO_write(server_in, octets, len);
+        ck_assert_int_lt(SSL_accept(pair.server), 1);
+        while ((len = BIO_read(server_out, octets, sizeof(octets))) > 0)
+            BIO_write(in, octets, len);
+    }
+    ck_assert_ptr_null(another);
+    ck_assert_ptr_eq(SSL_get_wbio(pair.client), late);
+    ck_assert_int_lt(SSL_write(pair.client, SECRET, sizeof(SECRET)), 1);
+    BIO_free(late);
+    pair_clear(&pair);
+}
+END_TEST
+
 /* --- callbacks of the program's own ---------------------------------------------------- */
 
 static int operations, legacy_operations;
@@ -887,6 +932,7 @@ int main(void)
     tcase_add_test(tcase, test_S13_dup_and_free);
     tcase_add_test(tcase, test_the_BIO_is_the_programs);
     tcase_add_test(tcase, test_SSL_set_bio_in_mid_handshake);
+    tcase_add_test(tcase, test_S14_without_gate_and_with_another_BIO);
     tcase_add_test(tcase, test_callbacks_of_the_programs_BIO_are_called);
     tcase_add_test(tcase, test_L3_without_gate_a_forked_child_sends_nothing);
     tcase_add_loop_test(tcase, test_threads_without_gate_and_without_evidence,
