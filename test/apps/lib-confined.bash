@@ -208,8 +208,9 @@ unit_up() {
         /run /etc/ssl "${service_paths[@]}" "${service_new_paths[@]}" "${settings[@]}"
     await unit_is_made "$work/$name.unit.log" || return
     unit_pid=$spawned
-    # With its root: these tests may run in a chroot, which nsenter would leave.
-    in_unit=(nsenter "--target=$unit_pid" --mount --root -- setpriv "${rights[@]}" -- env -u TMPDIR)
+    # With its root: these tests may run in a chroot, which nsenter would leave. In /, as
+    # systemd starts it: our folder has no name there, and HAProxy 3.0 asks for it.
+    in_unit=(nsenter "--target=$unit_pid" --mount --root -- setpriv "${rights[@]}" -- env --chdir=/ -u TMPDIR)
 }
 
 unit_is_made() {
