@@ -307,7 +307,6 @@ static bool is_in_tpm_group(const struct place_user *user)
 
 static void try(struct check *check, struct trial *trial)
 {
-    check_user(check, trial->user.uid, trial->name);
     trial->is_in_tpm_group = is_in_tpm_group(&trial->user);
     (void)place_run(check, try_as_user, trial);
 }
@@ -321,7 +320,10 @@ static bool was_tried(const struct subject *subject, size_t i)
     return false;
 }
 
-void check_rights(struct check *check, const struct subject *subject)
+/* Each user among its processes once.
+ *   visit  gets a trial with the user's name */
+static void visit_users(struct check *check, const struct subject *subject,
+                        void (*visit)(struct check *check, struct trial *trial))
 {
     for (size_t i = 0; i < subject->list.count; i++) {
         const struct process *process = subject->list.items[i];
@@ -333,37 +335,42 @@ void check_rights(struct check *check, const struct subject *subject)
 
         if (!subject_is_worker(subject, i) || was_tried(subject, i))
             continue;
-        if (process->has_other_users)
-            finding_note(check->findings, WHAT,
-                         "process %d has a user namespace of its own: its "
-                         "rights are not tried",
-                         process->pid);
-        else
-            try(check, &trial);
+        check_user(check, trial.user.uid, trial.name);
+        visit(check, &trial);
     }
+}
+
+static void try_process(struct check *check, struct trial *trial)
+{
+    if (trial->process->has_other_users)
+        finding_note(check->findings, WHAT,
+                     "process %d has a user namespace of its own: its "
+                     "rights are not tried",
+                     trial->process->pid);
+    else
+        try(check, trial);
+}
+
+void check_rights(struct check *check, const struct subject *subject)
+{
+    visit_users(check, subject, try_process);
+}
+
+static void try_reach(struct check *check, struct trial *trial)
+{
+    if (trial->process->inner.path != NULL && !trial->process->has_other_users)
+        (void)place_run(check, look_for_policy, trial);
 }
 
 void check_reach(struct check *check, const struct subject *subject)
 {
-    for (size_t i = 0; i < subject->list.count; i++) {
-        const struct process *process = subject->list.items[i];
-        struct trial trial = {
-            .subject = subject,
-            .process = process,
-            .user = place_user_of(process),
-        };
-
-        if (process->inner.path == NULL || process->has_other_users
-            || !subject_is_worker(subject, i) || was_tried(subject, i))
-            continue;
-        check_user(check, trial.user.uid, trial.name);
-        (void)place_run(check, look_for_policy, &trial);
-    }
+    visit_users(check, subject, try_reach);
 }
 
 void check_rights_of_unit(struct check *check, const struct subject *subject)
 {
     struct trial trial = {.subject = subject, .user = subject->user};
 
+    check_user(check, trial.user.uid, trial.name);
     try(check, &trial);
 }

@@ -244,14 +244,6 @@ static enum atls_error make_ticket(struct atls_quoter_core *core,
     return ATLS_OK;
 }
 
-static void block_signals(sigset_t *ret_signals)
-{
-    sigset_t all;
-
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, ret_signals);
-}
-
 /* A handler of the program that ends it finds all of this done, or nothing. */
 enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
                                    enum atls_role role,
@@ -266,7 +258,7 @@ enum atls_error atls_quoter_submit(struct atls_quoter *quoter,
     sigset_t signals;
     enum atls_error r;
 
-    block_signals(&signals);
+    atls_quoter_block_signals(&signals);
     r = ensure_core(quoter, why, &core);
     if (r == ATLS_OK)
         r = make_ticket(core, role, channel, cert_der, formats, why, &ticket);

@@ -59,12 +59,17 @@ struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
     return core;
 }
 
-void atls_quoter_core_lock(struct atls_quoter_core *core, sigset_t *ret_signals)
+void atls_quoter_block_signals(sigset_t *ret_signals)
 {
     sigset_t all;
 
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_signals);
+}
+
+void atls_quoter_core_lock(struct atls_quoter_core *core, sigset_t *ret_signals)
+{
+    atls_quoter_block_signals(ret_signals);
     pthread_mutex_lock(&core->lock);
 }
 

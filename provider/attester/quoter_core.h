@@ -147,6 +147,10 @@ struct atls_quoter_core *atls_quoter_core_new(struct atls_quoter_setup *setup,
                                               void *log_arg,
                                               unsigned generation);
 
+/* Block all signals of this thread.
+ *   signals  what was blocked before: for pthread_sigmask() */
+void atls_quoter_block_signals(sigset_t *ret_signals);
+
 /* Take the lock with all signals blocked; give both back. Not nested.
  *   signals  what was blocked before */
 void atls_quoter_core_lock(struct atls_quoter_core *core,

@@ -182,11 +182,12 @@ static void look_up(struct atls_connection *connection, const SSL *s)
     const char *names[ATLS_PEER_NAMES_MAX];
     struct atls_peer peer;
 
-    atls_peer_collect(s, &peer);
     if (connection->policy == NULL) { /* match stays as it was made: off */
-        connection->peer = peer;
+        if (connection->broken.code != ATLS_OK) /* and texts say of whom */
+            atls_peer_collect(s, &connection->peer);
         return;
     }
+    atls_peer_collect(s, &peer);
     if (connection->is_matched && is_same_peer(&peer, &connection->peer))
         return;
     connection->peer = peer;

@@ -16,7 +16,8 @@ struct atls_lock {
     const SSL *s; /* NULL: the connection is gone */
     BIO *bio;     /* NULL: the BIO is gone */
     BIO_callback_fn_ex
-        callback; /* the program's, which ours has taken the place of */
+        callback;   /* the program's, which ours has taken the place of */
+    bool is_asking; /* that one, which may have wrapped ours and call it back */
 };
 
 static _Atomic(int) bio_index = -1;
@@ -102,19 +103,26 @@ static long ask_legacy(BIO *bio, int operation, const char *data, size_t len,
 static long lock_callback(BIO *bio, int operation, const char *data, size_t len,
                           int number, long more, int result, size_t *processed)
 {
-    const struct atls_lock *lock = BIO_get_ex_data(bio, bio_index);
-    BIO_callback_fn_ex callback = lock != NULL ? lock->callback : NULL;
+    struct atls_lock *lock = BIO_get_ex_data(bio, bio_index);
+    long asked;
 
     if (operation == BIO_CB_WRITE && lock != NULL && lock->s != NULL
         && !may_send(lock)) {
         BIO_clear_retry_flags(bio);
         return -1;
     }
-    if (callback != NULL)
-        return callback(bio, operation, data, len, number, more, result,
-                        processed);
-    return ask_legacy(bio, operation, data, len, number, more, result,
-                      processed);
+    if (lock != NULL && lock->is_asking)
+        return result;
+    if (lock == NULL || lock->callback == NULL)
+        return ask_legacy(bio, operation, data, len, number, more, result,
+                          processed);
+    atomic_fetch_add(&lock->refs, 1); /* it may free the BIO */
+    lock->is_asking = true;
+    asked = lock->callback(bio, operation, data, len, number, more, result,
+                           processed);
+    lock->is_asking = false;
+    unref(lock);
+    return asked;
 }
 
 /* --- the BIO's side ------------------------------------------------------- */

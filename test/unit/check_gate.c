@@ -143,6 +143,30 @@ START_TEST(test_P12_P13_what_is_no_name_is_nameless)
 }
 END_TEST
 
+/* Beside a name that no section covers: what the program really checks may be one that
+ * a section does. */
+START_TEST(test_P12_a_name_that_no_section_can_list)
+{
+    char longest[257];
+
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    pair_init(&pair, pair_policy);
+    accept_one();
+    pair.mode = PUPPET_SILENT;
+    pair_new(&pair, "elsewhere.example");
+    ck_assert(SSL_set1_host(pair.client, ".localhost") == 1);
+    refuse_this(".localhost is no name of a server, and policy says nameless = "
+                "refuse");
+    pair_new(&pair, "elsewhere.example");
+    ck_assert(SSL_set1_host(pair.client, longest) == 1);
+    refuse_this(
+        "goes by more than 16 names, or by one of more than 255 octets");
+    pair_new(&pair, "elsewhere.example");
+    ck_assert(pair_shake(&pair));
+}
+END_TEST
+
 static void assert_logged(const char *part);
 
 /* A CONNECT proxy on an address that the policy lists: who reads the refusal must
@@ -1092,6 +1116,7 @@ static const struct {
     ONE(test_S19_verify_none_and_own_callback_change_nothing),
     ONE(test_P8_a_nameless_server_is_refused),
     ONE(test_P12_P13_what_is_no_name_is_nameless),
+    ONE(test_P12_a_name_that_no_section_can_list),
     ONE(test_refusals_name_the_address_that_is_listed),
     ONE(test_P8_nameless_may_have_a_section),
     ONE(test_otherwise_off_asks_for_nothing),

@@ -814,6 +814,43 @@ static long count_legacy(BIO *bio, int operation, const char *data, int number,
     return result;
 }
 
+static BIO_callback_fn_ex wrapped;
+static bool is_to_wrap;
+
+static long wrap(BIO *bio, int operation, const char *data, size_t len,
+                 int number, long more, int result, size_t *processed)
+{
+    operations++;
+    return wrapped(bio, operation, data, len, number, more, result, processed);
+}
+
+static void wrap_callback(const SSL *s, int type, int value)
+{
+    (void)type, (void)value;
+    if (!is_to_wrap || SSL_get_state(s) != TLS_ST_CR_CERT)
+        return;
+    is_to_wrap = false;
+    wrapped = BIO_get_callback_ex(SSL_get_wbio(s));
+    BIO_set_callback_ex(SSL_get_wbio(s), wrap);
+}
+
+/* In mid-handshake: then ours is put before it once more, and each knows the other. */
+START_TEST(test_S24_a_program_wraps_the_callback_of_its_BIO)
+{
+    for (int honest = 0; honest < 2; honest++) {
+        begin(true, honest ? PUPPET_HONEST : PUPPET_SILENT);
+        pair_new(&pair, "localhost");
+        is_to_wrap = true;
+        operations = 0;
+        SSL_set_info_callback(pair.client, wrap_callback);
+        ck_assert_msg(pair_shake(&pair) == (honest == 1), "%s",
+                      pair.client_reason);
+        ck_assert(!is_to_wrap && wrapped != NULL && operations > 0);
+        pair_clear(&pair);
+    }
+}
+END_TEST
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -934,6 +971,7 @@ int main(void)
     tcase_add_test(tcase, test_SSL_set_bio_in_mid_handshake);
     tcase_add_test(tcase, test_S14_without_gate_and_with_another_BIO);
     tcase_add_test(tcase, test_callbacks_of_the_programs_BIO_are_called);
+    tcase_add_test(tcase, test_S24_a_program_wraps_the_callback_of_its_BIO);
     tcase_add_test(tcase, test_L3_without_gate_a_forked_child_sends_nothing);
     tcase_add_loop_test(tcase, test_threads_without_gate_and_without_evidence,
                         0, 2);
