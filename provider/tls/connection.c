@@ -182,11 +182,8 @@ static void look_up(struct atls_connection *connection, const SSL *s)
     const char *names[ATLS_PEER_NAMES_MAX];
     struct atls_peer peer;
 
-    if (connection->policy == NULL) { /* match stays as it was made: off */
-        if (connection->broken.code != ATLS_OK) /* and texts say of whom */
-            atls_peer_collect(s, &connection->peer);
+    if (connection->policy == NULL) /* match stays as it was made: off */
         return;
-    }
     atls_peer_collect(s, &peer);
     if (connection->is_matched && is_same_peer(&peer, &connection->peer))
         return;

@@ -41,6 +41,15 @@ void atls_refusal_report(struct atls_connection *connection,
     OPENSSL_free(report);
 }
 
+/* What refuses everybody does so before anybody is looked up. */
+static void report_client(struct atls_connection *connection, const SSL *s,
+                          const struct atls_reason *why)
+{
+    if (!connection->is_matched)
+        atls_peer_collect(s, &connection->peer);
+    atls_refusal_report(connection, why);
+}
+
 void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
                         const struct atls_reason *why)
 {
@@ -51,7 +60,7 @@ void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
         atls_refusal_log(
             atls_engine_log(atls_context_engine(connection->context)), why);
     else
-        atls_refusal_report(connection, why);
+        report_client(connection, s, why);
     atls_raise(why);
     atls_refusal_watch(connection, atls_connection_ssl(s));
 }

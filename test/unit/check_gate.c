@@ -992,6 +992,7 @@ START_TEST(test_P1_C10_a_broken_configuration_refuses_everyone)
             if (hidden)
                 SSL_set_security_callback(pair.client, permissive);
             refuse_this(rows[i].reason);
+            assert_logged("error: elsewhere.example is refused: ");
             pair_clear(&pair);
         }
     }
