@@ -52,18 +52,7 @@ saw_not() {
 
 # check_exec STATUS TEXT CONF PROGRAM
 check_exec() {
-    local status=0
-    run attest check --conf "$3" --warn 0 --exec "$(command -v "$4")" || status=$?
-    same "status for $4" "$1" "$status"
-    [[ $output == *"$2"* ]] || fail "attest check does not say: $2"
-}
-
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
+    check_says "$1" "$2" --conf "$3" --warn 0 --exec "$(command -v "$4")"
 }
 
 installed() {

@@ -68,14 +68,6 @@ check_pid() {
     same 'status of attest check' "$1" "$status"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 test_C12_kids_are_not_attested_and_check_says_so() {
     local kid
     squid_up kids "$lab/client.cnf" localhost "$plain_port"

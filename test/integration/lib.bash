@@ -501,3 +501,21 @@ refuses() {
 same() {
     [[ $2 == "$3" ]] || fail "$1: expected $2, found $3"
 }
+
+# prints TEXT, prints_not TEXT: of $output.
+prints() {
+    [[ $output == *"$1"* ]] || fail "does not print: $1"
+}
+
+prints_not() {
+    [[ $output != *"$1"* ]] || fail "prints: $1"
+}
+
+# check_says STATUS TEXT OPTION...
+check_says() {
+    local expected=$1 text=$2 status=0
+    shift 2
+    run attest check "$@" || status=$?
+    same 'status of attest check' "$expected" "$status"
+    prints "$text"
+}

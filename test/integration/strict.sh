@@ -62,14 +62,6 @@ everything_refused() {
         by_python "$conf" "https://localhost:$attested_port/page"
 }
 
-# check_says STATUS TEXT CONF
-check_says() {
-    local status=0
-    run attest check --conf "$3" || status=$?
-    same 'status of attest check' "$1" "$status"
-    [[ $output == *"$2"* ]] || fail "attest check does not say: $2"
-}
-
 test_C1_strict_form_works_with_the_module() {
     module_install
     accepts 'curl' home "$strict"
@@ -77,7 +69,7 @@ test_C1_strict_form_works_with_the_module() {
     ! has_python || accepts 'Python' by_python "$strict" "https://localhost:$attested_port/page"
     refuses 'plain server' 'sent no attestation evidence' \
         fetch "$strict" "https://localhost:$plain_port/page"
-    check_says 0 'strict form: programs work only with the module' "$strict"
+    check_says 0 'strict form: programs work only with the module' --conf "$strict"
 }
 
 # strict_form_refuses WHAT
@@ -90,13 +82,13 @@ test_C1_strict_form_without_the_module() {
     module_install
     mv "$modules/attest.so" "$modules/renamed.so"
     strict_form_refuses 'renamed'
-    check_says 2 'attest.so (as configured): No such file or directory' "$strict"
+    check_says 2 'attest.so (as configured): No such file or directory' --conf "$strict"
     echo 'Not an object' >"$modules/attest.so"
     strict_form_refuses 'no object'
-    check_says 2 "attest.so: file too short" "$strict"
+    check_says 2 "attest.so: file too short" --conf "$strict"
     cp "$ATTEST_BUILDDIR/relay" "$modules/attest.so"
     strict_form_refuses 'something else'
-    check_says 2 'attest.so' "$strict"
+    check_says 2 'attest.so' --conf "$strict"
     module_install
     accepts 'with the module' home "$strict"
 }
@@ -106,8 +98,8 @@ test_C1_check_says_that_the_module_is_cut_off() {
     module_install
     head -c 20000 "$ATTEST_BUILDDIR/.libs/attest.so" >"$modules/attest.so"
     export ASAN_OPTIONS=handle_sigbus=0 # it is the crash that is looked for
-    check_says 2 'module: ' "$strict"
-    check_says 2 'module: ' "$normal"
+    check_says 2 'module: ' --conf "$strict"
+    check_says 2 'module: ' --conf "$normal"
 }
 
 # What doc/SECURITY.md says of it.
@@ -116,11 +108,11 @@ test_C1_normal_form_without_the_module() {
     mv "$modules/attest.so" "$modules/renamed.so"
     accepts 'unattested' home "$normal"
     accepts 'unattested' fetch "$normal" "https://localhost:$plain_port/page"
-    check_says 2 'OpenSSL runs programs without it' "$normal"
+    check_says 2 'OpenSSL runs programs without it' --conf "$normal"
     module_install
     refuses 'plain server, with the module' 'sent no attestation evidence' \
         fetch "$normal" "https://localhost:$plain_port/page"
-    check_says 0 'module: ' "$normal"
+    check_says 0 'module: ' --conf "$normal"
 }
 
 # A server whose module is gone proves nothing: clients that require it refuse.
@@ -142,7 +134,7 @@ test_C1_the_second_part_is_missing_or_broken() {
     module_install
     mv "$modules/attest-inner.so" "$modules/renamed.so"
     inner_refuses 'renamed' "cannot load attest's second part: " "$normal"
-    check_says 2 'attest-inner.so (beside attest.so): No such file or directory' "$normal"
+    check_says 2 'attest-inner.so (beside attest.so): No such file or directory' --conf "$normal"
     echo 'Not an object' >"$modules/attest-inner.so"
     refuses 'no object' "cannot load attest's second part: " home "$normal"
     refuses 'no object, strict form' "cannot load attest's second part: " home "$strict"
@@ -162,7 +154,7 @@ test_C1_a_library_is_missing() {
         LC_ALL=C sed "s/\x00${name//./\\.}\x00/\x00$wrong\x00/" \
             "$ATTEST_BUILDDIR/.libs/attest-inner.so" >"$modules/attest-inner.so"
         inner_refuses "no $name" "cannot load attest's second part: $wrong: No such file" "$normal"
-        check_says 2 "$wrong: cannot open shared object file" "$normal"
+        check_says 2 "$wrong: cannot open shared object file" --conf "$normal"
         refuses "no $name, strict form" "$wrong: No such file or directory; install it where this program runs, in its container too, or reinstall attest" \
             home "$strict"
     done
@@ -197,7 +189,7 @@ test_C2_default_provider_unnamed() {
     everything_refused 'alone' "$work/alone.cnf" curl: 'library has no ciphers' \
         LIBRARY_HAS_NO_CIPHERS
     check_says 2 'as soon as one provider is named, every program loses all algorithms of OpenSSL' \
-        "$work/alone.cnf"
+        --conf "$work/alone.cnf"
 }
 
 run_tests "$@"

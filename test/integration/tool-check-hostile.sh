@@ -21,14 +21,6 @@ ends() {
     ((status == expected)) || fail "ends with $status, not $expected"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 check() {
     local expected=$1
     shift

@@ -20,14 +20,6 @@ ends() {
     ((status == expected)) || fail "ends with $status, not $expected"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 # check_pid STATUS [OPTION...]: of what was spawned last.
 check_pid() {
     local expected=$1

@@ -14,14 +14,6 @@ setup() {
     plain_port=$port
 }
 
-# check_says STATUS TEXT CONF PROGRAM
-check_says() {
-    local status=0
-    run attest check --conf "$3" --exec "$4" || status=$?
-    same "status for $4" "$1" "$status"
-    [[ $output == *"$2"* ]] || fail "attest check does not say: $2"
-}
-
 plain_by() {
     with "$1" "$2" --silent --show-error --max-time "$seconds" --cacert "$lab/ca.pem" \
         "https://localhost:$plain_port/page"
@@ -40,12 +32,12 @@ privileged() {
     # The kernel tells such a process so (AT_SECURE).
     unattested "$how" plain_by "$lab/client.cnf" "$copy"
     check_says 2 "FAIL  program: $copy runs $how: OpenSSL ignores OPENSSL_CONF in it" \
-        "$lab/client.cnf" "$copy"
+        --conf "$lab/client.cnf" --exec "$copy"
     # Without the right it is a program as any other.
     install -m 755 "$(command -v curl)" "$copy"
     refuses "ordinary, not $how" 'sent no attestation evidence' \
         plain_by "$lab/client.cnf" "$copy"
-    check_says 0 "ok    program: $copy uses " "$lab/client.cnf" "$copy"
+    check_says 0 "ok    program: $copy uses " --conf "$lab/client.cnf" --exec "$copy"
 }
 
 test_C3_setuid() {
@@ -91,19 +83,19 @@ test_C4_programs_with_another_library() {
     local other
     printf '#!/bin/sh\n' >"$work/script"
     chmod +x "$work/script"
-    check_says 0 'is a script: look at the program that runs it' "$lab/client.cnf" "$work/script"
+    check_says 0 'is a script: look at the program that runs it' --conf "$lab/client.cnf" --exec "$work/script"
     check_says 2 "FAIL  program: $work/none: No such file or directory" \
-        "$lab/client.cnf" "$work/none"
-    check_says 2 "FAIL  program: $work is not a regular file" "$lab/client.cnf" "$work"
-    check_says 0 'links no libssl: it may load it later' "$lab/client.cnf" "$(command -v bash)"
+        --conf "$lab/client.cnf" --exec "$work/none"
+    check_says 2 "FAIL  program: $work is not a regular file" --conf "$lab/client.cnf" --exec "$work"
+    check_says 0 'links no libssl: it may load it later' --conf "$lab/client.cnf" --exec "$(command -v bash)"
     # A TLS of its own, as in a program of Go.
     { cat "$(command -v bash)" && printf 'TLS 1.3, server CertificateVerify'; } >"$work/own"
     chmod +x "$work/own"
     check_says 2 'has TLS of its own inside (a static OpenSSL, Go'"'"'s ...), in which attest cannot work' \
-        "$lab/client.cnf" "$work/own"
+        --conf "$lab/client.cnf" --exec "$work/own"
     other=$(command -v wget || true)
     [[ -n $other ]] && ldd "$other" | grep -q gnutls || return 0
-    check_says 2 'uses libgnutls.so' "$lab/client.cnf" "$other"
+    check_says 2 'uses libgnutls.so' --conf "$lab/client.cnf" --exec "$other"
 }
 
 # node CONF: fetches the page.
@@ -119,14 +111,14 @@ test_C4_node_reads_its_own_section() {
     command -v node >/dev/null || skip 'node is missing'
     unattested 'no section of its own' by_node "$lab/client.cnf" "$plain_port"
     check_says 2 'is Node.js, which reads the section that nodejs_conf names' \
-        "$lab/client.cnf" "$(realpath "$(command -v node)")"
+        --conf "$lab/client.cnf" --exec "$(realpath "$(command -v node)")"
     variant client node 's/^openssl_conf *= *\(.*\)/&\nnodejs_conf = \1/'
     accepts 'node' by_node "$work/node.cnf" "$attested_port"
     refuses 'node' 'sent no attestation evidence' by_node "$work/node.cnf" "$plain_port"
-    check_says 0 'is Node.js, and nodejs_conf names [' "$work/node.cnf" \
-        "$(realpath "$(command -v node)")"
+    check_says 0 'is Node.js, and nodejs_conf names [' --conf "$work/node.cnf" \
+        --exec "$(realpath "$(command -v node)")"
     variant client elsewhere 's/^openssl_conf .*/&\nnodejs_conf = default_sect/'
-    check_says 0 'warn  program: ' "$work/elsewhere.cnf" "$(realpath "$(command -v node)")"
+    check_says 0 'warn  program: ' --conf "$work/elsewhere.cnf" --exec "$(realpath "$(command -v node)")"
 }
 
 run_tests "$@"

@@ -18,14 +18,6 @@ ends() {
     ((status == expected)) || fail "ends with $status, not $expected"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 test_C5_a_proving_machine_is_in_order() {
     ends 0 attest check --conf "$lab/server.cnf" --warn 0
     prints 'ok    default provider: named and active'

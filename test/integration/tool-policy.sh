@@ -21,14 +21,6 @@ ends() {
     ((status == expected)) || fail "ends with $status, not $expected"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 # takes POLICY: curl accepts the lab's server by it.
 takes() {
     variant client "${1##*/}.client" "s|^policy = .*|policy = $1|"

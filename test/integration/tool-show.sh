@@ -23,14 +23,6 @@ ends() {
     ((status == expected)) || fail "ends with $status, not $expected"
 }
 
-prints() {
-    [[ $output == *"$1"* ]] || fail "does not print: $1"
-}
-
-prints_not() {
-    [[ $output != *"$1"* ]] || fail "prints: $1"
-}
-
 test_evidence_is_shown() {
     local host
     for host in localhost 127.0.0.1 '[::1]'; do

@@ -62,14 +62,6 @@ abroad() {
     fetch "$work/client.cnf" "https://localhost:$plain_port/page" -k
 }
 
-# check_says STATUS TEXT
-check_says() {
-    local status=0
-    run attest check --conf "$work/client.cnf" || status=$?
-    same 'status of attest check' "$1" "$status"
-    [[ $output == *"$2"* ]] || fail "attest check does not say: $2"
-}
-
 test_C14_one_interface_two_versions() {
     local pair
     for pair in 'same newer' 'newer same' 'newer newer'; do
@@ -79,7 +71,8 @@ test_C14_one_interface_two_versions() {
         accepts "$pair" home
         refuses "$pair, plain server" 'sent no attestation evidence' abroad
     done
-    check_says 0 "warn  module: $modules/attest.so is version ${version%?}z, this command $version"
+    check_says 0 "warn  module: $modules/attest.so is version ${version%?}z, this command $version" \
+        --conf "$work/client.cnf"
 }
 
 test_C14_two_interfaces() {
@@ -88,15 +81,18 @@ test_C14_two_interfaces() {
     client
     refuses 'second part of another interface' "$misfit; reinstall attest" home
     refuses 'second part of another interface, plain server' "$misfit; reinstall attest" abroad
-    check_says 2 "FAIL  module: $modules/attest-inner.so is of another version than $modules/attest.so and this command"
+    check_says 2 "FAIL  module: $modules/attest-inner.so is of another version than $modules/attest.so and this command" \
+        --conf "$work/client.cnf"
     install_as other same
     refuses 'attest.so of another interface' "$misfit; reinstall attest" home
     refuses 'attest.so of another interface, plain server' "$misfit; reinstall attest" abroad
-    check_says 2 "FAIL  module: $modules/attest.so is of another version than $modules/attest-inner.so and this command"
+    check_says 2 "FAIL  module: $modules/attest.so is of another version than $modules/attest-inner.so and this command" \
+        --conf "$work/client.cnf"
     # Both of another than the command is no fault of theirs.
     install_as other other
     accepts 'two of another interface' home
-    check_says 0 "warn  module: $modules/attest.so is of another version than this command"
+    check_says 0 "warn  module: $modules/attest.so is of another version than this command" \
+        --conf "$work/client.cnf"
 }
 
 # As that of before there were numbers.
@@ -107,7 +103,8 @@ test_C14_no_number_at_all() {
     chmod 755 "$modules/new"
     mv "$modules/new" "$modules/attest.so"
     client
-    check_says 2 "FAIL  module: $modules/attest.so is of another version than $modules/attest-inner.so and this command"
+    check_says 2 "FAIL  module: $modules/attest.so is of another version than $modules/attest-inner.so and this command" \
+        --conf "$work/client.cnf"
     refuses 'no number' "$misfit; reinstall attest" home
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "lib/allocation.h"
+
 enum atls_error record_decode(const uint8_t *data, size_t len,
                               struct atls_reason *why)
 {
@@ -24,6 +26,22 @@ enum atls_error record_decode(const uint8_t *data, size_t len,
     atls_evidence_free(evidence);
     free(copy);
     return r;
+}
+
+void record_decode_without_memory(const uint8_t *data, size_t len,
+                                  size_t allocations)
+{
+    for (size_t n = 1; n <= allocations + 1; n++) {
+        const int fails = n <= allocations;
+        struct atls_reason why = {0};
+        enum atls_error r;
+
+        allocation_fail_at(n);
+        r = record_decode(data, len, &why);
+        allocation_fail_at(0);
+        ck_assert_int_eq(r, fails ? ATLS_E_NOMEM : ATLS_OK);
+        ck_assert_str_eq(why.text, fails ? "out of memory" : "");
+    }
 }
 
 /* Which head, counted from 0, gets more octets than it needs; -1: none. */

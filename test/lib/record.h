@@ -68,4 +68,9 @@ void record_wrap_short(struct record *ret, const uint8_t *map, size_t map_len);
 enum atls_error record_decode(const uint8_t *data, size_t len,
                               struct atls_reason *why);
 
+/* Decode with each allocation failing in turn, of which there must be that many,
+ * and with none failing (allocation_install() comes first). */
+void record_decode_without_memory(const uint8_t *data, size_t len,
+                                  size_t allocations);
+
 #endif
