@@ -221,9 +221,9 @@ enum atls_error atls_quoter_thread_start(struct atls_quoter_core *core,
 /* Wait until it is known whether there is a thread and whether it has ended; too long
  * a time is none. A log function that is being called may take as long as it likes,
  * because its argument must outlive the call. Called with lock held. */
-static void wait_for_end(struct atls_quoter_core *core)
+static void wait_for_end(struct atls_quoter_core *core,
+                         const struct timespec *limit)
 {
-    struct timespec limit = atls_timespec_of_ms(atls_now_ms() + STOP_LIMIT_MS);
     bool is_late = false;
 
     for (;;) {
@@ -232,7 +232,7 @@ static void wait_for_end(struct atls_quoter_core *core)
             || (core->thread_state == ATLS_THREAD_RUNNING && !core->has_ended);
 
         if (is_awaited && !is_late)
-            is_late = pthread_cond_timedwait(&core->ended, &core->lock, &limit)
+            is_late = pthread_cond_timedwait(&core->ended, &core->lock, limit)
                       == ETIMEDOUT;
         else if (core->logging > 0)
             pthread_cond_wait(&core->ended, &core->lock);
@@ -241,8 +241,18 @@ static void wait_for_end(struct atls_quoter_core *core)
     }
 }
 
+/* Past its last line a thread still gives back what libraries keep for it. It may wait
+ * there for a lock of the C library's allocator, which whoever runs a handler in the
+ * middle of malloc() holds until this returns. */
+static void join(pthread_t thread, const struct timespec *limit)
+{
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, limit) != 0)
+        pthread_detach(thread);
+}
+
 void atls_quoter_thread_stop(struct atls_quoter_core *core)
 {
+    struct timespec limit = atls_timespec_of_ms(atls_now_ms() + STOP_LIMIT_MS);
     struct atls_tickets abandoned;
     bool is_running, has_ended;
     sigset_t signals;
@@ -254,7 +264,7 @@ void atls_quoter_thread_stop(struct atls_quoter_core *core)
     core->queue_count = 0;
     (void)shutdown(atls_quoter_core_wake_fd(core), SHUT_RDWR); /* unix(7) */
     pthread_cond_signal(&core->work);
-    wait_for_end(core);
+    wait_for_end(core, &limit);
     is_running = core->thread_state == ATLS_THREAD_RUNNING;
     has_ended = core->has_ended;
     /* Whoever stops it again finds nothing to join. */
@@ -262,7 +272,7 @@ void atls_quoter_thread_stop(struct atls_quoter_core *core)
         core->thread_state = ATLS_THREAD_LEFT;
     pthread_mutex_unlock(&core->lock);
     if (is_running && has_ended)
-        pthread_join(core->thread, NULL);
+        join(core->thread, &limit);
     else if (is_running)
         pthread_detach(core->thread);
     (void)pthread_sigmask(SIG_SETMASK, &signals, NULL);

@@ -56,7 +56,7 @@ static enum atls_error parse_chain(const struct atls_span *ders, size_t count,
                                    struct chain *ret_chain)
 {
     for (size_t i = 0; i < count; i++) {
-        char what[48];
+        char what[64];
         enum atls_error r = check_single(ders, i, why);
 
         if (r != ATLS_OK)

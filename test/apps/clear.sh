@@ -10,7 +10,10 @@ need curl openssl swtpm /usr/bin/python3
 
 readonly no_evidence='sent no attestation evidence, which policy section lab requires'
 # postconf -d, and one more.
-readonly import='MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME OPENSSL_CONF'
+import='MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME OPENSSL_CONF'
+[[ ${ATTEST_SANITIZER:-no} == no ]] ||
+    import+=' ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0'
+readonly import
 
 # Of the servers: attested-smtp, plain-pop3, clear-mysql ...
 declare -A ports=()

@@ -117,15 +117,16 @@ by_ruby() {
 
 by_php_curl() {
     # shellcheck disable=SC2016 # PHP's variables
-    with "$1" timeout "$seconds" php -r '$curl = curl_init("https://$argv[1]:$argv[2]/page");
+    with "$1" php -r '$curl = curl_init("https://$argv[1]:$argv[2]/page");
         curl_setopt($curl, CURLOPT_CAINFO, $argv[3]);
+        curl_setopt($curl, CURLOPT_TIMEOUT, $argv[4]);
         if (!curl_exec($curl)) { echo curl_error($curl), "\n"; exit(1); }' \
-        "$(host "$3")" "$2" "$lab/ca.pem"
+        "$(host "$3")" "$2" "$lab/ca.pem" "$seconds"
 }
 
 by_php_streams() {
     # shellcheck disable=SC2016 # PHP's variables
-    with "$1" timeout "$seconds" php -r '
+    with "$1" php -d default_socket_timeout="$seconds" -r '
         $context = stream_context_create(["ssl" => ["cafile" => $argv[3]]]);
         $page = file_get_contents("https://$argv[1]:$argv[2]/page", false, $context);
         if ($page === false) exit(1);

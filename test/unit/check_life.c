@@ -12,6 +12,7 @@
 
 #include "lib/hookcase.h"
 #include "lib/lifecase.h"
+#include "lib/sanitizer.h"
 #include "lib/scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -19,7 +20,7 @@
 #define CONFIGURATIONS_MAX 64
 /* What an allocator keeps for itself, of 1,000 cycles; a leak of a certificate
  * or a policy would be ten times as much. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if IS_SANITIZED
 #define FLAT_KIB \
     1000000 /* they keep what was freed, and tell of leaks themselves */
 #else

@@ -17,6 +17,7 @@
 #include "attester/quoter_core.h"
 #include "lib/daemonfds.h"
 #include "lib/quotercase.h"
+#include "lib/sanitizer.h"
 
 /*
  * L3, L4, T11: a quoter across forks. Children end with _exit() and a number that
@@ -24,20 +25,6 @@
  */
 
 #define CHILD_LIMIT_S 200
-
-/* The sanitizers' runtimes of GCC 12 and Clang 14 have locks of their own, which
- * no fork from a process with threads leaves in order. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define IS_SANITIZED true
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED true
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED false
-#endif
 
 static struct atls_reason why;
 

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "attester/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
 
@@ -158,6 +159,47 @@ START_TEST(test_L16_stop_beside_submits)
 }
 END_TEST
 
+/* --- a thread that does not end ---------------------------------------------------- */
+
+static pthread_key_t at_its_end;
+static atomic_bool may_end;
+
+static void wait_at_the_end(void *unused)
+{
+    (void)unused;
+    while (!atomic_load(&may_end))
+        usleep(1000);
+}
+
+/* Called by the quoter's thread. */
+static void keep_its_end(void *unused, int level, const char *text)
+{
+    (void)unused, (void)level, (void)text;
+    ck_assert_int_eq(pthread_setspecific(at_its_end, &may_end), 0);
+}
+
+/* Past its last line it waits for what is not ours: here for a program's destructor, as
+ * well for the allocator's lock, where a handler that ends the program came in the
+ * middle of malloc(). The program's end does not wait for that. */
+START_TEST(test_L16_thread_that_waits_past_its_end)
+{
+    const int64_t began_ms = atls_now_ms();
+
+    ck_assert_int_eq(pthread_key_create(&at_its_end, wait_at_the_end), 0);
+    quotercase.config.tcti = "swtpm:host=127.0.0.1,port=1";
+    ck_assert_int_eq(atls_quoter_new(&quotercase.config, keep_its_end, NULL,
+                                     &why, &quotercase.quoter),
+                     ATLS_OK);
+    ck_assert(!quotercase_serve(1, NULL));
+    atls_quoter_stop(quotercase.quoter);
+    ck_assert_int_lt(atls_now_ms() - began_ms, END_LIMIT_S * 1000);
+    ck_assert_uint_eq(quoter_threads(), 1);
+    atomic_store(&may_end, true);
+    while (quoter_threads() > 0)
+        usleep(1000);
+}
+END_TEST
+
 /* --- a thread that cannot be ------------------------------------------------------ */
 
 /* Those that relied on another's to start it have the same reason. Not root: the
@@ -282,6 +324,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_L16_submit_after_the_stop, 0, 2);
     tcase_add_loop_test(tcase, test_L16_submit_in_a_child_after_the_stop, 0, 2);
     tcase_add_test(tcase, test_L16_stop_beside_submits);
+    tcase_add_test(tcase, test_L16_thread_that_waits_past_its_end);
     tcase_add_test(tcase, test_R4_no_thread);
     tcase_add_loop_test(tcase, test_L16_exit_in_a_signal_handler, 0, 2);
     suite_add_tcase(suite, tcase);
