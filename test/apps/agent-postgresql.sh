@@ -39,11 +39,13 @@ prepare_service() {
             -c "config_file=/etc/postgresql/$version/main/postgresql.conf" postgres >>"$own.created.log" 2>&1
 }
 
+# A query ends with its client: connect_client()'s would take a minute.
 write_service() {
     local folder=/etc/postgresql/$version/main
     cat >"$own$folder/conf.d/attested.conf" <<END_OF_CONF
 port = $port
 fsync = off
+client_connection_check_interval = 100ms
 ssl = on
 ssl_cert_file = '$folder/server.pem'
 ssl_key_file = '$folder/server.key'
@@ -76,16 +78,16 @@ page_from() {
     client "$1" "$2" 'select page from pages'
 }
 
-# client CONF PORT SQL
+# client CONF PORT SQL, by with() or by what $starts names.
 client() {
-    PGPASSWORD=$password with "$1" psql --no-psqlrc --tuples-only --no-align --command="$3" \
+    PGPASSWORD=$password "${starts:-with}" "$1" psql --no-psqlrc --tuples-only --no-align --command="$3" \
         "host=localhost hostaddr=127.0.0.1 port=$2 user=client dbname=postgres$(
             printf ' %s' sslmode=verify-full "sslrootcert=$lab/ca.pem" "connect_timeout=$seconds"
         )"
 }
 
 connect_client() {
-    spawn staying client "$lab/client.cnf" "$attested_port" 'select pg_sleep(60)'
+    starts=with_exec spawn staying client "$lab/client.cnf" "$attested_port" 'select pg_sleep(60)'
     await is_connected
 }
 

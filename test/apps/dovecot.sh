@@ -85,11 +85,15 @@ service imap-login {
 END
 }
 
+asan=
+[[ ${ATTEST_SANITIZER:-no} == no ]] ||
+    asan=ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0
+
 # $environment, in the words of 2.3 or of later ones.
 imports() {
     local name=${environment%%=*}
     if [[ $("$dovecot" --version) == 2.3.* ]]; then
-        printf 'import_environment = TZ CORE_OUTOFMEM CORE_ERROR %s\n' "$environment"
+        printf 'import_environment = TZ CORE_OUTOFMEM CORE_ERROR %s%s\n' "$environment" "${asan:+ $asan}"
     elif [[ $environment == *=* ]]; then
         printf 'import_environment {\n  %s = %s\n}\n' "$name" "${environment#*=}"
     elif [[ -n $environment ]]; then
