@@ -10,6 +10,8 @@ defaults=/usr/share/dovecot
 [[ -f $defaults/dovecot.conf && -d $defaults/conf.d && -x /usr/lib/dovecot/imap-login ]] ||
     skip_all 'dovecot-imapd is missing'
 ((EUID == 0)) || skip_all 'dovecot needs root'
+[[ ${ATTEST_SANITIZER:-no} == no ]] ||
+    skip_all 'a sanitizer reads its options in /proc, which the login processes have not'
 readonly dovecot defaults
 
 readonly too_late='this program cannot load attest in its chroot: write map = start in openssl.cnf'
@@ -85,15 +87,11 @@ service imap-login {
 END
 }
 
-asan=
-[[ ${ATTEST_SANITIZER:-no} == no ]] ||
-    asan=ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0
-
 # $environment, in the words of 2.3 or of later ones.
 imports() {
     local name=${environment%%=*}
     if [[ $("$dovecot" --version) == 2.3.* ]]; then
-        printf 'import_environment = TZ CORE_OUTOFMEM CORE_ERROR %s%s\n' "$environment" "${asan:+ $asan}"
+        printf 'import_environment = TZ CORE_OUTOFMEM CORE_ERROR %s\n' "$environment"
     elif [[ $environment == *=* ]]; then
         printf 'import_environment {\n  %s = %s\n}\n' "$name" "${environment#*=}"
     elif [[ -n $environment ]]; then

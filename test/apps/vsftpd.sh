@@ -8,6 +8,7 @@
 # shellcheck source=lib-apps.bash
 . "${0%/*}/lib-apps.bash"
 ((EUID == 0)) || skip_all 'needs root, as vsftpd does'
+[[ ${ATTEST_SANITIZER:-no} == no ]] || skip_all 'vsftpd limits its address space, and a sanitizer needs terabytes'
 need vsftpd curl openssl swtpm
 
 setup() {

@@ -349,11 +349,12 @@ with_exec() {
 # were not. It has to be there first; but bindtextdomain() then locks up, which
 # PostgreSQL calls, and p11-kit, which comes with Debian's curl and wget, and it ends
 # PHP, which loads its extensions with RTLD_DEEPBIND: they get it with the module,
-# without the checks of the heap. Other people's programs may leak.
+# without the checks of the heap. Other people's programs may leak, and delete an
+# object by another type's size.
 prepare_for() {
     sanitizer=(env)
     [[ ${ATTEST_SANITIZER:-no} != no ]] || return 0
-    local options=detect_leaks=0:abort_on_error=1
+    local options=detect_leaks=0:new_delete_type_mismatch=0:abort_on_error=1
     case ${1##*/} in
     curl | wget | postgres | psql | php) sanitizer+=("ASAN_OPTIONS=$options:verify_asan_link_order=0") ;;
     *) sanitizer+=("ASAN_OPTIONS=$options" "LD_PRELOAD=$(gcc -print-file-name=libasan.so)") ;;

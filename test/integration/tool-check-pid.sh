@@ -497,7 +497,7 @@ test_a_root_of_its_own_and_the_systems_file() {
     system=$(openssl version -d)
     system=$(realpath "$(cut -d'"' -f2 <<<"$system")/openssl.cnf")
     prepare_for python3
-    spawn system "${sanitizer[@]}" -u OPENSSL_CONF unshare --mount sh -c \
+    spawn system env -u OPENSSL_CONF "${sanitizer[@]}" unshare --mount sh -c \
         "mount --bind '$lab/server.cnf' '$system' && exec python3 -c '$confining' '$work/root'"
     says "$work/system.log" confined
     check_pid 0
