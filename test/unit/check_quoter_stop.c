@@ -162,20 +162,35 @@ END_TEST
 /* --- a thread that does not end ---------------------------------------------------- */
 
 static pthread_key_t at_its_end;
-static atomic_bool may_end;
+static atomic_bool may_end, is_at_its_end;
 
-static void wait_at_the_end(void *unused)
+static void wait_at_the_end(void *end_us)
 {
-    (void)unused;
-    while (!atomic_load(&may_end))
-        usleep(1000);
+    if (*(useconds_t *)end_us > 0)
+        usleep(*(useconds_t *)end_us);
+    else
+        while (!atomic_load(&may_end))
+            usleep(1000);
+    atomic_store(&is_at_its_end, true);
 }
 
 /* Called by the quoter's thread. */
-static void keep_its_end(void *unused, int level, const char *text)
+static void keep_its_end(void *end_us, int level, const char *text)
 {
-    (void)unused, (void)level, (void)text;
-    ck_assert_int_eq(pthread_setspecific(at_its_end, &may_end), 0);
+    (void)level, (void)text;
+    ck_assert_int_eq(pthread_setspecific(at_its_end, end_us), 0);
+}
+
+/* For its end a thread takes so long; 0: until it may end. */
+static void stop_with_an_end_of(useconds_t *end_us)
+{
+    ck_assert_int_eq(pthread_key_create(&at_its_end, wait_at_the_end), 0);
+    quotercase.config.tcti = "swtpm:host=127.0.0.1,port=1";
+    ck_assert_int_eq(atls_quoter_new(&quotercase.config, keep_its_end, end_us,
+                                     &why, &quotercase.quoter),
+                     ATLS_OK);
+    ck_assert(!quotercase_serve(1, NULL));
+    atls_quoter_stop(quotercase.quoter);
 }
 
 /* Past its last line it waits for what is not ours: here for a program's destructor, as
@@ -184,19 +199,24 @@ static void keep_its_end(void *unused, int level, const char *text)
 START_TEST(test_L16_thread_that_waits_past_its_end)
 {
     const int64_t began_ms = atls_now_ms();
+    useconds_t end_us = 0;
 
-    ck_assert_int_eq(pthread_key_create(&at_its_end, wait_at_the_end), 0);
-    quotercase.config.tcti = "swtpm:host=127.0.0.1,port=1";
-    ck_assert_int_eq(atls_quoter_new(&quotercase.config, keep_its_end, NULL,
-                                     &why, &quotercase.quoter),
-                     ATLS_OK);
-    ck_assert(!quotercase_serve(1, NULL));
-    atls_quoter_stop(quotercase.quoter);
+    stop_with_an_end_of(&end_us);
     ck_assert_int_lt(atls_now_ms() - began_ms, END_LIMIT_S * 1000);
-    ck_assert_uint_eq(quoter_threads(), 1);
+    ck_assert(!atomic_load(&is_at_its_end));
     atomic_store(&may_end, true);
     while (quoter_threads() > 0)
         usleep(1000);
+}
+END_TEST
+
+/* It waits for one that ends, though: whoever unloads its code comes next. */
+START_TEST(test_L16_thread_that_ends_late)
+{
+    useconds_t end_us = 300000;
+
+    stop_with_an_end_of(&end_us);
+    ck_assert(atomic_load(&is_at_its_end));
 }
 END_TEST
 
@@ -325,6 +345,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_L16_submit_in_a_child_after_the_stop, 0, 2);
     tcase_add_test(tcase, test_L16_stop_beside_submits);
     tcase_add_test(tcase, test_L16_thread_that_waits_past_its_end);
+    tcase_add_test(tcase, test_L16_thread_that_ends_late);
     tcase_add_test(tcase, test_R4_no_thread);
     tcase_add_loop_test(tcase, test_L16_exit_in_a_signal_handler, 0, 2);
     suite_add_tcase(suite, tcase);
