@@ -226,3 +226,9 @@ has_reloaded() {
     now=$(children "$1")
     [[ $now != "$2" && $(wc -w <<<"$now") == 2 ]]
 }
+
+# Its client does from 11.4 on, and shows its name.
+mariadb_demands_tls() {
+    [[ $(mariadb --version) =~ ([0-9]+)\.([0-9]+)\.[0-9]+-MariaDB ]] &&
+        ((BASH_REMATCH[1] * 100 + BASH_REMATCH[2] >= 1104))
+}

@@ -7,7 +7,7 @@
 . "${0%/*}/lib-apps.bash"
 ((EUID == 0)) || skip_all 'needs root, as Squid does to have kids'
 need squid curl openssl swtpm
-ldd "$(command -v squid)" | grep -q libssl || skip_all 'squid-openssl is missing: this Squid has no OpenSSL'
+[[ $(ldd "$(command -v squid)") == *libssl* ]] || skip_all 'squid-openssl is missing: this Squid has no OpenSSL'
 
 # The squid that is started, and its options.
 squid=(squid --foreground)
@@ -76,7 +76,7 @@ test_C12_kids_are_not_attested_and_check_says_so() {
     kid=${kid%% *}
     check_pid 2 "$spawned"
     prints "is on in process $spawned"
-    prints "FAIL  loaded: process $kid (/usr/sbin/squid) of it has OpenSSL and runs without attest.so: "
+    prints "FAIL  loaded: process $kid ($(realpath "$(command -v squid)")) of it has OpenSSL and runs without attest.so: "
     prints "(AT_SECURE), so OpenSSL ignores OPENSSL_CONF=$lab/client.cnf. Start it with -N, without kids, or configure attest in the system's openssl.cnf"
     check_pid 2 "$kid"
     prints "(AT_SECURE): OpenSSL ignores OPENSSL_CONF=$lab/client.cnf in it. Start it with -N"

@@ -90,7 +90,8 @@ else:
     while select.select([listener], [], []):
         tls = context.wrap_socket(above(lambda: listener.accept()[0]), server_side=True)
         tls.recv(4096)
-        tls.sendall(b"HTTP/1.0 200 ok\r\n\r\n" + sys.argv[6].encode())
+        page = sys.argv[6].encode()
+        tls.sendall(b"HTTP/1.0 200 ok\r\nContent-Length: %d\r\n\r\n" % len(page) + page)
         tls.close()
 '
 

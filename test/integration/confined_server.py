@@ -23,9 +23,9 @@ def serve(listener, context):
         try:
             with context.wrap_socket(connection, server_side=True) as tls:
                 tls.recv(4096)
-                page = sys.argv[5]
-                tls.sendall((f"HTTP/1.0 200 ok\r\nWorker: {os.getpid()}\r\n\r\n"
-                             f"{page}\n").encode())
+                page = sys.argv[5] + "\n"
+                tls.sendall((f"HTTP/1.0 200 ok\r\nWorker: {os.getpid()}\r\n"
+                             f"Content-Length: {len(page)}\r\n\r\n{page}").encode())
         except OSError as error:
             print(error, file=sys.stderr, flush=True)
 

@@ -26,9 +26,12 @@
 
 #define FORKS 100
 #define FRAMES_MAX 64
-/* A child hangs that has used no more of the CPU than this for so long. */
+/* A child hangs that has used no more of the CPU than this for so long; or that has used
+ * so much of it in all: a read-write lock of glibc that another thread was about to leave
+ * is waited for in a loop. */
 #define CHILD_SECONDS 10
 #define CHILD_CPU_NS 1000000
+#define CHILD_CPU_MOST_NS ((int64_t)20 * 1000000000)
 
 /* Of a child that hangs, and not for us. */
 #define STATUS_OPENSSL_HANGS 78
@@ -74,7 +77,7 @@ static void on_alarm(int unused)
     const int64_t now_ns = cpu_ns();
 
     (void)unused;
-    if (now_ns - before_ns <= CHILD_CPU_NS)
+    if (now_ns - before_ns <= CHILD_CPU_NS || now_ns > CHILD_CPU_MOST_NS)
         _exit(waits_for_openssl() ? STATUS_OPENSSL_HANGS : 1);
     before_ns = now_ns;
     alarm(CHILD_SECONDS);
