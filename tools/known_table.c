@@ -74,14 +74,15 @@ const struct known known_table[] = {
      "mariadb-show mysql mysqladmin mysqlcheck mysqldump mysqlimport mysqlshow "
      "libmariadb.so",
      KNOWN_CLEAR,
-     "goes on in clear where a server offers no TLS, with --ssl too",
+     "goes on in clear where a server offers no TLS, with --ssl too (10.11; "
+     "11.8 does not with --ssl)",
      "Use --ssl-verify-server-cert",
      {NULL, NULL, NULL, NULL}},
     {"mariadb mariadb-admin mariadb-check mariadb-dump mariadb-import "
      "mariadb-show mysql mysqladmin mysqlcheck mysqldump mysqlimport mysqlshow "
      "libmariadb.so",
      KNOWN_NAMELESS,
-     "shows no name of a server",
+     "shows no name of a server (10.11; 11.8 does)",
      "List the server's address in names, or let nameless name a section",
      {NULL, NULL, NULL, NULL}},
     {"swaks",
