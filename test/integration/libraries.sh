@@ -27,7 +27,10 @@ build() {
 
 build_static() {
     [[ -e $("$CC" -print-file-name=libssl.a) ]] || skip 'libssl.a is missing'
-    build "$@" -l:libssl.a -l:libcrypto.a
+    # From 3.5 on Debian's libcrypto.a needs others.
+    local -a needed=()
+    ! grep -qa ZSTD_decompressStream "$("$CC" -print-file-name=libcrypto.a)" || needed=(-lz -lzstd)
+    build "$@" -l:libssl.a -l:libcrypto.a "${needed[@]}"
 }
 
 build_host() {

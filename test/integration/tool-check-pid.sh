@@ -491,6 +491,8 @@ ${confining#*SERVER)}" "$work/root"
 test_a_root_of_its_own_and_the_systems_file() {
     local system
     needs_root
+    [[ $(nsenter --mount=/proc/self/ns/mnt stat -c %d:%i /) == $(stat -c %d:%i /) ]] ||
+        skip 'this is not the root of its mount namespace'
     need_python
     unshare --mount true || skip 'cannot have mounts of its own'
     root_with_log
