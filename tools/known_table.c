@@ -46,7 +46,7 @@ const struct known known_table[] = {
      "nothing: it has no TLS for anybody then",
      "Write map = start into attest's section",
      {"map", "start", "", NULL}},
-    {"squid",
+    {"squid squid-openssl",
      KNOWN_LOSES,
      "has kids that run with other effective ids than real ones, in which "
      "OpenSSL ignores OPENSSL_CONF",

@@ -325,6 +325,7 @@ static const struct {
     {"node", "note", "Connect by name, or let nameless name a section"},
     {"fetchmail", "note", "sslcertck"},
     {"squid", "warn", "Start it with -N"},
+    {"squid-openssl", "warn", "Start it with -N"}, /* Debian 13 */
     {"dovecot", "fail", "$import_environment OPENSSL_CONF"},
 };
 
