@@ -128,4 +128,5 @@ install_renewed() {
     mv "$work/renewed.pem" "$certificates/one.pem"
 }
 
+spared=()
 run_service_tests "$@"

@@ -57,13 +57,10 @@ lasting() {
     printf '%d\n' "$service_pid"
 }
 
-# What is in the way of an agent or a TPM is the same with each MPM: tried with event,
-# and with all of them where there is time.
+# What is in the way of an agent or a TPM is the same with each MPM: tried with event.
 run_apache_tests() {
-    local -a names=("$@")
     test_file=${BASH_SOURCE[0]}
-    [[ $mpm == event || -n $repeats || $# -gt 0 ]] ||
-        names=(test_B4_L3_workers_prove_themselves_and_have_no_TPM test_E14_other_policy_is_refused
-            test_C8_hardened_unit test_L13_reloads test_L3_worker_killed)
-    run_service_tests "${names[@]}"
+    [[ $mpm == event ]] || spared+=(test_C8_device_out_of_reach test_C4_whole_machine
+        test_T5_agent_killed_under_load test_T4_silent_agent)
+    run_service_tests "$@"
 }

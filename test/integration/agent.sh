@@ -55,8 +55,8 @@ refuses_to() {
     [[ $output == *"$1"* ]] || fail "refused without: $1"
 }
 
-# ends STATUS: the agent does, or has.
-ends() {
+# agent_ends STATUS: the agent does, or has.
+agent_ends() {
     local status=0
     await is_gone "$spawned" || fail 'attestd does not end'
     wait "$spawned" || status=$?
@@ -100,7 +100,7 @@ test_ends_cleanly() {
         start
         answers
         kill -"$signal" "$spawned"
-        ends 0
+        agent_ends 0
         [[ ! -e $work/agent.sock ]] || fail "SIG$signal: the socket is still there"
     done
 }
@@ -183,7 +183,7 @@ test_T5_killed_and_back() {
     start
     answers
     kill -KILL "$spawned"
-    ends 137
+    agent_ends 137
     [[ -S $work/agent.sock ]] || fail 'no stale socket'
     refuses_to 'Connection refused'
     start
@@ -351,7 +351,7 @@ test_socket_activation() {
     answers
     says "$work/agent.log" "listening on systemd's socket"
     kill -TERM "$spawned"
-    ends 0
+    agent_ends 0
     [[ -S $work/agent.sock ]] || fail "systemd's socket was removed"
     rm "$work/agent.sock"
     spawn agent systemd-socket-activate --listen="$work/agent.sock" \
@@ -360,7 +360,7 @@ test_socket_activation() {
     "$python" -c 'import socket, sys
 socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$work/agent.sock"
     says "$work/agent.log" 'attestd.socket needs ListenSequentialPacket='
-    ends 2
+    agent_ends 2
 }
 
 test_tells_its_manager() {
@@ -377,7 +377,7 @@ test_tells_its_manager() {
     says "$work/manager.log" 'alow: unknown key'
     kill -TERM "$spawned"
     says "$work/manager.log" 'STOPPING=1'
-    ends 0
+    agent_ends 0
 }
 
 # Lines that go to systemd's journal begin with their priority.

@@ -36,8 +36,8 @@ both() {
     printf '\n[verifier_sect]\npolicy = %s\n' "$lab/policy.cnf"
 }
 
-# ends CONF STATUS ROUTE...: each as often as there are repeats.
-ends() {
+# routes_end CONF STATUS ROUTE...: each as often as there are repeats.
+routes_end() {
     local conf=$1 expected=$2 route i status begin took longest=0 count=0
     for route in "${@:3}"; do
         for ((i = 0; i < repeats; i++)); do
@@ -68,15 +68,15 @@ quiet_ends=(return exit running _exit quick_exit caught-abort pthread_exit other
 
 # Without attest the program does the same, or this shows nothing.
 test_L1_program_itself() {
-    ends /dev/null "$status_of_program" "${quiet_ends[@]}"
+    routes_end /dev/null "$status_of_program" "${quiet_ends[@]}"
 }
 
 test_L1_exit_by_every_route() {
-    ends "$lab/tcti.cnf" "$status_of_program" "${quiet_ends[@]}"
+    routes_end "$lab/tcti.cnf" "$status_of_program" "${quiet_ends[@]}"
 }
 
 test_L1_exit_by_every_route_with_the_agent() {
-    ends "$lab/unix.cnf" "$status_of_program" "${quiet_ends[@]}"
+    routes_end "$lab/unix.cnf" "$status_of_program" "${quiet_ends[@]}"
 }
 
 # What was made while OpenSSL read its configuration ends as well.
@@ -84,15 +84,15 @@ test_L1_S33_exit_by_every_route_ready_at_once() {
     local quoter
     for quoter in tcti unix; do
         sed 's/^log .*/&\nmap = start/' "$lab/$quoter.cnf" >"$work/$quoter.cnf"
-        repeats=2 ends "$work/$quoter.cnf" "$status_of_program" "${quiet_ends[@]}"
+        repeats=2 routes_end "$work/$quoter.cnf" "$status_of_program" "${quiet_ends[@]}"
     done
 }
 
 test_L1_signals_end_it_as_ever() {
     local quoter
     for quoter in tcti unix; do
-        ends "$lab/$quoter.cnf" $((128 + $(kill -l TERM))) signal
-        ends "$lab/$quoter.cnf" $((128 + $(kill -l ABRT))) abort
+        routes_end "$lab/$quoter.cnf" $((128 + $(kill -l TERM))) signal
+        routes_end "$lab/$quoter.cnf" $((128 + $(kill -l ABRT))) abort
     done
 }
 
@@ -111,9 +111,9 @@ with_silent_tpm() {
 test_L1_exit_while_a_quote_is_in_flight() {
     local quoter
     for quoter in tcti unix; do
-        with_silent_tpm ends "$lab/$quoter.cnf" "$status_of_program" \
+        with_silent_tpm routes_end "$lab/$quoter.cnf" "$status_of_program" \
             in-flight in-flight-return parked dropped
-        ends "$lab/$quoter.cnf" "$status_of_program" exit
+        routes_end "$lab/$quoter.cnf" "$status_of_program" exit
     done
 }
 

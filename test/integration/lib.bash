@@ -333,7 +333,7 @@ policy_variant() {
 with() {
     local conf=$1
     shift
-    prepare_for "$1"
+    prepare_for "$@"
     OPENSSL_CONF=$conf "${as_user[@]}" "${sanitizer[@]}" "$@"
 }
 
@@ -341,7 +341,7 @@ with() {
 with_exec() {
     local conf=$1
     shift
-    prepare_for "$1"
+    prepare_for "$@"
     OPENSSL_CONF=$conf exec "${as_user[@]}" "${sanitizer[@]}" "$@"
 }
 
@@ -354,11 +354,18 @@ with_exec() {
 prepare_for() {
     sanitizer=(env)
     [[ ${ATTEST_SANITIZER:-no} != no ]] || return 0
-    local options=detect_leaks=0:new_delete_type_mismatch=0:abort_on_error=1
+    [[ $1 != timeout ]] || shift 2
     case ${1##*/} in
-    curl | wget | postgres | psql | php) sanitizer+=("ASAN_OPTIONS=$options:verify_asan_link_order=0") ;;
-    *) sanitizer+=("ASAN_OPTIONS=$options" "LD_PRELOAD=$(gcc -print-file-name=libasan.so)") ;;
+    curl | wget | postgres | psql | php) sanitizer+=("$asan_late") ;;
+    *) sanitizer+=("$asan_options" "LD_PRELOAD=$(libasan)") ;;
     esac
+}
+
+readonly asan_options=ASAN_OPTIONS=detect_leaks=0:new_delete_type_mismatch=0:abort_on_error=1
+readonly asan_late=$asan_options:verify_asan_link_order=0
+
+libasan() {
+    gcc -print-file-name=libasan.so
 }
 
 case ${ATTEST_SANITIZER:-no} in
@@ -513,11 +520,16 @@ prints_not() {
     [[ $output != *"$1"* ]] || fail "prints: $1"
 }
 
+# ends STATUS COMMAND...
+ends() {
+    local expected=$1 status=0
+    shift
+    run "$@" || status=$?
+    ((status == expected)) || fail "ends with $status, not $expected"
+}
+
 # check_says STATUS TEXT OPTION...
 check_says() {
-    local expected=$1 text=$2 status=0
-    shift 2
-    run attest check "$@" || status=$?
-    same 'status of attest check' "$expected" "$status"
-    prints "$text"
+    ends "$1" attest check "${@:3}"
+    prints "$2"
 }

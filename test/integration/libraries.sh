@@ -90,7 +90,7 @@ test_L10_two_in_one_process() {
     run with "$lab/both.cnf" "$work/host" 2 "$work/shared.so" "$lab/server.pem" "$lab/server.key" ||
         fail 'the plugin with the shared library fails'
     [[ $output == *'localhost is trusted'* ]] || fail 'not attested'
-    [[ ${ATTEST_SANITIZER:-no} == no ]] || first=$(gcc -print-file-name=libasan.so):
+    [[ ${ATTEST_SANITIZER:-no} == no ]] || first=$(libasan):
     ! run with "$lab/both.cnf" env "LD_PRELOAD=${first}libssl.so.3" "$work/host" 2 "$work/own.so" \
         "$lab/server.pem" "$lab/server.key" || fail 'the plugin of its own has TLS'
     [[ $output == *"attest::$foreign"* ]] || fail 'no reason'

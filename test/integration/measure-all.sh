@@ -24,14 +24,6 @@ contents() {
     tr -d '\036' <"$lab/events.cel" | sed 's/.*"string":"\([^"]*\)".*/\1/'
 }
 
-# ends STATUS COMMAND...
-ends() {
-    local expected=$1 status=0
-    shift
-    run "$@" || status=$?
-    same 'exit status' "$expected" "$status"
-}
-
 test_all_is_measured_once_and_attested() {
     local app=$work/app certificate before
     mkdir "$app"

@@ -12,14 +12,6 @@ setup() {
     chmod 755 "$scratch"
 }
 
-# ends STATUS COMMAND...
-ends() {
-    local expected=$1 status=0
-    shift
-    run "$@" || status=$?
-    ((status == expected)) || fail "ends with $status, not $expected"
-}
-
 # check_pid STATUS [OPTION...]: of what was spawned last.
 check_pid() {
     local expected=$1

@@ -10,14 +10,6 @@ setup() {
     lab_up
 }
 
-# ends STATUS COMMAND...
-ends() {
-    local expected=$1 status=0
-    shift
-    run "$@" || status=$?
-    ((status == expected)) || fail "ends with $status, not $expected"
-}
-
 test_C5_a_proving_machine_is_in_order() {
     ends 0 attest check --conf "$lab/server.cnf" --warn 0
     prints 'ok    default provider: named and active'

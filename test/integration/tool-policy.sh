@@ -14,13 +14,6 @@ setup() {
     roots=$lab/ak-roots.pem
 }
 
-ends() {
-    local expected=$1 status=0
-    shift
-    run "$@" || status=$?
-    ((status == expected)) || fail "ends with $status, not $expected"
-}
-
 # takes POLICY: curl accepts the lab's server by it.
 takes() {
     variant client "${1##*/}.client" "s|^policy = .*|policy = $1|"

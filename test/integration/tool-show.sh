@@ -16,13 +16,6 @@ setup() {
     tls12_port=$port
 }
 
-ends() {
-    local expected=$1 status=0
-    shift
-    run "$@" || status=$?
-    ((status == expected)) || fail "ends with $status, not $expected"
-}
-
 test_evidence_is_shown() {
     local host
     for host in localhost 127.0.0.1 '[::1]'; do

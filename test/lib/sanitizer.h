@@ -7,16 +7,13 @@
  * GCC 12 and Clang 14 have locks of their own, which no fork from a process with
  * threads leaves in order, and keep what was freed.
  */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#ifndef __has_feature /* GCC before 14 */
+#define __has_feature(feature) 0
+#endif
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) \
+    || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef IS_SANITIZED
-#define IS_SANITIZED 1
-#endif
-#ifndef IS_SANITIZED
+#else
 #define IS_SANITIZED 0
 #endif
 

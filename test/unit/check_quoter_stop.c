@@ -166,11 +166,9 @@ static atomic_bool may_end, is_at_its_end;
 
 static void wait_at_the_end(void *end_us)
 {
-    if (*(useconds_t *)end_us > 0)
-        usleep(*(useconds_t *)end_us);
-    else
-        while (!atomic_load(&may_end))
-            usleep(1000);
+    usleep(*(const useconds_t *)end_us);
+    while (!atomic_load(&may_end))
+        usleep(1000);
     atomic_store(&is_at_its_end, true);
 }
 
@@ -181,7 +179,7 @@ static void keep_its_end(void *end_us, int level, const char *text)
     ck_assert_int_eq(pthread_setspecific(at_its_end, end_us), 0);
 }
 
-/* For its end a thread takes so long; 0: until it may end. */
+/* For its end a thread takes so long, and until it may end. */
 static void stop_with_an_end_of(useconds_t *end_us)
 {
     ck_assert_int_eq(pthread_key_create(&at_its_end, wait_at_the_end), 0);
@@ -215,6 +213,7 @@ START_TEST(test_L16_thread_that_ends_late)
 {
     useconds_t end_us = 300000;
 
+    atomic_store(&may_end, true);
     stop_with_an_end_of(&end_us);
     ck_assert(atomic_load(&is_at_its_end));
 }
