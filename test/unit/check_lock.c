@@ -857,6 +857,37 @@ START_TEST(test_S24_a_program_wraps_the_callback_of_its_BIO)
 }
 END_TEST
 
+static int sent_inside;
+static bool is_to_send;
+
+static long send_inside(BIO *bio, int operation, const char *data, size_t len,
+                        int number, long more, int result, size_t *processed)
+{
+    (void)data, (void)len, (void)number, (void)more, (void)processed;
+    if (is_to_send && operation == BIO_CB_CTRL)
+        sent_inside = BIO_write(bio, SECRET, (int)strlen(SECRET));
+    return result;
+}
+
+/* Ours is called while it asks the program's, which is asked no second time: it looks at
+ * what is written all the same. */
+START_TEST(test_S14_nothing_passes_from_inside_the_programs_callback)
+{
+    BIO *bio;
+
+    begin(false, PUPPET_SILENT);
+    pair_new(&pair, "localhost");
+    bio = SSL_get_wbio(pair.client);
+    BIO_set_callback_ex(bio, send_inside);
+    ck_assert(!pair_shake(&pair));
+    is_to_send = true;
+    (void)BIO_flush(bio);
+    is_to_send = false;
+    ck_assert_int_eq(sent_inside, -1);
+    pair_clear(&pair);
+}
+END_TEST
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -978,6 +1009,8 @@ int main(void)
     tcase_add_test(tcase, test_S14_without_gate_and_with_another_BIO);
     tcase_add_test(tcase, test_callbacks_of_the_programs_BIO_are_called);
     tcase_add_test(tcase, test_S24_a_program_wraps_the_callback_of_its_BIO);
+    tcase_add_test(tcase,
+                   test_S14_nothing_passes_from_inside_the_programs_callback);
     tcase_add_test(tcase, test_L3_without_gate_a_forked_child_sends_nothing);
     tcase_add_loop_test(tcase, test_threads_without_gate_and_without_evidence,
                         0, 2);
