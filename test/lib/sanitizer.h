@@ -17,4 +17,15 @@
 #define IS_SANITIZED 0
 #endif
 
+/* What is allocated between the two is no leak: a callback that leaves by longjmp(3)
+ * leaves what OpenSSL's functions hold. */
+#if IS_SANITIZED
+#include <sanitizer/lsan_interface.h>
+#define sanitizer_leaks_begin() __lsan_disable()
+#define sanitizer_leaks_end() __lsan_enable()
+#else
+#define sanitizer_leaks_begin() ((void)0)
+#define sanitizer_leaks_end() ((void)0)
+#endif
+
 #endif

@@ -243,8 +243,10 @@ static int run_tests(void)
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* A child of a sanitizer's hangs in its malloc(). */
 int main(void)
 {
-    return IS_SANITIZED ? 77 : run_tests();
+    if (!IS_SANITIZED)
+        return run_tests();
+    printf("1..0 # SKIP a sanitizer's forked child hangs in its malloc()\n");
+    return 77;
 }
