@@ -19,7 +19,7 @@
 
 /* What is allocated between the two is no leak: a callback that leaves by longjmp(3)
  * leaves what OpenSSL's functions hold. */
-#if IS_SANITIZED
+#if __has_feature(address_sanitizer) || defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/lsan_interface.h>
 #define sanitizer_leaks_begin() __lsan_disable()
 #define sanitizer_leaks_end() __lsan_enable()
