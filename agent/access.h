@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "error.h"
-#include "verifier/scanner.h"
+#include "base/error.h"
+#include "base/scanner.h"
 
 /*
  * Who may ask the agent: both who made a connection, as the kernel recorded it

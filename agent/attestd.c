@@ -19,13 +19,13 @@
 #include "agent/preflight.h"
 #include "agent/server.h"
 #include "agent/service.h"
-#include "error.h"
-#include "log.h"
-#include "opening.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/opening.h"
 
 /* attestd(8): one process owns the TPM and answers for all programs. */
 
-/* As of the command's (tools/tool.h). */
+/* As of the command's (tools/common/tool.h). */
 enum status { STATUS_OK = 0, STATUS_USAGE = 2, STATUS_UNAVAILABLE = 4 };
 
 /* Descriptors that are no connections: log, TPM, epoll, files being read, a

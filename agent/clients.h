@@ -12,7 +12,7 @@
 #include "agent/access.h"
 #include "agent/service.h"
 #include "attester/quoter.h"
-#include "error.h"
+#include "base/error.h"
 
 /*
  * The connections of an agent, by the users who made them, so that none of them

@@ -11,7 +11,7 @@
 
 #include "provider/configuration.h" /* not agent/configuration.h */
 #include "attester/tpm.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/eventlog.h"
 #include "evidence/pcr.h"
 #include "settings.h"

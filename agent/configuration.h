@@ -7,9 +7,9 @@
 
 #include "agent/access.h"
 #include "attester/quoter.h"
-#include "error.h"
-#include "log.h"
-#include "verifier/scanner.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/scanner.h"
 
 /*
  * attestd.cnf, in the syntax of the policy file (verifier/scanner.h):

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "agent/access.h"
-#include "opening.h"
+#include "base/opening.h"
 
 #define LOCK_SUFFIX ".lock"
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /* The socket that attestd listens on. */
 struct agent_listener {

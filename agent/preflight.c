@@ -9,7 +9,7 @@
 
 #include "attester/quoter_setup.h"
 #include "attester/tpm_link.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* May a file be made there? It is not: who checks is perhaps not who will write
  * to it. errno says why not. */

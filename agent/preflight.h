@@ -3,7 +3,7 @@
 #define ATTEST_AGENT_PREFLIGHT_H
 
 #include "agent/configuration.h"
-#include "error.h"
+#include "base/error.h"
 
 /*
  * What can be known to be wrong on this machine before anybody is served, beyond

@@ -7,7 +7,7 @@
 
 #include "agent/server_private.h"
 #include "agent/socket.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* Strangers can ask without end. */
 static void log_refusal(struct agent_server *server,

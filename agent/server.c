@@ -13,8 +13,8 @@
 #include "agent/notify.h"
 #include "agent/server_private.h"
 #include "agent/socket.h"
-#include "attester/clock.h"
-#include "opening.h"
+#include "base/clock.h"
+#include "base/opening.h"
 
 /* How soon a changed file is noticed. */
 #define CHECK_MS 200

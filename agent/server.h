@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 #include "agent/access.h"
-#include "error.h"
-#include "log.h"
+#include "base/error.h"
+#include "base/log.h"
 
 /*
  * attestd's loop: one thread, which waits for nothing but epoll. Whoever is at

@@ -11,7 +11,7 @@
 #include "agent/service.h"
 #include "attester/agent_wire.h"
 #include "attester/quoter.h"
-#include "pace.h"
+#include "base/ratelimit.h"
 
 /* What server.c (the loop, connections) and request.c (what is asked on one)
  * share. */

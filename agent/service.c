@@ -5,7 +5,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "verifier/file.h"
+#include "base/file.h"
 
 #define AUTH_PREFIX "file:"
 

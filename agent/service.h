@@ -7,8 +7,8 @@
 
 #include "agent/configuration.h"
 #include "attester/quoter.h"
-#include "error.h"
-#include "log.h"
+#include "base/error.h"
+#include "base/log.h"
 
 /*
  * What attestd does under one state of its files: configuration, AK chain,

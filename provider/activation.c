@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "log.h"
-#include "mapping.h"
+#include "base/log.h"
+#include "loader.h"
 #include "settings.h"
 
 static const char *const known_keys[] = {

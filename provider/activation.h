@@ -7,7 +7,7 @@
 #include <openssl/types.h>
 #include <stdbool.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /*
  * One activation of the provider in one library context: the settings it was given

@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <stdatomic.h>
 
-#include "mapping.h"
+#include "loader.h"
 
 /* OpenSSL's versions up to this one ask before they make the ex_data (tried with 3.0,
  * 3.5, 3.6, 4.0). Of later ones that is only known once it was seen. */

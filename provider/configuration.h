@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 #include "attester/attester.h"
-#include "error.h"
-#include "log.h"
+#include "base/error.h"
+#include "base/log.h"
 #include "settings.h"
 
 /*

@@ -2,7 +2,7 @@
 #ifndef ATLS_DENY_H
 #define ATLS_DENY_H
 
-#include "error.h"
+#include "base/error.h"
 #include "libssl.h"
 
 /*

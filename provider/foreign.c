@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "error.h"
-#include "log.h"
+#include "base/error.h"
+#include "base/log.h"
 
 /* Reason codes of our own in the other library. */
 #define REASON_FOREIGN 1u

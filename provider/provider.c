@@ -24,7 +24,7 @@
 #include "activation.h"
 #include "asked.h"
 #include "foreign.h"
-#include "mapping.h"
+#include "loader.h"
 #include "raise.h"
 
 static CRYPTO_ONCE hook_once = CRYPTO_ONCE_STATIC_INIT;

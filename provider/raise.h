@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /*
  * Put a refusal on OpenSSL's error queue, so that programs show its brief form word

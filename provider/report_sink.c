@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "opening.h"
+#include "base/opening.h"
 
 #define FLAGS (O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK)
 #define MODE 0644

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "descriptor.h"
+#include "base/descriptor.h"
 
 /*
  * Where ATTEST_REPORT wants each verdict printed: "stderr", or an absolute path.

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "opening.h"
-#include "tool.h"
+#include "base/opening.h"
+#include "tools/common/tool.h"
 
 static const struct tool_verb *const verbs[] = {
     &tool_verb_check, &tool_verb_measure, &tool_verb_policy,

@@ -13,11 +13,11 @@
 #include "attester/agent_door.h"
 #include "attester/agent_socket.h"
 #include "attester/agent_wire.h"
-#include "attester/clock.h"
-#include "descriptor.h"
-#include "log.h"
-#include "process.h"
-#include "root.h"
+#include "base/clock.h"
+#include "base/descriptor.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/root.h"
 
 /* How long a program that serves others meanwhile is kept by a full backlog. */
 #define PATIENCE_IN_JOB_MS 5

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "attester/quoter.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/binding.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * The program's end of attestd: no thread, no lock, no state but one descriptor.

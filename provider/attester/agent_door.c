@@ -10,7 +10,7 @@
 
 #include "attester/agent_socket.h"
 #include "attester/agent_wire.h"
-#include "attester/clock.h"
+#include "base/clock.h"
 
 #define PATIENCE_MS 1000
 #define PATIENCE_SLOW_MS 5

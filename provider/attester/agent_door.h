@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "descriptor.h"
-#include "error.h"
+#include "base/descriptor.h"
+#include "base/error.h"
 
 /*
  * The door of agent_client.h: a connection kept open in somebody else's program,

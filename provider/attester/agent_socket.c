@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
-#include "opening.h"
+#include "base/clock.h"
+#include "base/opening.h"
 
 enum atls_error atls_agent_path_check(const char *path, struct atls_reason *why)
 {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /*
  * Connections of the program to its agent: AF_UNIX, SOCK_SEQPACKET. No call

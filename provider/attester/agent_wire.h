@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/binding.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Messages between the provider and its agent, attestd: each is one message of a

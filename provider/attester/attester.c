@@ -9,9 +9,9 @@
 #include <sys/timerfd.h>
 
 #include "attester/agent_client.h"
-#include "attester/clock.h"
-#include "descriptor.h"
-#include "opening.h"
+#include "base/clock.h"
+#include "base/descriptor.h"
+#include "base/opening.h"
 
 /* One of the two. */
 struct atls_attester {

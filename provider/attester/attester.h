@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "attester/quoter.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/binding.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Where evidence comes from: the quoter in this process (quoter = tcti:...), or

@@ -37,8 +37,8 @@
 #include <unistd.h>
 
 #include "attester/measure.h"
-#include "digest.h"
-#include "opening.h"
+#include "base/digest.h"
+#include "base/opening.h"
 
 #define TREE_LABEL "attest tree v1"
 /* Each level of folders holds two descriptors, of the usual 1,024. */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "opening.h"
+#include "base/opening.h"
 
 char *atls_file_path(const char *path, const char *suffix)
 {

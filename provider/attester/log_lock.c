@@ -12,9 +12,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/file.h"
-#include "opening.h"
+#include "base/opening.h"
 
 #define SYSTEMD_LOG_NAME "tpm2-measure.log"
 #define OWN_LOG_MODE 0644

@@ -5,7 +5,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/eventlog.h"
 
 /* Hex digits of a PCR in a message: enough to compare by eye. */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "attester/measure.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/pcr.h"
 
 /*

@@ -8,9 +8,9 @@
 
 #include "attester/log_room.h"
 #include "attester/tpm.h"
-#include "digest.h"
-#include "error.h"
-#include "span.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /*
  * PCR and log together: the CEL-JSON log in RFC 7464 records that systemd also

@@ -11,8 +11,8 @@
 
 #include "attester/file.h"
 #include "attester/measured_log.h"
-#include "digest.h"
-#include "opening.h"
+#include "base/digest.h"
+#include "base/opening.h"
 
 #define WAL_SUFFIX ".wal"
 #define NEW_SUFFIX ".wal.new"

@@ -11,9 +11,9 @@
 
 #include "attester/file.h"
 #include "attester/log_lock.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/codec.h"
-#include "opening.h"
+#include "base/opening.h"
 
 #define RS '\x1e' /* RFC 7464 §2.1 */
 

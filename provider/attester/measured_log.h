@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "attester/measure.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * The octets of a measured log: RFC 7464 records (RS, a JSON object, LF) with

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/timerfd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_setup.h"
-#include "digest.h"
-#include "process.h"
+#include "base/digest.h"
+#include "base/process.h"
 
 struct atls_quoter {
     struct atls_quoter_setup *setup;

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/binding.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * The quoter turns requests of handshakes into complete evidence. One thread

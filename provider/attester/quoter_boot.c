@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "evidence/codec.h"
-#include "log.h"
-#include "opening.h"
+#include "base/log.h"
+#include "base/opening.h"
 
 /* Firmware's logs are 10 to 100 KiB. */
 #define READ_STEP (64u * 1024)

@@ -9,7 +9,7 @@
 
 #include "attester/quoter_boot.h"
 #include "attester/quoter_events.h"
-#include "opening.h"
+#include "base/opening.h"
 
 #define NOTE_MAX 400
 

@@ -13,9 +13,9 @@
 #include "attester/quoter_done.h"
 #include "attester/quoter_setup.h"
 #include "attester/tpm.h"
-#include "descriptor.h"
-#include "digest.h"
-#include "error.h"
+#include "base/descriptor.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include "evidence/merkle.h"
 #include "evidence/pcr.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "opening.h"
+#include "base/opening.h"
 
 struct atls_done_list {
     int fd;

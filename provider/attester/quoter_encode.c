@@ -6,7 +6,7 @@
 #include "attester/quoter_events.h"
 #include "attester/quoter_setup.h"
 #include "evidence/codec.h"
-#include "log.h"
+#include "base/log.h"
 
 static void describe(const struct atls_quoter_setup *setup,
                      const struct atls_batch *batch,

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/log_state.h"
 #include "attester/measure_wal.h"
 #include "evidence/eventlog.h"
-#include "log.h"
+#include "base/log.h"
 
 /* How long an event may be extended but not yet written down; with a write-ahead
  * record, which says that somebody is at it. */

@@ -11,7 +11,7 @@
 #include "attester/measure.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_tpm.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/pcr.h"
 
 /*

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "attester/quoter_boot.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/merkle.h"
-#include "opening.h"
+#include "base/opening.h"
 
 #define DEFAULT_PCRS "sha256:0-9,11-15"
 #define TIMEOUT_MAX_MS 600000u

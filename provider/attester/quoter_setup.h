@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "attester/quoter.h"
-#include "error.h"
+#include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/codec.h"
 #include "evidence/pcr.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter_boot.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_events.h"

@@ -4,8 +4,8 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "attester/clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 1000u

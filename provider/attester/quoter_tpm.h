@@ -7,7 +7,7 @@
 
 #include "attester/quoter_core.h"
 #include "attester/tpm.h"
-#include "error.h"
+#include "base/error.h"
 
 /*
  * The thread's TPM: opened at the first quote and kept open; after an error

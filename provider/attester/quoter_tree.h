@@ -3,7 +3,7 @@
 #define ATLS_ATTESTER_QUOTER_TREE_H
 
 #include "attester/quoter_core.h"
-#include "error.h"
+#include "base/error.h"
 
 /*
  * Make the tree of a batch's tickets and give each its place in it. The places

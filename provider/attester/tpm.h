@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * The only module that talks to a TPM (tpm*.c, through ESYS). A struct atls_tpm belongs to one

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/tpm_link_kind.h"
 
 /* tag, size, code: Part 1, "Command/Response Structure". */

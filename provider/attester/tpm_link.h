@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "span.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /*
  * A way to a TPM, at the level of octets: one command goes out, one response

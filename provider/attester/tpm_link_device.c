@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "attester/tpm_link_kind.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* The kernel's resource manager: several programs can use it at once. */
 #define DEFAULT_DEVICE "/dev/tpmrm0"

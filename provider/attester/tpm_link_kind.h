@@ -7,7 +7,7 @@
 #include <tss2/tss2_tcti.h>
 
 #include "attester/tpm_link.h"
-#include "descriptor.h"
+#include "base/descriptor.h"
 
 /* What the kinds of links share; for tpm_link*.c only. */
 

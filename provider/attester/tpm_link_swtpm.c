@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/tpm_link_kind.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* The defaults of tpm2-tss's swtpm TCTI. */
 #define DEFAULT_HOST "localhost"

@@ -7,7 +7,7 @@
 #include <tss2/tss2_tctildr.h>
 
 #include "attester/tpm_link_kind.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* Room for a TCTI's name, which may be the path of its library. */
 #define NAME_SIZE 256

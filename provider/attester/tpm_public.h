@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /*
  * A TPM's public key as the DER SubjectPublicKeyInfo that a certificate for it

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <tss2/tss2_tcti.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /*
  * A link as a TCTI, so that ESYS can use it. For tpm*.c only.

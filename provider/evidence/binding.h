@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-#include "digest.h"
-#include "error.h"
-#include "span.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /* Whose evidence it is; one octet on the wire. The label stops reflection. */
 enum atls_role { ATLS_ROLE_SERVER = 's', ATLS_ROLE_CLIENT = 'c' };

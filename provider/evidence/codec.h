@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/merkle.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Evidence on the wire: a RATS CMW record (RFC 9999) `[type, value, 4]` whose

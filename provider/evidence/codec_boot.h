@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/pcr.h"
 #include "evidence/reader.h"

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include "evidence/codec.h"
 #include "evidence/reader.h"
-#include "span.h"
+#include "base/span.h"
 
 /* What codec_decode.c and codec_encode.c need for the measured log, key 7. */
 

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <tss2/tss2_common.h>
 
-#include "error.h"
-#include "span.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /*
  * Reading a marshalled TPM structure, for quote.c and signature.c only.

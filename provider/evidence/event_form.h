@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "evidence/eventlog.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Contents that look like a component, certificate or authority event and are none:

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * The kernel's IMA log, ascii_runtime_measurements or

@@ -4,7 +4,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/little.h"
 
 #define ORIGINAL "ima"

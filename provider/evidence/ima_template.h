@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/ima.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * What IMA's templates hold: for ima*.c only. A template is known by its name

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Reading little-endian structures, as firmware's and the kernel's logs hold

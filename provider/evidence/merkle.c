@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "span.h"
+#include "base/span.h"
 
 /* The prefixes keep a leaf from being taken for a node: without them an inner
  * node, offered as a leaf, would have a proof too (RFC 9162 §2.1.1). */

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 
 /*
  * Merkle trees of RFC 9162 §2.1 over SHA-256: leaf = H(0x00 || data),

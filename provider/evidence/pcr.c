@@ -4,8 +4,8 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
-#include "span.h"
+#include "base/digest.h"
+#include "base/span.h"
 
 /* In rising order of TPM_ALG_ID. SHA-1 is here because TPMs report it and
  * people quote it by mistake; no verdict ever counts it (verifier/). */

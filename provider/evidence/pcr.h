@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /* PCRs 0..23, as every PC client TPM has (TCG PC Client Platform TPM Profile). */
 #define ATLS_PCR_COUNT 24u

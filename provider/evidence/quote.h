@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * TPMS_ATTEST and TPMT_SIGNATURE, unmarshalled with tpm2-tss's mu and nothing

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "span.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /*
  * A pull parser over libcbor's streaming decoder, for the codec only: each call

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/cursor.h"
 #include "evidence/quote.h"
 

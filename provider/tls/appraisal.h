@@ -4,7 +4,7 @@
 
 #include <openssl/ssl.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "tls/connection.h"
 
 /*

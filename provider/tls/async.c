@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "descriptor.h"
-#include "opening.h"
+#include "base/descriptor.h"
+#include "base/opening.h"
 #include "tls/refusal.h"
 
 /* From here on ex_data of an SSL are made too early and freed too late. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "attester/attester.h"
-#include "error.h"
+#include "base/error.h"
 #include "tls/connection.h"
 
 /*

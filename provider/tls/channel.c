@@ -8,7 +8,7 @@
 #include <openssl/params.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 
 /* RFC 8446 §7.1: HkdfLabel = uint16 length; opaque label<7..255>; opaque
  * context<0..255>. Label and context here are constants of known length. */

@@ -4,8 +4,8 @@
 
 #include <openssl/ssl.h>
 
-#include "engine.h"
-#include "error.h"
+#include "instance.h"
+#include "base/error.h"
 #include "libssl.h"
 #include "verifier/policy.h"
 
@@ -20,7 +20,7 @@ typedef void atls_info_callback(const SSL *s, int type, int value);
 struct atls_context;
 
 /* The state of a context, or NULL when it is older than the provider or not of
- * this engine's. Borrowed; ctx_index as of inner.h. */
+ * this engine's. Borrowed; ctx_index as of core.h. */
 struct atls_context *atls_context_of(const SSL_CTX *ctx);
 
 struct atls_context *atls_context_ref(struct atls_context *context);
@@ -46,10 +46,10 @@ atls_security_callback *atls_context_base_security(
  */
 void atls_context_arm_keylog(SSL_CTX *ctx);
 
-/* The libssl that this object is linked with (inner.h). */
+/* The libssl that this object is linked with (core.h). */
 extern const struct atls_libssl atls_context_libssl;
 
-/* Make a context refuse every handshake (inner.h). */
+/* Make a context refuse every handshake (core.h). */
 void atls_context_deny(SSL_CTX *ctx);
 
 #endif

@@ -7,7 +7,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-#include "engine.h"
+#include "instance.h"
 #include "evidence/codec.h"
 #include "openssl_compat.h"
 #include "raise.h"

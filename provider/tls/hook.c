@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What attest-inner.so exports: one table for attest.so (inner.h). */
+/* What attest-inner.so exports: one table for attest.so (core.h). */
 #include "tls/hook.h"
 
 #include <openssl/err.h>
 
-#include "inner.h"
+#include "core.h"
 #include "tls/context.h"
 
 __attribute__((used)) static const char interface_mark[] = ATLS_INTERFACE_MARK;

@@ -4,12 +4,12 @@
 
 #include <openssl/ssl.h>
 
-#include "engine.h"
+#include "instance.h"
 
 /* Remember our ex_data index of SSL_CTX; always the same one. */
 void atls_hook_init(int index);
 
-/* attach and detach of inner.h. */
+/* attach and detach of core.h. */
 void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx);
 void atls_hook_detach(void *state);
 

@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 #include <string.h>
 
-#include "pace.h"
+#include "base/ratelimit.h"
 #include "raise.h"
 
 static struct atls_pace paces[ATLS_E_COUNT]; /* by code */

@@ -4,8 +4,8 @@
 
 #include <openssl/ssl.h>
 
-#include "error.h"
-#include "log.h"
+#include "base/error.h"
+#include "base/log.h"
 #include "tls/connection.h"
 
 /*

@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/merkle.h"
 #include "verifier/bootcheck.h"
 #include "verifier/certificate.h"

@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/binding.h"
 #include "evidence/codec.h"
 #include "evidence/quote.h"
-#include "span.h"
+#include "base/span.h"
 #include "verifier/policy.h"
 #include "verifier/trust.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 
 /* Two of them fit into a reason. */
 #define VALUE_LEN_MAX 16u

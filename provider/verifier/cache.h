@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "span.h"
+#include "base/span.h"
 #include "verifier/trust.h"
 #include "verifier/validity.h"
 

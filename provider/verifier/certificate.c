@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "digest.h"
+#include "base/digest.h"
 
 /* OpenSSL parses BER. Only what encodes to the same octets again is DER, and
  * without octets behind its end. */

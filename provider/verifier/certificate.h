@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "span.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /*
  * X.509 certificates of a peer: strict parsing, and words for people.

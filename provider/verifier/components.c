@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "verifier/reference.h"

@@ -2,7 +2,7 @@
 #ifndef ATLS_VERIFIER_COMPONENTS_H
 #define ATLS_VERIFIER_COMPONENTS_H
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/codec.h"
 #include "verifier/mismatch.h"
 #include "verifier/policy.h"

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/names.h"
 
 #define GOOGLE_PREFIX "google:"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/event_form.h"
 #include "evidence/eventlog.h"
 #include "verifier/certificate.h"

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 #include "verifier/policy.h"
 
 /*

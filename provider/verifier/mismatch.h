@@ -4,9 +4,9 @@
 
 #include <stddef.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 #include "verifier/appraise.h"
 #include "verifier/policy.h"
 

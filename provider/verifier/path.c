@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/codec.h"
 #include "verifier/certificate.h"
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/codec.h"
 #include "evidence/pcr.h"
 #include "verifier/mismatch.h"

@@ -7,12 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/eventlog.h"
 #include "evidence/pcr.h"
-#include "verifier/file.h"
+#include "base/file.h"
 
 /*
  * The policy file: our own strict scanner and what it yields. Immutable once

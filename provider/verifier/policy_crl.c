@@ -7,7 +7,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/certificate.h"
 #include "verifier/policy_internal.h"
 

@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "verifier/file.h"
+#include "base/error.h"
+#include "base/file.h"
 #include "verifier/policy.h"
-#include "verifier/scanner.h"
+#include "base/scanner.h"
 
 /*
  * What the files policy*.c share and nobody else sees.

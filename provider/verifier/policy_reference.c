@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "verifier/policy_internal.h"
-#include "verifier/suggest.h"
+#include "base/edit_distance.h"
 
 static const struct atls_scan_section *find_section(
     const struct atls_scan *scan, const char *name)

@@ -4,7 +4,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/policy_internal.h"
 
 /* An encrypted block must not make a web server ask its terminal. */

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/names.h"
 #include "verifier/policy_internal.h"
 

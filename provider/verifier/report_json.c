@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/certificate.h"
 #include "verifier/mismatch.h"
 #include "verifier/report.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "span.h"
+#include "base/span.h"
 #include "verifier/appraise.h"
 
 /* What report.c and report_json.c share. */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "verifier/cache.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 #include "evidence/codec.h"
-#include "span.h"
+#include "base/span.h"
 #include "verifier/policy.h"
 
 /* Octets of a list of machine names with its terminator. */

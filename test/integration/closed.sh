@@ -219,7 +219,7 @@ fopen|fopen64|freopen|freopen64|opendir|scandir|nftw|fts_open|mkstemp|mkostemp|t
 syslog|openlog|BIO_new_file|X509_load_cert_file|NCONF_load|PEM_X509_INFO_read_bio_file'
 # Those that have to stand between atls_opening_begin() and _end(): who may.
 readonly bracketed='dlopen|getaddrinfo|recvmsg|Tss2_TctiLdr_Initialize(_Ex)?|Tss2_TctiLdr_GetInfo'
-readonly brackets='mapping|tpm_link_swtpm|tpm_link_tctildr|agent_socket'
+readonly brackets='loader|tpm_link_swtpm|tpm_link_tctildr|agent_socket'
 
 # imports OBJECT...: symbols that they want of others, each as FILE:NAME.
 imports() {
@@ -229,21 +229,21 @@ imports() {
 test_L14_descriptors_come_from_one_place() {
     local all found
     all=$(imports "$ATTEST_BUILDDIR"/.libs/lib{attest,tls,channel,agent}.a \
-        "$ATTEST_BUILDDIR"/provider/.libs/attest_la-*.o "$ATTEST_BUILDDIR/agent/attestd.o")
+        "$ATTEST_BUILDDIR"/provider/{,base/}.libs/attest_la-*.o "$ATTEST_BUILDDIR/agent/attestd.o")
     # It sees what there is, under the names that this compiler makes of them.
     for found in opening.o:socket opening.o:accept4 opening.o:eventfd; do
         grep -q "$found\$" <<<"$all" || fail "$found is not seen"
     done
     grep -qE 'opening\.o:(__)?open(64)?(_2)?$' <<<"$all" || fail 'no open() is seen'
     found=$(grep -E ":(${makers//$'\n'/|})\$" <<<"$all" | grep -v 'opening\.o:') || true
-    [[ -z $found ]] || fail "descriptors that are not made by provider/opening.c: $found"
+    [[ -z $found ]] || fail "descriptors that are not made by provider/base/opening.c: $found"
     found=$(grep -E ":($bracketed)\$" <<<"$all" | grep -Ev "($brackets)\.o:") || true
     # attestd's standard descriptors are always open; it takes none from others.
     found=$(grep -v '^socket\.o:recvmsg$' <<<"$found") || true
     [[ -z $found ]] || fail "not between atls_opening_begin() and atls_opening_end(): $found"
     # fcntl(2) can duplicate, too.
     found=$(grep -rlE 'F_DUPFD' "$ATTEST_SRCDIR"/provider "$ATTEST_SRCDIR"/agent) || true
-    same 'who duplicates' "$ATTEST_SRCDIR/provider/opening.c" "$found"
+    same 'who duplicates' "$ATTEST_SRCDIR/provider/base/opening.c" "$found"
 }
 
 run_tests "$@"

@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #include "agent/listen.h"
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/quotercase.h"
-#include "log.h"
-#include "verifier/file.h"
+#include "base/log.h"
+#include "base/file.h"
 
 /* Longer than anything takes that comes, on the slowest machine. */
 #define ANSWER_MS 20000

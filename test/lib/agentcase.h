@@ -8,7 +8,7 @@
 
 #include "agent/server.h"
 #include "attester/agent_wire.h"
-#include "error.h"
+#include "base/error.h"
 
 /*
  * attestd's server in a thread of the test, on a swtpm (lib/quotercase.h, whose

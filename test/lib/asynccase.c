@@ -12,7 +12,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/quotercase.h"
 #include "lib/scratch.h"
 #include "lib/tlspair.h"

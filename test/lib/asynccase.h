@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "engine.h"
+#include "instance.h"
 
 /*
  * What the tests of tls/async.h share: a server with SSL_MODE_ASYNC that proves

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/pcr.h"
 
 bool eventlog_oracle_is_installed(void)

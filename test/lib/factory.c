@@ -6,7 +6,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/merkle.h"
 #include "lib/factory_internal.h"
 #include "lib/rfc9162.h"

@@ -11,7 +11,7 @@
 #include "evidence/codec.h"
 #include "evidence/eventlog.h"
 #include "evidence/pcr.h"
-#include "span.h"
+#include "base/span.h"
 #include "verifier/policy.h"
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/factory.h"
 #include "lib/factory_internal.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/eventlog.h"
 #include "lib/scratch.h"
 

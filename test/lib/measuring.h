@@ -4,7 +4,7 @@
 
 #include "attester/measure.h"
 #include "lib/swtpm.h"
-#include "span.h"
+#include "base/span.h"
 
 /*
  * What the tests of attester/measure.h share: a swtpm, a scratch folder, a TPM

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "attester/quoter.h"
-#include "error.h"
+#include "base/error.h"
 #include "lib/swtpm.h"
 #include "lib/tpmproxy.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/pcr.h"
 
 #define EV_NO_ACTION 3u

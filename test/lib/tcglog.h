@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "span.h"
+#include "base/span.h"
 
 /*
  * Firmware's boot logs made octet by octet. An event's digests are the hashes of

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
-#include "engine.h"
+#include "base/digest.h"
+#include "instance.h"
 #include "lib/scratch.h"
 #include "tls/channel.h"
 #include "tls/context.h"

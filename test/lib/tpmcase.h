@@ -3,7 +3,7 @@
 #define ATTEST_TEST_TPMCASE_H
 
 #include "attester/tpm.h"
-#include "error.h"
+#include "base/error.h"
 #include "lib/swtpm.h"
 #include "lib/tpmproxy.h"
 

@@ -2,7 +2,7 @@
 #ifndef ATLS_TEST_TRIAL_H
 #define ATLS_TEST_TRIAL_H
 
-#include "error.h"
+#include "base/error.h"
 #include "lib/factory.h"
 #include "verifier/appraise.h"
 

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "tools/tool.h"
+#include "tools/common/tool.h"
 
 /*
  * Run a verb of the command in this process and catch what it prints.

@@ -11,7 +11,7 @@
 
 #include "agent/access.h"
 #include "lib/scratch.h"
-#include "verifier/scanner.h"
+#include "base/scanner.h"
 
 /* Nobody's numbers on any machine. */
 #define STRANGER 3999999991u

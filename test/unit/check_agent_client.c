@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/agentcalls.h"
 #include "lib/allocation.h"
 #include "lib/fakeagent.h"

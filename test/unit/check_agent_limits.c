@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/agentcase.h"
 #include "lib/quotercase.h"
 

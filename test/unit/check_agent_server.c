@@ -9,10 +9,10 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/measure.h"
 #include "attester/tpm.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/binding.h"
 #include "lib/agentcase.h"
 #include "lib/measuring.h"

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/asynccase.h"
 #include "lib/quotercase.h"
 #include "lib/swtpm.h"

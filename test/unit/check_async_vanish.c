@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/allocation.h"
 #include "lib/asynccase.h"
 #include "lib/quotercase.h"

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "attester/attester.h"
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "lib/agentcalls.h"
 #include "lib/allocation.h"
 #include "lib/daemonfds.h"

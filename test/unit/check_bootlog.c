@@ -8,7 +8,7 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/bootlog.h"
 #include "lib/allocation.h"
 #include "lib/tcglog.h"

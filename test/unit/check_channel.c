@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "tls/channel.h"
 
 /* Computed apart from our code, with Python's hmac module:

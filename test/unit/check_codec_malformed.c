@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/codec.h"
 #include "lib/allocation.h"
 #include "lib/record.h"

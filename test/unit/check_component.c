@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "attester/measure.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/digest.c: hashes of known inputs, hex, behaviour without memory. */
+/* provider/base/digest.c: hashes of known inputs, hex, behaviour without memory. */
 #include <check.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/allocation.h"
 
 /* FIPS 180-4 examples: "abc". */

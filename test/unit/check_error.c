@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/error.c: names, alerts, texts. */
+/* provider/base/error.c: names, alerts, texts. */
 #include <check.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "base/error.h"
 
 static const struct {
     enum atls_error code;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * provider/inner.h: the number of the interface between attest.so and attest-inner.so
+ * provider/core.h: the number of the interface between attest.so and attest-inner.so
  * stands for the text of that interface. A running program may map the two from
  * before and after an upgrade (C14).
  */
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inner.h"
+#include "core.h"
 
 #define TEXT_MAX 65536
 
@@ -71,7 +71,7 @@ static void interface_text(char ret[TEXT_MAX])
     static char tokens[TEXT_MAX];
 
     ret[0] = '\0';
-    read_tokens("inner.h", tokens);
+    read_tokens("core.h", tokens);
     add_part(tokens, "structatls_inner{", "};", ret);
     read_tokens("libssl.h", tokens);
     add_part(tokens, "typedefintatls_security_callback(", ";", ret);
@@ -103,7 +103,7 @@ START_TEST(test_C14_a_changed_interface_has_another_number)
     ck_assert_msg(strcmp(interfaces[last].digest, digest) == 0,
                   "the interface of attest.so and attest-inner.so is another "
                   "one than number %d was: raise ATLS_INTERFACE in "
-                  "provider/inner.h, and add its line here: {%d, \"%s\"}",
+                  "provider/core.h, and add its line here: {%d, \"%s\"}",
                   ATLS_INTERFACE, ATLS_INTERFACE + 1, digest);
 }
 END_TEST

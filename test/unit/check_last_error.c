@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "instance.h"
 #include "lib/scratch.h"
 #include "lib/tlspair.h"
 

@@ -16,7 +16,7 @@
 #include "lib/scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-/* ATTESTERS_MAX of provider/engine.c. */
+/* ATTESTERS_MAX of provider/instance.c. */
 #define CONFIGURATIONS_MAX 64
 /* What an allocator keeps for itself, of 1,000 cycles; a leak of a certificate
  * or a policy would be ten times as much. */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
 static char folder[] = "/tmp/attest-log-XXXXXX";
 static char path[sizeof(folder) + 8];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/log.h, log = syslog: daemons that come and go (L15), and machines that
+/* provider/base/log.h, log = syslog: daemons that come and go (L15), and machines that
  * have none. Each test is a child in a mount namespace of its own. */
 #include <check.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include "lib/scratch.h"
 #include "lib/syslogd.h"
-#include "log.h"
+#include "base/log.h"
 
 #define NOT_PERMITTED 77
 #define THREADS 4

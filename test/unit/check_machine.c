@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/factory.h"
 #include "lib/trial.h"
 #include "verifier/certificate.h"

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/log_lock.h"
 #include "attester/measured_log.h"
 #include "evidence/codec.h"

@@ -16,7 +16,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/measure_wal.h"
 #include "attester/measured_log.h"
 #include "lib/allocation.h"

@@ -8,7 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "attester/measured_log.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/allocation.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"

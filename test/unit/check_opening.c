@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/opening.h: in programs that run with standard descriptors closed (L14).
+/* provider/base/opening.h: in programs that run with standard descriptors closed (L14).
  * Each case is a child, as it closes those of its own. */
 #include <check.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
-#include "opening.h"
+#include "base/opening.h"
 
 /* A bit for each of 0, 1, 2. */
 #define MASKS 8

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/pcr.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/factory.h"
 #include "lib/trial.h"
 

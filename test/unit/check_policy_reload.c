@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/engine.c and provider/verifier/policy.c: a policy that is replaced
+/* provider/instance.c and provider/verifier/policy.c: a policy that is replaced
  * while others go by it. Run it under ThreadSanitizer too. */
 #include <check.h>
 #include <malloc.h>
@@ -18,8 +18,8 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "digest.h"
-#include "engine.h"
+#include "base/digest.h"
+#include "instance.h"
 #include "lib/factory.h"
 #include "lib/factory_crl.h"
 #include "lib/pidspace.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/process.h, and what goes by it: descriptors, and calls of the agent. The
+/* provider/base/process.h, and what goes by it: descriptors, and calls of the agent. The
  * quoter's are in check_quoter_fork.c, the policy's in check_policy_reload.c. */
 #include <check.h>
 #include <fcntl.h>
@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "descriptor.h"
+#include "base/descriptor.h"
 #include "lib/agentcalls.h"
 #include "lib/pidspace.h"
-#include "process.h"
+#include "base/process.h"
 
 /* The status of a child that runs it. */
 static int status_of(pid_t (*make)(void), int (*body)(void))

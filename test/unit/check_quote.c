@@ -10,7 +10,7 @@
 #include <tss2/tss2_mu.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/quote.h"
 #include "lib/vectors.h"
 

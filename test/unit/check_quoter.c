@@ -11,7 +11,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "evidence/codec.h"
 #include "lib/factory.h"

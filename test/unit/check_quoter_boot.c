@@ -11,7 +11,7 @@
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
 #include "lib/tcglog.h"
-#include "log.h"
+#include "base/log.h"
 #include "verifier/bootcheck.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))

@@ -9,10 +9,10 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
-#include "log.h"
+#include "base/log.h"
 
 /*
  * T2, T4, T5: each command that a quote takes meets each fault, over a socket and

@@ -16,10 +16,10 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
-#include "log.h"
+#include "base/log.h"
 
 /* A TPM, an AK or a system that is not as it should be. */
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "attester/quoter_core.h"
 #include "lib/daemonfds.h"

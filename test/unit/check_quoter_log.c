@@ -14,7 +14,7 @@
 #include "attester/tpm.h"
 #include "lib/measuring.h"
 #include "lib/quotercase.h"
-#include "log.h"
+#include "base/log.h"
 
 /* The measured log that travels with a quote belongs to it. */
 

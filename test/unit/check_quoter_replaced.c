@@ -8,10 +8,10 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
-#include "log.h"
+#include "base/log.h"
 
 /* A TPM that is another one from one moment to the next, forgets, or is busy with
  * somebody else. */

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
 
@@ -257,7 +257,7 @@ END_TEST
 
 /* --- exit() in a signal handler ---------------------------------------------------- */
 
-/* As engine.c has it with OPENSSL_atexit(); what comes after is the C library's. */
+/* As instance.c has it with OPENSSL_atexit(); what comes after is the C library's. */
 static void stop_at_exit(void)
 {
     atls_quoter_stop(quotercase.quoter);

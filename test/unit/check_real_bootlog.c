@@ -8,7 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/bootlog.h"
 #include "lib/eventlog_oracle.h"
 #include "lib/vectors.h"

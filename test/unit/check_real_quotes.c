@@ -9,7 +9,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/pcr.h"
 #include "evidence/quote.h"
 #include "lib/vectors.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
-#include "verifier/scanner.h"
+#include "base/scanner.h"
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 

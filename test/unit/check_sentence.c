@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/sentence.c, and every format of the provider and the agent in it. */
+/* provider/base/sentence.c, and every format of the provider and the agent in it. */
 #include <check.h>
 #include <ctype.h>
 #include <ftw.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
+#include "base/error.h"
 
 #define BRIEF_MAX (ATLS_BRIEF_SIZE - 1)
 

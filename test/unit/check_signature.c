@@ -12,7 +12,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "evidence/quote.h"
 #include "lib/allocation.h"
 #include "lib/vectors.h"

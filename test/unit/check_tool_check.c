@@ -10,7 +10,7 @@
 #include "lib/evidence_server.h"
 #include "lib/scratch.h"
 #include "lib/verb.h"
-#include "tools/cnfscan.h"
+#include "tools/common/cnfscan.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -13,11 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check_pid.h"
-#include "check_place.h"
-#include "check_process.h"
-#include "check_unit.h"
-#include "findings.h"
+#include "tools/check/pid.h"
+#include "tools/check/sandbox.h"
+#include "tools/check/process.h"
+#include "tools/check/unit.h"
+#include "tools/check/findings.h"
 #include "lib/scratch.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "lib/scratch.h"
-#include "tools/cnfscan.h"
-#include "verifier/suggest.h"
+#include "tools/common/cnfscan.h"
+#include "base/edit_distance.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -9,8 +9,8 @@
 
 #include "lib/factory.h"
 #include "lib/scratch.h"
-#include "tools/input.h"
-#include "tools/tool.h"
+#include "tools/common/input.h"
+#include "tools/common/tool.h"
 #include "unit/tool_prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -8,7 +8,7 @@
 
 #include "lib/scratch.h"
 #include "lib/verb.h"
-#include "tools/known.h"
+#include "tools/check/known.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/factory.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
 #include "lib/verb.h"
-#include "tools/conf.h"
+#include "tools/common/conf.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 

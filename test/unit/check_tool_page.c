@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tools/page.c: a report as one HTML file. */
+/* tools/show/html.c: a report as one HTML file. */
 #include <check.h>
 #include <dirent.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "lib/scratch.h"
-#include "page.h"
+#include "tools/show/html.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -8,8 +8,8 @@
 
 #include "lib/evidence_server.h"
 #include "lib/scratch.h"
-#include "tools/peer.h"
-#include "tools/saved.h"
+#include "tools/common/peer.h"
+#include "tools/common/evidence_file.h"
 #include "unit/tool_prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -8,8 +8,8 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "tools/policy_draft.h"
-#include "tools/policy_output.h"
+#include "tools/policy/draft.h"
+#include "tools/policy/output.h"
 #include "unit/tool_server.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -12,7 +12,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/tpm.h"
 #include "lib/tpmcase.h"
 

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <tss2/tss2_tpm2_types.h>
 
-#include "attester/clock.h"
+#include "base/clock.h"
 #include "attester/tpm.h"
 #include "lib/tpmcase.h"
 

@@ -11,7 +11,7 @@
 #include "lib/evidence_server.h"
 #include "lib/scratch.h"
 #include "lib/verb.h"
-#include "tools/saved.h"
+#include "tools/common/evidence_file.h"
 
 /* What the tests of `attest policy check` and `diff` share: evidence of the
  * factory's in files, `attest policy` run on it, and what that printed. */

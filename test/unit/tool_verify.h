@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
+#include "base/digest.h"
 #include "lib/factory.h"
 #include "lib/scratch.h"
 #include "lib/verb.h"

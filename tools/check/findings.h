@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_CHECK_FINDINGS_H
+#define ATTEST_TOOLS_CHECK_FINDINGS_H
+
+#include <stdbool.h>
+
+#include "tools/common/tool.h"
+
+/*
+ * What `attest check` finds, in the order it looks: one line each.
+ *   ok    as it should be
+ *   note  neither good nor bad, but easily overlooked
+ *   warn  works today; changes the exit status only with --strict
+ *   FAIL  does not work, or not safely
+ */
+struct findings;
+
+/* NULL when out of memory. */
+struct findings *findings_new(void);
+void findings_free(struct findings *findings); /* NULL is fine */
+
+/*
+ * Add one.
+ *   what    a few words: the thing looked at
+ *   fmt     what was found, without full stop; octets that would break the line
+ *           or the terminal become '?'
+ *   next    what to do about it, without full stop
+ *   status  exit status it leads to: TOOL_USAGE (configuration) or
+ *           TOOL_UNAVAILABLE (TPM)
+ */
+void finding_ok(struct findings *findings, const char *what, const char *fmt,
+                ...) __attribute__((format(printf, 3, 4)));
+void finding_note(struct findings *findings, const char *what, const char *fmt,
+                  ...) __attribute__((format(printf, 3, 4)));
+void finding_warn(struct findings *findings, const char *what, const char *next,
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void finding_fail(struct findings *findings, int status, const char *what,
+                  const char *next, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Has anything failed so far? */
+bool findings_failed(const struct findings *findings);
+
+/*
+ * Hand what was found over to another process, and add it there: text is made
+ * printable again, whoever wrote it. Return false when that failed; nothing was
+ * added then.
+ */
+bool findings_send(const struct findings *findings, int fd);
+bool findings_receive(struct findings *findings, int fd);
+
+/*
+ * Print all of them and return the exit status: TOOL_USAGE when configuration
+ * failed (or, with strict, warns), else TOOL_UNAVAILABLE when the TPM failed,
+ * else TOOL_DONE.
+ *   under --json one object {"result":..., "exit":..., "findings":[...]}
+ */
+int findings_print(const struct findings *findings,
+                   const struct tool_options *options, bool strict);
+
+#endif

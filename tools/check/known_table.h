@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_CHECK_KNOWN_TABLE_H
+#define ATTEST_TOOLS_CHECK_KNOWN_TABLE_H
+
+#include <stddef.h>
+
+#include "tools/check/known.h"
+
+/*
+ * What is known of programs: one row for each thing that a program does and what its
+ * user has to set. A program is nowhere else in the code.
+ */
+
+/* Where it can be read whether a program is set up as it should be. */
+struct known_setting {
+    const char *key; /* NULL: nowhere */
+    /* Its value is right if it has one of them, or one with `=` and more behind it;
+     * "*": whatever it is. */
+    const char *words;
+    /* NULL: a variable of the environment; "": attest's section in openssl.cnf. */
+    const char *file;
+    const char *folder_variable; /* names the folder of `file`; or NULL */
+};
+
+struct known {
+    const char *programs; /* last parts of paths, without version numbers */
+    enum known_kind kind;
+    const char *does;
+    const char *next;
+    struct known_setting setting;
+};
+
+#define KNOWN_ROWS_MAX 64u /* bits of struct known_program */
+extern const struct known known_table[];
+extern const size_t known_table_count;
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/common/source.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/common/evidence_file.h"
+#include "tools/common/tool.h"
+
+#define TIMEOUT_MAX_S 600u
+
+bool source_is_file(const char *text)
+{
+    static const char *const endings[] = {".json", ".cbor", ".cmw"};
+    size_t len = strlen(text);
+    struct stat st;
+
+    if (strstr(text, "://") != NULL)
+        return false; /* a URL: told what is expected where hosts are read */
+    if (strchr(text, '/') != NULL)
+        return true;
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        size_t ending = strlen(endings[i]);
+
+        if (len > ending && strcmp(text + len - ending, endings[i]) == 0)
+            return true;
+    }
+    return stat(text, &st) == 0;
+}
+
+enum atls_error source_read(const char *text,
+                            const struct source_options *options,
+                            struct atls_reason *why, struct peer_evidence *ret)
+{
+    struct peer_address address;
+    enum atls_error r;
+
+    if (source_is_file(text))
+        return saved_read(text, why, ret);
+    r = peer_address_parse(text, why, &address);
+    if (r != ATLS_OK)
+        return r;
+    return peer_fetch(&address, options->cafile, options->timeout_ms, why, ret);
+}
+
+bool source_timeout(const char *text, unsigned *ret_ms)
+{
+    unsigned seconds;
+
+    if (!tool_number(text, 1, TIMEOUT_MAX_S, &seconds))
+        return false;
+    *ret_ms = seconds * 1000;
+    return true;
+}

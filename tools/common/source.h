@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_COMMON_SOURCE_H
+#define ATTEST_TOOLS_COMMON_SOURCE_H
+
+#include "base/error.h"
+#include "tools/common/peer.h"
+
+/* Where evidence comes from, as the user writes it: HOST[:PORT] or FILE. */
+struct source_options {
+    const char *cafile; /* NULL: the system's roots */
+    unsigned timeout_ms;
+};
+
+/*
+ * Is it a file? What has a slash, ends in .json, .cbor or .cmw, or names
+ * something that exists in the working directory.
+ */
+bool source_is_file(const char *text);
+
+/* Get the evidence; ret is set only on success: peer_evidence_clear() it.
+ * Errors of saved_read(), or of peer_address_parse() and peer_fetch(). */
+enum atls_error source_read(const char *text,
+                            const struct source_options *options,
+                            struct atls_reason *why,
+                            struct peer_evidence *ret) ATLS_MUST_CHECK;
+
+/* A timeout in whole seconds as --timeout takes it, 1..600. */
+bool source_timeout(const char *text, unsigned *ret_ms);
+
+#endif

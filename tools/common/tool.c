@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/common/tool.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+int tool_exit_status(enum atls_error code)
+{
+    switch (code) {
+    case ATLS_OK:
+        return TOOL_DONE;
+
+    case ATLS_E_NAMELESS:
+    case ATLS_E_UNNAMED:
+    case ATLS_E_CHAIN_UNTRUSTED:
+    case ATLS_E_CHAIN_EXPIRED:
+    case ATLS_E_CHAIN_NOT_YET:
+    case ATLS_E_CHAIN_USAGE:
+    case ATLS_E_CHAIN_EKU:
+    case ATLS_E_CHAIN_REVOKED:
+    case ATLS_E_CHAIN_CRL:
+    case ATLS_E_CHAIN_UNUSED:
+    case ATLS_E_MACHINE:
+    case ATLS_E_AK_ATTRIBUTES:
+    case ATLS_E_FRESHNESS:
+    case ATLS_E_SELECTION:
+    case ATLS_E_PCR_ZERO:
+    case ATLS_E_LOG_EVENT:
+    case ATLS_E_LOG_FORM:
+    case ATLS_E_CERTIFICATE_UNMEASURED:
+    case ATLS_E_COMPONENT:
+    case ATLS_E_PCR_VALUE:
+    case ATLS_E_TLS_KEY:
+    case ATLS_E_EXPIRED:
+        return TOOL_REFUSED;
+
+    case ATLS_E_VERSION:
+    case ATLS_E_RESUMED:
+    case ATLS_E_NO_CERTIFICATE:
+    case ATLS_E_NO_EVIDENCE:
+    case ATLS_E_NO_VERDICT:
+    case ATLS_E_NO_CHANNEL:
+    case ATLS_E_MISPLACED:
+    case ATLS_E_REQUEST:
+    case ATLS_E_UNEXPECTED:
+    case ATLS_E_EARLY_DATA:
+    case ATLS_E_TOO_LARGE:
+    case ATLS_E_TRUNCATED:
+    case ATLS_E_TRAILING:
+    case ATLS_E_MALFORMED:
+    case ATLS_E_LIMIT:
+    case ATLS_E_NOT_CANONICAL:
+    case ATLS_E_FORMAT:
+    case ATLS_E_CHAIN_EMPTY:
+    case ATLS_E_SIGNATURE_ALG:
+    case ATLS_E_SIGNATURE:
+    case ATLS_E_MAGIC:
+    case ATLS_E_TYPE:
+    case ATLS_E_BINDING:
+    case ATLS_E_PCR_DIGEST:
+    case ATLS_E_LOG_REPLAY:
+    case ATLS_E_LOG_MISMATCH:
+    case ATLS_E_LOG_UNREADABLE:
+        return TOOL_NO_EVIDENCE;
+
+    case ATLS_E_TPM:
+    case ATLS_E_TPM_UNAVAILABLE:
+    case ATLS_E_TPM_AUTH:
+    case ATLS_E_AK:
+    case ATLS_E_TIMEOUT:
+    case ATLS_E_QUEUE_FULL:
+    case ATLS_E_PCR_UNSTABLE:
+    case ATLS_E_NO_ATTESTER:
+    case ATLS_E_LOG_BUSY:
+    case ATLS_E_AGENT_UNAVAILABLE:
+    case ATLS_E_AGENT_PROTOCOL:
+    case ATLS_E_NOT_ALLOWED:
+        return TOOL_UNAVAILABLE;
+
+    case ATLS_E_NOMEM:
+    case ATLS_E_INTERNAL:
+    case ATLS_E_CRYPTO:
+    case ATLS_E_CONFIG:
+    case ATLS_E_POLICY:
+    case ATLS_E_USAGE:
+    case ATLS_E_IO:
+    case ATLS_E_COUNT:
+        break;
+    }
+    return TOOL_USAGE;
+}
+
+/* Before every message; main() itself has a verb without a name. */
+static void print_prefix(const struct tool_options *options)
+{
+    const char *name = options->verb->name;
+
+    fprintf(stderr, "attest%s%s: ", *name != '\0' ? " " : "", name);
+}
+
+int tool_print_json(const struct tool_options *options, json_t *object)
+{
+    /* Peers' names and logs are in it, and a terminal may read it. */
+    const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII;
+    int failed = object == NULL || json_dumpf(object, stdout, flags) != 0
+                 || putchar('\n') == EOF || fflush(stdout) != 0;
+
+    json_decref(object);
+    if (failed) {
+        print_prefix(options);
+        fputs("cannot write the JSON output\n", stderr);
+        return TOOL_USAGE;
+    }
+    return TOOL_DONE;
+}
+
+int tool_fail(const struct tool_options *options, const struct atls_reason *why)
+{
+    const char *text =
+        why->text[0] != '\0' ? why->text : atls_error_sentence(why->code);
+
+    print_prefix(options);
+    fprintf(stderr, "%s\n", text);
+    /* What cannot be printed was said on stderr; the status below stays. */
+    if (options->json)
+        (void)tool_print_json(options, json_pack("{s:s, s:s}", "error",
+                                                 atls_error_name(why->code),
+                                                 "reason", text));
+    return tool_exit_status(why->code);
+}
+
+int tool_usage(const struct tool_options *options, const char *fmt, ...)
+{
+    struct atls_reason why = {.code = ATLS_E_USAGE};
+    const char *name = options->verb->name;
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(why.text, sizeof(why.text), fmt, args);
+    va_end(args);
+    (void)tool_fail(options, &why);
+    fprintf(stderr, "Try 'attest %s%s--help'.\n", name,
+            *name != '\0' ? " " : "");
+    return TOOL_USAGE;
+}
+
+int tool_bad_option(const struct tool_options *options, int opt,
+                    char *const *argv)
+{
+    /* getopt_long(3) has stepped over what it complains of, except in the
+     * midst of a cluster of short options. */
+    const char *option = argv[optind - 1];
+
+    if (opt == ':')
+        return tool_usage(options, "option %s needs a value", option);
+    if (optopt > 0 && optopt < 128 && strncmp(option, "--", 2) != 0)
+        return tool_usage(options, "unknown option -%c", optopt);
+    return tool_usage(options, "unknown option %s", option);
+}
+
+bool tool_number(const char *text, unsigned min, unsigned max,
+                 unsigned *ret_value)
+{
+    unsigned long long value = 0;
+    const char *p = text;
+
+    for (; isdigit((unsigned char)*p); p++) {
+        value = value * 10 + (unsigned)(*p - '0');
+        if (value > max)
+            return false;
+    }
+    if (p == text || *p != '\0' || value < min)
+        return false;
+    *ret_value = (unsigned)value;
+    return true;
+}
+
+bool tool_time(const char *text, int64_t *ret_seconds)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct tm tm = {.tm_mday = 1};
+        const char *end = strptime(text, forms[i], &tm);
+        const int day = tm.tm_mday;
+        const time_t seconds = timegm(&tm);
+
+        /* timegm() takes the 31st of June for the 1st of July. */
+        if (end == NULL || *end != '\0' || seconds < 0 || tm.tm_mday != day)
+            continue;
+        *ret_seconds = (int64_t)seconds;
+        return true;
+    }
+    return false;
+}

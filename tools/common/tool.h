@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_COMMON_TOOL_H
+#define ATTEST_TOOLS_COMMON_TOOL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/*
+ * The command `attest`: one verb a file (tools/verb_<name>.c), each exporting
+ * one const descriptor. main() reads the options that all verbs share, --json
+ * and --help, wherever they stand before a `--`; a verb never sees them.
+ * Source: design "The command"; attest(1).
+ */
+
+/* Exit statuses; scripts and monitoring rely on them. */
+enum tool_exit {
+    TOOL_DONE = 0,        /* trusted, or done */
+    TOOL_REFUSED = 1,     /* refused by policy */
+    TOOL_USAGE = 2,       /* usage, configuration, files */
+    TOOL_NO_EVIDENCE = 3, /* no evidence, or invalid evidence */
+    TOOL_UNAVAILABLE = 4  /* TPM or agent unavailable */
+};
+
+struct tool_verb;
+
+struct tool_options {
+    const struct tool_verb *verb;
+    bool json; /* exactly one JSON object (or one a line) on stdout */
+};
+
+/*
+ * One verb.
+ *   name      what the user types
+ *   synopsis  one line for `attest --help`, under 60 characters
+ *   help      the whole text of `attest NAME --help`, ended by LF
+ *   run       argv[0] is the verb's name, so that getopt_long(3) works as it is
+ *             (main() has set opterr to 0 and optind to 1: report unknown
+ *             options with tool_bad_option()); returns the exit status
+ */
+struct tool_verb {
+    const char *name;
+    const char *synopsis;
+    const char *help;
+    int (*run)(int argc, char **argv, struct tool_options *options);
+};
+
+extern const struct tool_verb tool_verb_check;
+extern const struct tool_verb tool_verb_measure;
+extern const struct tool_verb tool_verb_policy;
+extern const struct tool_verb tool_verb_show;
+extern const struct tool_verb tool_verb_verify;
+
+/*
+ * Exit status for an error: evidence that does not hold by itself (decoding,
+ * signature, binding, replay) is TOOL_NO_EVIDENCE, sound evidence that the
+ * policy does not accept is TOOL_REFUSED.
+ */
+int tool_exit_status(enum atls_error code);
+
+/*
+ * Report a failure and return its exit status: `return tool_fail(...)`.
+ * "attest VERB: text" on stderr; under --json also
+ * {"error":"<name>","reason":"<text>"} on stdout.
+ */
+int tool_fail(const struct tool_options *options,
+              const struct atls_reason *why);
+
+/* The same for a mistake in the command line: adds where to read how. Returns
+ * TOOL_USAGE. */
+int tool_usage(const struct tool_options *options, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* For '?' and ':' of getopt_long (options begin with ":" to tell them apart):
+ * names the option that is unknown or lacks its value. Returns TOOL_USAGE. */
+int tool_bad_option(const struct tool_options *options, int opt,
+                    char *const *argv);
+
+/*
+ * A whole number in a range, decimal digits only.
+ * Returns true and sets ret_value, or false.
+ */
+bool tool_number(const char *text, unsigned min, unsigned max,
+                 unsigned *ret_value);
+
+/*
+ * A moment: 2027-06-30T00:00:00Z, or 2027-06-30 for the midnight it begins with,
+ * both in UTC.
+ * Returns true and sets ret_seconds (since 1970, 0 or more), or false.
+ */
+bool tool_time(const char *text, int64_t *ret_seconds);
+
+/*
+ * Print one JSON object with LF on stdout and release it.
+ *   object  a new reference; NULL counts as out of memory
+ * Returns TOOL_DONE, or TOOL_USAGE after a message when it cannot be written.
+ */
+int tool_print_json(const struct tool_options *options, json_t *object);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_POLICY_DRAFT_H
+#define ATTEST_TOOLS_POLICY_DRAFT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "evidence/codec.h"
+
+/*
+ * The text of a policy that demands of a server what its evidence shows. Only
+ * text: whether the evidence deserves it is the caller's to find out, by
+ * appraising it against what was written. Evidence may also be no more than PCR
+ * values and logs, without a chain; machines must then be given.
+ */
+struct policy_draft {
+    const char *host;     /* name of the server: exactly one */
+    const char *section;  /* NULL: made of the host */
+    const char *trust;    /* path of the AK issuers; relative to the policy */
+    const char *machines; /* NULL: the names in the AK certificate */
+    const char *pcrs;     /* "0-7" or "sha384:0-7"; NULL: see below */
+    const char *certificate; /* measured, measured-issuer or any */
+    bool allow_zero;         /* PCRs 0-7 may all be zero */
+    const char *reference;   /* PCRs and components go into a section of this
+                                name, a reference; NULL: they do not */
+};
+
+/* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. 10 is IMA's
+ * and changes as the machine runs; what is in the PCR of the log, the log itself
+ * tells. PCRs that are zero are named, too: 12 and 13 are where a system
+ * extension nobody expects would show. */
+#define POLICY_DRAFT_PCRS 0x7bffu
+
+/* Octets of a section's name with its terminator. */
+#define POLICY_DRAFT_SECTION_MAX 65u
+
+/*
+ * Write it.
+ *   ret_section  its name, as written
+ * Returns ATLS_OK, ATLS_E_USAGE (something cannot be written into a policy, or
+ * the evidence lacks a PCR of pcrs), ATLS_E_MALFORMED (AK certificate),
+ * ATLS_E_NOMEM. Errors of out are the caller's to see.
+ */
+enum atls_error policy_draft_write(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out,
+    char ret_section[POLICY_DRAFT_SECTION_MAX]) ATLS_MUST_CHECK;
+
+/*
+ * Write the section of a reference alone; draft is one that policy_draft_write()
+ * has taken. Returns ATLS_OK, ATLS_E_USAGE.
+ */
+enum atls_error policy_draft_write_reference(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out) ATLS_MUST_CHECK;
+
+/*
+ * What a person should compare with what they know from elsewhere, a line each,
+ * handed to visit.
+ */
+void policy_draft_compare(const struct policy_draft *draft,
+                          const struct atls_evidence *evidence,
+                          void (*visit)(void *arg, const char *line),
+                          void *arg);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_POLICY_SECTIONS_H
+#define ATTEST_TOOLS_POLICY_SECTIONS_H
+
+#include "base/error.h"
+#include "tools/common/peer.h"
+#include "verifier/policy.h"
+
+/*
+ * Against which sections of a policy evidence is judged: one that the user
+ * names, or those that a program would find for the name and address of the
+ * peer.
+ *   section  NULL: by name and address
+ *   ret      sections borrowed from policy. None: the policy asks for no
+ *            evidence here, *ret_because says why (static)
+ * Returns ATLS_OK, ATLS_E_USAGE (no such section, or nothing to go by), or why
+ * the peer is refused without a look at its evidence: ATLS_E_NAMELESS,
+ * ATLS_E_UNNAMED, ATLS_E_LIMIT.
+ */
+enum atls_error sections_choose(const struct atls_policy *policy,
+                                const char *section,
+                                const struct peer_evidence *evidence,
+                                struct atls_reason *why, struct atls_match *ret,
+                                const char **ret_because) ATLS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <tss2/tss2_tpm2_types.h>
+
+#include "tools/common/inspect.h"
+#include "tools/show/html.h"
+#include "tools/common/evidence_file.h"
+#include "tools/policy/sections.h"
+#include "tools/common/source.h"
+#include "tools/common/term.h"
+#include "tools/common/tool.h"
+#include "verifier/appraise.h"
+#include "verifier/certificate.h"
+#include "verifier/report.h"
+#include "verifier/trust.h"
+
+static const char help[] =
+    "Usage: attest show HOST[:PORT] | FILE [--policy FILE [--section NAME]]\n"
+    "                   [--save FILE] [--html FILE] [--cafile FILE]\n"
+    "                   [--timeout SECONDS] [--json]\n"
+    "Shows the attestation evidence of a server, or evidence saved before: "
+    "the\n"
+    "checks, PCR values, measured log, AK certificates. With a policy it "
+    "judges,\n"
+    "as a program with that policy would; without one it only shows.\n"
+    "\n"
+    "  --policy FILE      judge against this policy\n"
+    "  --section NAME     and against this section, not the one for the name\n"
+    "  --save FILE        write the evidence to a file (JSON)\n"
+    "  --html FILE        write the report as one HTML file, too\n"
+    "  --cafile FILE      PEM roots for the TLS certificate (reported only)\n"
+    "  --timeout SECONDS  for connection and handshake (1..600, default 5)\n"
+    "\n"
+    "Exit status: 0 trusted (or shown), 1 refused by policy, 2 usage, 3 no or\n"
+    "invalid evidence.\n";
+
+struct arguments {
+    const char *source;
+    const char *policy;
+    const char *section;
+    const char *save;
+    const char *html;
+    struct source_options from;
+};
+
+/* One showing: what it is about and how it is printed. */
+struct show {
+    const struct tool_options *options;
+    const struct peer_evidence *evidence;
+    const char *peer; /* for headlines */
+    bool judged;
+    json_t *pages; /* reports for --html; NULL: not asked for */
+};
+
+/* ---- arguments ---- */
+
+static int parse_arguments(int argc, char **argv,
+                           const struct tool_options *options,
+                           struct arguments *ret)
+{
+    enum {
+        OPT_POLICY = 256,
+        OPT_SECTION,
+        OPT_SAVE,
+        OPT_HTML,
+        OPT_CAFILE,
+        OPT_TIMEOUT
+    };
+    static const struct option longopts[] = {
+        {"policy", required_argument, NULL, OPT_POLICY},
+        {"section", required_argument, NULL, OPT_SECTION},
+        {"save", required_argument, NULL, OPT_SAVE},
+        {"html", required_argument, NULL, OPT_HTML},
+        {"cafile", required_argument, NULL, OPT_CAFILE},
+        {"timeout", required_argument, NULL, OPT_TIMEOUT},
+        {NULL, 0, NULL, 0}};
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
+        switch (opt) {
+        case OPT_POLICY:
+            ret->policy = optarg;
+            break;
+        case OPT_SECTION:
+            ret->section = optarg;
+            break;
+        case OPT_SAVE:
+            ret->save = optarg;
+            break;
+        case OPT_HTML:
+            ret->html = optarg;
+            break;
+        case OPT_CAFILE:
+            ret->from.cafile = optarg;
+            break;
+        case OPT_TIMEOUT:
+            if (!source_timeout(optarg, &ret->from.timeout_ms))
+                return tool_usage(options,
+                                  "--timeout %s: expected seconds, 1 to 600",
+                                  optarg);
+            break;
+        default:
+            return tool_bad_option(options, opt, argv);
+        }
+    }
+    if (argc - optind != 1)
+        return tool_usage(options, argc == optind
+                                       ? "expected HOST[:PORT] or FILE"
+                                       : "expected one HOST[:PORT] or FILE");
+    if (ret->section != NULL && ret->policy == NULL)
+        return tool_usage(options, "--section needs --policy");
+    ret->source = argv[optind];
+    return TOOL_DONE;
+}
+
+/* ---- what the connection tells beside the evidence ---- */
+
+static void describe_certificate(const struct peer_evidence *evidence,
+                                 char *ret, size_t size)
+{
+    const struct atls_span der = {evidence->cert_der, evidence->cert_len};
+
+    atls_certificate_describe(der, ret, size);
+}
+
+static void describe_time(int64_t seconds, char ret[32])
+{
+    const time_t when = (time_t)seconds;
+    struct tm tm;
+
+    ret[0] = '\0';
+    if (gmtime_r(&when, &tm) != NULL)
+        strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static json_t *connection_json(const struct peer_evidence *evidence)
+{
+    char certificate[2 * ATLS_SUBJECT_MAX] = "";
+    char when[32];
+
+    if (evidence->cert_der != NULL)
+        describe_certificate(evidence, certificate, sizeof(certificate));
+    describe_time(evidence->time, when);
+    return json_pack("{s:b, s:b, s:s*, s:s*, s:s*, s:s*, s:s*}", "live",
+                     (int)evidence->is_live, "binding_checked",
+                     (int)evidence->has_channel, "address", evidence->address,
+                     "time", evidence->time != 0 ? when : NULL, "tls",
+                     evidence->is_live ? evidence->tls : NULL, "certificate",
+                     certificate[0] != '\0' ? certificate : NULL, "pki",
+                     evidence->is_live ? evidence->pki : NULL);
+}
+
+static void print_connection(const struct peer_evidence *evidence)
+{
+    char certificate[2 * ATLS_SUBJECT_MAX];
+    char when[32];
+
+    printf("\nConnection\n");
+    if (evidence->time != 0) {
+        describe_time(evidence->time, when);
+        printf("  %s  %s%s%s\n", evidence->is_live ? "made " : "saved", when,
+               evidence->tls[0] != '\0' ? "  " : "", evidence->tls);
+    }
+    if (evidence->cert_der != NULL) {
+        describe_certificate(evidence, certificate, sizeof(certificate));
+        printf("  TLS certificate  %s\n", certificate);
+    }
+    if (evidence->is_live)
+        printf("  %s: %s\n",
+               evidence->pki_valid ? "verified by the CAs here"
+                                   : "NOT verified by the CAs here",
+               evidence->pki);
+    if (!evidence->has_channel)
+        printf("  a bare record: nothing tells which connection it was made "
+               "for\n");
+    else if (!evidence->is_live)
+        printf("  saved: its binding was checked against the channel value in "
+               "the file\n");
+}
+
+/* ---- printing ---- */
+
+/* The report's JSON, with what the connection tells. */
+static json_t *report_json(const struct show *show,
+                           const struct atls_report *report,
+                           const struct atls_section *section)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&text, &len);
+    json_t *object = NULL;
+
+    if (memory == NULL)
+        return NULL;
+    if (show->judged)
+        atls_report_print(report, show->peer, section, ATLS_REPORT_JSON, true,
+                          memory);
+    else
+        atls_report_print_unjudged(report, show->peer, ATLS_REPORT_JSON,
+                                   memory);
+    if (fclose(memory) == 0) /* contents of events may be any octets */
+        object = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    free(text);
+    if (json_object_set_new(object, "connection",
+                            connection_json(show->evidence))
+        != 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static int print_report(const struct show *show,
+                        const struct atls_report *report,
+                        const struct atls_section *section)
+{
+    enum atls_report_style style =
+        term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
+
+    /* One that is lost to memory is missed when the page is written. */
+    if (show->pages != NULL)
+        (void)json_array_append_new(show->pages,
+                                    report_json(show, report, section));
+    if (show->options->json)
+        return tool_print_json(show->options,
+                               report_json(show, report, section));
+    if (show->judged)
+        atls_report_print(report, show->peer, section, style, true, stdout);
+    else
+        atls_report_print_unjudged(report, show->peer, style, stdout);
+    print_connection(show->evidence);
+    if (fflush(stdout) != 0) {
+        perror("attest show: standard output");
+        return TOOL_USAGE;
+    }
+    return TOOL_DONE;
+}
+
+/* ---- appraising ---- */
+
+static void appraise(const struct show *show,
+                     const struct atls_section *section,
+                     struct atls_report *ret_report)
+{
+    const struct peer_evidence *evidence = show->evidence;
+    const struct atls_appraisal appraisal = {
+        .section = section,
+        .cmw = {evidence->cmw, evidence->cmw_len},
+        .role = evidence->role,
+        .channel = evidence->has_channel ? evidence->channel : NULL,
+        .cert_der = {evidence->cert_der, evidence->cert_len},
+        .now = (int64_t)time(NULL),
+        .check_all = true,
+    };
+
+    ret_report->verdict = atls_appraise(&appraisal, ret_report);
+}
+
+/* Judge against one section. Returns the exit status. */
+static int judge(const struct show *show, const struct atls_section *section)
+{
+    struct atls_report report;
+    int status, printed;
+
+    appraise(show, section, &report);
+    status = tool_exit_status(report.verdict);
+    printed = print_report(show, &report, section);
+    atls_report_clear(&report);
+    return printed != TOOL_DONE ? printed : status;
+}
+
+/* Show without a policy. Returns TOOL_DONE, or TOOL_NO_EVIDENCE. */
+static int look(const struct show *show)
+{
+    struct atls_report report;
+    struct atls_reason why;
+    enum atls_error error = look_at(show->evidence, &why, &report);
+    int printed;
+
+    if (error == ATLS_E_NOMEM) {
+        atls_report_clear(&report);
+        return tool_fail(show->options, &why);
+    }
+    printed = print_report(show, &report, NULL);
+    atls_report_clear(&report);
+    return printed != TOOL_DONE ? printed : tool_exit_status(error);
+}
+
+/* ---- policy ---- */
+
+static int look_because(struct show *show, const char *why)
+{
+    fprintf(stderr, "attest show: %s: shown, not judged\n", why);
+    show->judged = false;
+    return look(show);
+}
+
+static int judge_by_sections(struct show *show,
+                             const struct atls_policy *policy, const char *name)
+{
+    struct atls_match match;
+    struct atls_reason why = {0};
+    const char *because = NULL;
+    int worst = TOOL_DONE;
+
+    if (sections_choose(policy, name, show->evidence, &why, &match, &because)
+        != ATLS_OK)
+        return why.code == ATLS_E_USAGE
+                   ? tool_usage(show->options, "%s", why.text)
+                   : tool_fail(show->options, &why);
+    if (match.count == 0)
+        return look_because(show, because);
+    for (size_t i = 0; i < match.count; i++) {
+        int status = judge(show, match.sections[i]);
+
+        if (worst == TOOL_DONE)
+            worst = status;
+    }
+    return worst;
+}
+
+static int judge_by_policy(struct show *show, const struct arguments *arguments)
+{
+    struct atls_policy *policy = NULL;
+    struct atls_reason why = {0};
+    const char *warning;
+    int status;
+
+    if (atls_policy_load(arguments->policy, &why, &policy) != ATLS_OK)
+        return tool_fail(show->options, &why);
+    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
+        fprintf(stderr, "attest show: warning: %s\n", warning);
+    show->judged = true;
+    status = judge_by_sections(show, policy, arguments->section);
+    atls_policy_unref(policy);
+    return status;
+}
+
+static int run(int argc, char **argv, struct tool_options *options)
+{
+    struct arguments arguments = {.from.timeout_ms = PEER_TIMEOUT_DEFAULT_MS};
+    struct peer_evidence evidence = {0};
+    struct atls_reason why = {0};
+    struct show show = {.options = options, .evidence = &evidence};
+    int status = parse_arguments(argc, argv, options, &arguments);
+
+    if (status != TOOL_DONE)
+        return status;
+    if (source_read(arguments.source, &arguments.from, &why, &evidence)
+        != ATLS_OK)
+        return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
+                                        : tool_fail(options, &why);
+    show.peer = evidence.name != NULL ? evidence.name : arguments.source;
+    if (arguments.html != NULL)
+        show.pages = json_array();
+    status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
+                                      : look(&show);
+    if (arguments.save != NULL
+        && saved_write(arguments.save, &evidence, &why) != ATLS_OK)
+        status = tool_fail(options, &why);
+    /* A failure without a report has been told already. */
+    if (arguments.html != NULL
+        && (status == TOOL_DONE || json_array_size(show.pages) > 0)
+        && page_write(arguments.html, show.pages, &why) != ATLS_OK)
+        status = tool_fail(options, &why);
+    json_decref(show.pages);
+    peer_evidence_clear(&evidence);
+    return status;
+}
+
+const struct tool_verb tool_verb_show = {
+    .name = "show",
+    .synopsis = "show the evidence of a server or a file, judge it",
+    .help = help,
+    .run = run,
+};

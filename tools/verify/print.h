@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ATTEST_TOOLS_VERIFY_PRINT_H
+#define ATTEST_TOOLS_VERIFY_PRINT_H
+
+#include "tools/verify/quote_parts.h"
+#include "tools/common/tool.h"
+
+/*
+ * Say that a quote is trusted, and what it says: for people, or one JSON object
+ * (attest(1), "verify"). Returns TOOL_DONE, or TOOL_USAGE after a message when it
+ * cannot be written.
+ */
+int raw_result_print(const struct tool_options *options,
+                     const struct raw_result *result);
+
+#endif
