@@ -16,7 +16,7 @@ static void log_refusal(struct agent_server *server,
 {
     char more[ATLS_PACE_MORE_SIZE];
 
-    if (atls_pace_turn(&server->refusals[why->code], more))
+    if (atls_ratelimit_turn(&server->refusals[why->code], more))
         atls_log_write(server->config.log, ATLS_LOG_WARN,
                        "refused pid %ld, uid %lu: %s%s",
                        (long)connection->sender.pid,

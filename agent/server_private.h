@@ -28,7 +28,7 @@ struct agent_server {
     int64_t checked_ms;            /* whether its files have changed */
     struct atls_reason failure;    /* of the last reload, if that failed */
     bool lacks_file;               /* and that was told */
-    struct atls_pace refusals[ATLS_E_COUNT]; /* by their code */
+    struct atls_ratelimit refusals[ATLS_E_COUNT]; /* by their code */
     bool
         lacks_descriptors; /* close a connection when none is being looked at */
     int64_t listen_at_ms;  /* 0: listening; else no descriptors until then */

@@ -23,10 +23,11 @@ static const char *const known_keys[] = {
 
 struct atls_activation {
     atomic_uint refs;
-    _Atomic(struct atls_engine *) engine;
-    struct atls_engine *outgrown; /* lacked something; others may be using it */
-    const OSSL_LIB_CTX *libctx;   /* never followed; NULL: not known */
-    bool is_late;                 /* loaded when libssl was in use already */
+    _Atomic(struct atls_instance *) instance;
+    struct atls_instance
+        *outgrown;              /* lacked something; others may be using it */
+    const OSSL_LIB_CTX *libctx; /* never followed; NULL: not known */
+    bool is_late;               /* loaded when libssl was in use already */
     size_t setting_count;
     struct atls_setting settings[KEY_COUNT];
 };
@@ -63,15 +64,15 @@ static bool is_static(const struct atls_activation *activation)
 
 void atls_activation_unref(struct atls_activation *activation)
 {
-    struct atls_engine *engine;
+    struct atls_instance *instance;
 
     if (activation == NULL || is_static(activation)
         || atomic_fetch_sub(&activation->refs, 1) != 1)
         return;
-    engine = atomic_load(&activation->engine);
-    if (engine != NULL) {
-        atls_mapping_inner()->engine_unref(engine);
-        atls_mapping_inner()->engine_unref(activation->outgrown);
+    instance = atomic_load(&activation->instance);
+    if (instance != NULL) {
+        atls_loader_core()->instance_unref(instance);
+        atls_loader_core()->instance_unref(activation->outgrown);
     }
     for (size_t i = 0; i < activation->setting_count; i++)
         OPENSSL_free((void *)(uintptr_t)activation->settings[i].value);
@@ -178,10 +179,10 @@ void atls_activation_log(const struct atls_activation *activation,
     atls_log_close(log);
 }
 
-/* --- the engine ------------------------------------------------------------ */
+/* --- the instance ------------------------------------------------------------ */
 
-static struct atls_engine *engine_new(const struct atls_activation *activation,
-                                      bool is_early, int ctx_index)
+static struct atls_instance *instance_new(
+    const struct atls_activation *activation, bool is_early, int ctx_index)
 {
     struct atls_setting settings[KEY_COUNT + 2];
     size_t count = activation->setting_count;
@@ -191,7 +192,7 @@ static struct atls_engine *engine_new(const struct atls_activation *activation,
         settings[count++] = (struct atls_setting){ATLS_SETTING_LATE, ""};
     if (is_early)
         settings[count++] = (struct atls_setting){ATLS_SETTING_EARLY, ""};
-    return atls_mapping_inner()->engine_new(settings, count, ctx_index);
+    return atls_loader_core()->instance_new(settings, count, ctx_index);
 }
 
 void atls_activation_start(struct atls_activation *activation, int ctx_index)
@@ -199,35 +200,36 @@ void atls_activation_start(struct atls_activation *activation, int ctx_index)
     int saved = errno;
 
     ERR_set_mark();
-    if (atls_mapping_inner() != NULL)
-        atomic_store(&activation->engine,
-                     engine_new(activation, true, ctx_index));
+    if (atls_loader_core() != NULL)
+        atomic_store(&activation->instance,
+                     instance_new(activation, true, ctx_index));
     ERR_pop_to_mark();
     errno = saved;
 }
 
-/* Several threads may make one at the same moment: one of them stays. An engine
+/* Several threads may make one at the same moment: one of them stays. An instance
  * that lacks something serves until one that does not can be made, which each new
  * SSL_CTX tries. */
-struct atls_engine *atls_activation_engine(struct atls_activation *activation,
-                                           int ctx_index)
+struct atls_instance *atls_activation_instance(
+    struct atls_activation *activation, int ctx_index)
 {
-    const struct atls_inner *inner = atls_mapping_inner();
-    struct atls_engine *engine = atomic_load(&activation->engine);
-    struct atls_engine *fresh;
+    const struct atls_core *core = atls_loader_core();
+    struct atls_instance *instance = atomic_load(&activation->instance);
+    struct atls_instance *fresh;
 
-    if (engine != NULL && !inner->engine_lacks(engine))
-        return engine;
-    fresh = engine_new(activation, false, ctx_index);
-    if (fresh == NULL || (engine != NULL && inner->engine_lacks(fresh))) {
-        inner->engine_unref(fresh);
-        return engine;
+    if (instance != NULL && !core->instance_lacks(instance))
+        return instance;
+    fresh = instance_new(activation, false, ctx_index);
+    if (fresh == NULL || (instance != NULL && core->instance_lacks(fresh))) {
+        core->instance_unref(fresh);
+        return instance;
     }
-    if (atomic_compare_exchange_strong(&activation->engine, &engine, fresh)) {
-        if (engine != NULL)
-            activation->outgrown = engine;
+    if (atomic_compare_exchange_strong(&activation->instance, &instance,
+                                       fresh)) {
+        if (instance != NULL)
+            activation->outgrown = instance;
         return fresh;
     }
-    inner->engine_unref(fresh);
-    return engine;
+    core->instance_unref(fresh);
+    return instance;
 }

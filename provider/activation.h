@@ -11,11 +11,11 @@
 
 /*
  * One activation of the provider in one library context: the settings it was given
- * there, and the engine that is made of them with the first SSL_CTX. Reference
+ * there, and the instance that is made of them with the first SSL_CTX. Reference
  * counted; thread-safe.
  */
 struct atls_activation;
-struct atls_engine;
+struct atls_instance;
 
 /*
  * Copy what openssl.cnf has for the keys we know.
@@ -51,13 +51,13 @@ bool atls_activation_agrees(const struct atls_activation *a,
 void atls_activation_log(const struct atls_activation *activation,
                          const struct atls_reason *why);
 
-/* `map = start`: map the inner object now, and make the engine. Fails nothing: what
+/* `map = start`: map the inner object now, and make the instance. Fails nothing: what
  * cannot be done is tried again with the first SSL_CTX. Keeps error queue and
  * errno. */
 void atls_activation_start(struct atls_activation *activation, int ctx_index);
 
-/* The engine; NULL when out of memory. The inner object is mapped. */
-struct atls_engine *atls_activation_engine(struct atls_activation *activation,
-                                           int ctx_index);
+/* The instance; NULL when out of memory. The inner object is mapped. */
+struct atls_instance *atls_activation_instance(
+    struct atls_activation *activation, int ctx_index);
 
 #endif

@@ -55,7 +55,7 @@ void atls_asked_note(struct atls_activation *activation, uintptr_t callback,
                      uintptr_t frame)
 {
     struct questions *questions =
-        atls_mapping_is_in_libssl(callback) ? &by_libssl : &by_others;
+        atls_loader_is_in_libssl(callback) ? &by_libssl : &by_others;
     struct question *last;
 
     forget(questions, frame - 1);
@@ -78,16 +78,16 @@ void atls_asked_note(struct atls_activation *activation, uintptr_t callback,
 
 void atls_asked_refuse(uintptr_t callback)
 {
-    refusal = atls_mapping_is_in_libssl(callback) ? ERR_peek_last_error() : 0;
+    refusal = atls_loader_is_in_libssl(callback) ? ERR_peek_last_error() : 0;
 }
 
 /* Among whose questions is that which made this context? */
 static struct questions *askers_of(const SSL_CTX *ctx)
 {
-    const struct atls_libssl *libssl = atls_mapping_libssl();
+    const struct atls_libssl *libssl = atls_loader_libssl();
 
     if (libssl != NULL
-        && atls_mapping_is_in_libssl((uintptr_t)libssl->get_method(ctx)))
+        && atls_loader_is_in_libssl((uintptr_t)libssl->get_method(ctx)))
         return &by_libssl;
     return by_others.count > 0 ? &by_others : &by_libssl;
 }
@@ -142,7 +142,7 @@ struct atls_activation *atls_asked_take(const SSL_CTX *ctx, uintptr_t frame,
  * clear one by one. */
 static bool is_half_made(const SSL_CTX *ctx)
 {
-    const struct atls_libssl *libssl = atls_mapping_libssl();
+    const struct atls_libssl *libssl = atls_loader_libssl();
 
     return libssl != NULL && libssl->get_options(ctx) == 0;
 }

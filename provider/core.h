@@ -21,11 +21,11 @@
 
 /*
  * Raise this when attest.so or the inner object must not be used with the other
- * one of before: when struct atls_inner, atls_libssl or atls_setting changes, or
+ * one of before: when struct atls_core, atls_libssl or atls_setting changes, or
  * what a function of the table takes, does or promises.
  * (test/unit/check_interface.c holds the text of the three against it.)
  */
-#define ATLS_INTERFACE 1
+#define ATLS_INTERFACE 2
 
 /* Each object holds it once, so that it can be read in a file without loading
  * that: ATLS_INTERFACE_PREFIX and the number. */
@@ -34,8 +34,8 @@
 #define ATLS_INTERFACE_TEXT(number) ATLS_INTERFACE_TEXT_(number)
 #define ATLS_INTERFACE_MARK ATLS_INTERFACE_TEXT(ATLS_INTERFACE)
 
-/* Symbol that the inner object exports: a const struct atls_inner. */
-#define ATLS_INNER_SYMBOL "atls_inner"
+/* Symbol that the inner object exports: a const struct atls_core. */
+#define ATLS_CORE_SYMBOL "atls_core"
 
 /* The file's name; the tests have a second pair of objects. */
 #ifndef ATLS_INNER_NAME
@@ -43,9 +43,9 @@
 #endif
 
 /* One configured provider: configuration, policy, quoter, log. */
-struct atls_engine;
+struct atls_instance;
 
-struct atls_inner {
+struct atls_core {
     /* ATLS_INTERFACE_MARK, in every version the first member: the rest may be
      * looked at where it is the same. */
     const char *interface;
@@ -53,28 +53,28 @@ struct atls_inner {
     const char *version; /* PACKAGE_VERSION of the build, for people */
 
     /*
-     * Make an engine from the settings (copied as needed). Never fails because
-     * of what the settings say: a bad configuration yields an engine that
+     * Make an instance from the settings (copied as needed). Never fails because
+     * of what the settings say: a bad configuration yields an instance that
      * refuses handshakes and says why. NULL only when out of memory.
      *   ctx_index  our ex_data index of SSL_CTX
      * With ATLS_SETTING_EARLY among the settings it may run while OpenSSL reads its
      * configuration: it fetches nothing from the program's library contexts,
      * starts no thread and writes nothing until the first attach().
      */
-    struct atls_engine *(*engine_new)(const struct atls_setting *settings,
-                                      size_t count, int ctx_index);
-    void (*engine_unref)(struct atls_engine *engine); /* NULL is fine */
+    struct atls_instance *(*instance_new)(const struct atls_setting *settings,
+                                          size_t count, int ctx_index);
+    void (*instance_unref)(struct atls_instance *instance); /* NULL is fine */
 
     /* Does it lack what another one, made of the same settings later, may have:
      * a chain that could not be read, a place among the attesters? */
-    bool (*engine_lacks)(const struct atls_engine *engine);
+    bool (*instance_lacks)(const struct atls_instance *instance);
 
     /*
      * Install gate and extension in a context that is being made.
      * Returns the state to keep as its ex_data, or NULL: the caller then calls
      * deny().
      */
-    void *(*attach)(struct atls_engine *engine, SSL_CTX *ctx);
+    void *(*attach)(struct atls_instance *instance, SSL_CTX *ctx);
     void (*detach)(void *state); /* NULL is fine */
 
     /* Make a context refuse every handshake; needs no memory, cannot fail. */

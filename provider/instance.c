@@ -29,7 +29,7 @@
  * thread that does not exist in a forked child): they announce themselves, take a
  * reference and are gone. What was replaced is let go when nobody is announced:
  * who comes later finds what is current. A reader that a fork left behind keeps
- * the child's old policies until its engine goes. */
+ * the child's old policies until its instance goes. */
 struct loaded_policy {
     struct atls_policy *policy; /* NULL: reason tells why */
     struct atls_reason reason;
@@ -45,7 +45,7 @@ struct viewpoint {
     gid_t gid;
 };
 
-struct atls_engine {
+struct atls_instance {
     atomic_uint refs;
     char *policy_path; /* NULL without the verifier role */
     struct atls_reason broken;
@@ -68,7 +68,7 @@ struct atls_engine {
 /*
  * Attesters whose threads must have ended before OPENSSL_cleanup takes libcrypto
  * away under them. Who exchanges a slot for NULL owns what was in it, so the end
- * of the program and that of an engine need no lock between them. An attester is
+ * of the program and that of an instance need no lock between them. An attester is
  * only used when it has a slot; a process has few configurations.
  */
 #define ATTESTERS_MAX 64u
@@ -117,35 +117,35 @@ static void free_attester(struct atls_attester *attester)
 
 static void log_of_attester(void *arg, int level, const char *text)
 {
-    const struct atls_engine *engine = arg;
+    const struct atls_instance *instance = arg;
 
-    atls_log_write(engine->log, (enum atls_log_level)level, "%s", text);
+    atls_log_write(instance->log, (enum atls_log_level)level, "%s", text);
 }
 
-static void log_warnings(const struct atls_engine *engine,
+static void log_warnings(const struct atls_instance *instance,
                          const struct atls_policy *policy)
 {
     const char *warning;
 
     for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
-        atls_log_write(engine->log, ATLS_LOG_WARN, "%s", warning);
+        atls_log_write(instance->log, ATLS_LOG_WARN, "%s", warning);
 }
 
 /* Another process's is a thread that a fork left behind. */
-static bool begin_loading(struct atls_engine *engine)
+static bool begin_loading(struct atls_instance *instance)
 {
     unsigned self = atls_process_generation() + 1;
     unsigned found = 0;
 
-    if (atomic_compare_exchange_strong(&engine->loader, &found, self))
+    if (atomic_compare_exchange_strong(&instance->loader, &found, self))
         return true;
     return found != self
-           && atomic_compare_exchange_strong(&engine->loader, &found, self);
+           && atomic_compare_exchange_strong(&instance->loader, &found, self);
 }
 
-static void end_loading(struct atls_engine *engine)
+static void end_loading(struct atls_instance *instance)
 {
-    atomic_store(&engine->loader, 0);
+    atomic_store(&instance->loader, 0);
 }
 
 static struct viewpoint viewpoint_now(void)
@@ -168,70 +168,71 @@ static bool is_worth_another_try(const struct loaded_policy *loaded)
            || loaded->reason.code == ATLS_E_NOMEM;
 }
 
-/* Called by whoever loads, or while the engine is made. */
-static bool load_policy(struct atls_engine *engine)
+/* Called by whoever loads, or while the instance is made. */
+static bool load_policy(struct atls_instance *instance)
 {
     struct loaded_policy *loaded = OPENSSL_zalloc(sizeof(*loaded));
-    struct loaded_policy *older = atomic_load(&engine->current);
+    struct loaded_policy *older = atomic_load(&instance->current);
 
-    atomic_store(&engine->is_unread, loaded == NULL);
+    atomic_store(&instance->is_unread, loaded == NULL);
     if (loaded == NULL)
         return false;
-    if (atls_policy_load(engine->policy_path, &loaded->reason, &loaded->policy)
+    if (atls_policy_load(instance->policy_path, &loaded->reason,
+                         &loaded->policy)
         == ATLS_OK)
-        log_warnings(engine, loaded->policy);
+        log_warnings(instance, loaded->policy);
     else
-        atomic_store(&engine->is_unread, is_worth_another_try(loaded));
+        atomic_store(&instance->is_unread, is_worth_another_try(loaded));
     if (loaded->policy == NULL && older != NULL && older->policy == NULL
         && strcmp(older->reason.text, loaded->reason.text) == 0) {
         OPENSSL_free(loaded); /* as invalid as before, and already said */
         return true;
     }
     if (loaded->policy == NULL)
-        atls_log_write(engine->log, ATLS_LOG_ERROR,
+        atls_log_write(instance->log, ATLS_LOG_ERROR,
                        "every handshake is refused: %s", loaded->reason.text);
     loaded->older = older;
-    atomic_store(&engine->current, loaded);
+    atomic_store(&instance->current, loaded);
     return true;
 }
 
-/* Files that cannot be looked at from here, but could be from where the engine was
+/* Files that cannot be looked at from here, but could be from where the instance was
  * made: after a chroot nothing is better than what we have. */
-static bool is_out_of_reach(struct atls_engine *engine, int error)
+static bool is_out_of_reach(struct atls_instance *instance, int error)
 {
     struct viewpoint now = viewpoint_now();
-    const struct viewpoint *then = &engine->viewpoint;
+    const struct viewpoint *then = &instance->viewpoint;
     bool has_other_root =
         now.device != then->device || now.inode != then->inode;
     bool has_other_rights = now.uid != then->uid || now.gid != then->gid;
 
     if (!has_other_root && !(has_other_rights && error == EACCES))
         return false;
-    if (!atomic_exchange(&engine->is_out_of_reach, true))
-        atls_log_write(engine->log, ATLS_LOG_WARN,
+    if (!atomic_exchange(&instance->is_out_of_reach, true))
+        atls_log_write(instance->log, ATLS_LOG_WARN,
                        "the policy %s cannot be followed any longer: this "
                        "program has %s since it was read; restart it after "
                        "changes, or let it reach the files",
-                       engine->policy_path,
+                       instance->policy_path,
                        has_other_root ? "another root" : "other rights");
     return true;
 }
 
 /* Of a policy that could not be loaded nobody knows the files: it is read again,
  * as the repair may have come. */
-static bool must_load(struct atls_engine *engine)
+static bool must_load(struct atls_instance *instance)
 {
-    const struct loaded_policy *current = atomic_load(&engine->current);
+    const struct loaded_policy *current = atomic_load(&instance->current);
     struct stat st;
 
     if (current->policy == NULL)
-        return stat(engine->policy_path, &st) == 0
-               || !is_out_of_reach(engine, errno);
+        return stat(instance->policy_path, &st) == 0
+               || !is_out_of_reach(instance, errno);
     switch (atls_policy_look(current->policy)) {
     case ATLS_FILE_SAME:
         return false;
     case ATLS_FILE_GONE:
-        return !is_out_of_reach(engine, errno);
+        return !is_out_of_reach(instance, errno);
     case ATLS_FILE_CHANGED:
         break;
     }
@@ -239,15 +240,15 @@ static bool must_load(struct atls_engine *engine)
 }
 
 /* Of several threads one looks. */
-static bool is_time_to_look(struct atls_engine *engine)
+static bool is_time_to_look(struct atls_instance *instance)
 {
     int_least64_t now_ms = atls_now_ms();
-    int_least64_t looked_ms = atomic_load(&engine->looked_ms);
+    int_least64_t looked_ms = atomic_load(&instance->looked_ms);
 
-    if (atomic_load(&engine->is_unread))
+    if (atomic_load(&instance->is_unread))
         return true;
-    return now_ms >= looked_ms + engine->look_interval_ms
-           && atomic_compare_exchange_strong(&engine->looked_ms, &looked_ms,
+    return now_ms >= looked_ms + instance->look_interval_ms
+           && atomic_compare_exchange_strong(&instance->looked_ms, &looked_ms,
                                              now_ms);
 }
 
@@ -263,197 +264,200 @@ static void free_policies(struct loaded_policy *loaded)
 }
 
 /* Called by whoever loads. */
-static void drop_replaced(struct atls_engine *engine)
+static void drop_replaced(struct atls_instance *instance)
 {
-    struct loaded_policy *current = atomic_load(&engine->current);
+    struct loaded_policy *current = atomic_load(&instance->current);
 
-    if (atomic_load(&engine->readers) > 0)
+    if (atomic_load(&instance->readers) > 0)
         return;
     free_policies(current->older);
     current->older = NULL;
 }
 
 /* What is in force. */
-static enum atls_error take_policy(struct atls_engine *engine,
+static enum atls_error take_policy(struct atls_instance *instance,
                                    struct atls_reason *why,
                                    struct atls_policy **ret_policy)
 {
     const struct loaded_policy *current;
     enum atls_error r = ATLS_OK;
 
-    atomic_fetch_add(&engine->readers, 1);
-    current = atomic_load(&engine->current);
+    atomic_fetch_add(&instance->readers, 1);
+    current = atomic_load(&instance->current);
     if (current->policy != NULL) {
         *ret_policy = atls_policy_ref(current->policy);
     } else {
         *why = current->reason;
         r = current->reason.code;
     }
-    atomic_fetch_sub(&engine->readers, 1);
+    atomic_fetch_sub(&instance->readers, 1);
     return r;
 }
 
 /* tpm2-tss writes its trace to whatever file these name. In a program that has more
  * rights than who starts it (setuid), that would be any file. */
-static void refuse_to_be_led(struct atls_engine *engine)
+static void refuse_to_be_led(struct atls_instance *instance)
 {
-    if (engine->broken.code == ATLS_OK && getauxval(AT_SECURE) != 0
+    if (instance->broken.code == ATLS_OK && getauxval(AT_SECURE) != 0
         && (getenv("TSS2_LOG") != NULL || getenv("TSS2_LOGFILE") != NULL))
-        (void)atls_fail(&engine->broken, ATLS_E_CONFIG,
+        (void)atls_fail(&instance->broken, ATLS_E_CONFIG,
                         "TSS2_LOG or TSS2_LOGFILE is set for a setuid program; "
                         "unset them: tpm2-tss would write where its user says, "
                         "with the program's rights");
 }
 
-static bool start(struct atls_engine *engine,
+static bool start(struct atls_instance *instance,
                   const struct atls_configuration *configuration, bool is_early)
 {
-    engine->log = (is_early ? atls_log_open_held : atls_log_open)(
+    instance->log = (is_early ? atls_log_open_held : atls_log_open)(
         configuration->log, configuration->log_level);
-    engine->broken = configuration->broken;
-    refuse_to_be_led(engine);
-    engine->has_attester = configuration->has_attester;
-    engine->attester_broken = configuration->attester_broken;
-    if (engine->log == NULL && configuration->log != NULL)
+    instance->broken = configuration->broken;
+    refuse_to_be_led(instance);
+    instance->has_attester = configuration->has_attester;
+    instance->attester_broken = configuration->attester_broken;
+    if (instance->log == NULL && configuration->log != NULL)
         return false;
-    if (engine->broken.code != ATLS_OK) {
-        atls_log_write(engine->log, ATLS_LOG_ERROR,
-                       "every handshake is refused: %s", engine->broken.text);
+    if (instance->broken.code != ATLS_OK) {
+        atls_log_write(instance->log, ATLS_LOG_ERROR,
+                       "every handshake is refused: %s", instance->broken.text);
         return true;
     }
-    if (engine->has_attester && engine->attester_broken.code == ATLS_OK
-        && atls_attester_new(&configuration->attester, log_of_attester, engine,
-                             &engine->attester_broken, &engine->attester)
+    if (instance->has_attester && instance->attester_broken.code == ATLS_OK
+        && atls_attester_new(&configuration->attester, log_of_attester,
+                             instance, &instance->attester_broken,
+                             &instance->attester)
                != ATLS_OK)
-        engine->attester = NULL;
-    if (engine->attester != NULL && !remember_attester(engine->attester)) {
-        atls_attester_free(engine->attester);
-        engine->attester = NULL;
-        (void)atls_fail(&engine->attester_broken, ATLS_E_LIMIT,
+        instance->attester = NULL;
+    if (instance->attester != NULL && !remember_attester(instance->attester)) {
+        atls_attester_free(instance->attester);
+        instance->attester = NULL;
+        (void)atls_fail(&instance->attester_broken, ATLS_E_LIMIT,
                         "this program has more than %u attest configurations "
                         "that prove; let its library contexts share one",
                         ATTESTERS_MAX);
     }
-    engine->lacks_attester = configuration->attester_broken.code == ATLS_OK
-                             && engine->attester_broken.code != ATLS_OK;
-    if (engine->attester_broken.code != ATLS_OK)
-        atls_log_write(engine->log, ATLS_LOG_ERROR,
+    instance->lacks_attester = configuration->attester_broken.code == ATLS_OK
+                               && instance->attester_broken.code != ATLS_OK;
+    if (instance->attester_broken.code != ATLS_OK)
+        atls_log_write(instance->log, ATLS_LOG_ERROR,
                        "cannot prove this machine: %s",
-                       engine->attester_broken.text);
+                       instance->attester_broken.text);
     if (!configuration->has_verifier)
         return true;
-    engine->viewpoint = viewpoint_now();
-    engine->look_interval_ms = LOOK_INTERVAL_MS;
-    atomic_store(&engine->looked_ms, atls_now_ms());
-    engine->policy_path = OPENSSL_strdup(configuration->policy);
-    return engine->policy_path != NULL && load_policy(engine);
+    instance->viewpoint = viewpoint_now();
+    instance->look_interval_ms = LOOK_INTERVAL_MS;
+    atomic_store(&instance->looked_ms, atls_now_ms());
+    instance->policy_path = OPENSSL_strdup(configuration->policy);
+    return instance->policy_path != NULL && load_policy(instance);
 }
 
-struct atls_engine *atls_engine_new(const struct atls_setting *settings,
-                                    size_t count)
+struct atls_instance *atls_instance_new(const struct atls_setting *settings,
+                                        size_t count)
 {
-    struct atls_engine *engine = OPENSSL_zalloc(sizeof(*engine));
+    struct atls_instance *instance = OPENSSL_zalloc(sizeof(*instance));
     struct atls_configuration configuration;
     int saved = errno;
 
-    if (engine == NULL)
+    if (instance == NULL)
         return NULL;
-    atomic_init(&engine->refs, 1);
-    atls_report_sink_open(&engine->report);
+    atomic_init(&instance->refs, 1);
+    atls_report_sink_open(&instance->report);
     atls_configuration_read(settings, count, &configuration);
-    if (!start(engine, &configuration,
+    if (!start(instance, &configuration,
                atls_setting_find(settings, count, ATLS_SETTING_EARLY)
                    != NULL)) {
-        atls_engine_unref(engine);
-        engine = NULL;
+        atls_instance_unref(instance);
+        instance = NULL;
     } else if (atls_setting_find(settings, count, ATLS_SETTING_LATE) != NULL) {
         atls_log_write(
-            engine->log, ATLS_LOG_WARN,
+            instance->log, ATLS_LOG_WARN,
             "this program used TLS before it loaded attest: SSL_CTX "
             "objects made until then are not attested; load it first, "
             "by openssl.cnf");
     }
     errno = saved;
-    return engine;
+    return instance;
 }
 
-struct atls_engine *atls_engine_ref(struct atls_engine *engine)
+struct atls_instance *atls_instance_ref(struct atls_instance *instance)
 {
-    atomic_fetch_add(&engine->refs, 1);
-    return engine;
+    atomic_fetch_add(&instance->refs, 1);
+    return instance;
 }
 
-void atls_engine_unref(struct atls_engine *engine)
+void atls_instance_unref(struct atls_instance *instance)
 {
-    if (engine == NULL || atomic_fetch_sub(&engine->refs, 1) != 1)
+    if (instance == NULL || atomic_fetch_sub(&instance->refs, 1) != 1)
         return;
-    if (engine->attester != NULL)
-        free_attester(engine->attester);
-    free_policies(atomic_load(&engine->current));
-    atls_report_sink_close(&engine->report);
-    atls_log_close(engine->log);
-    OPENSSL_free(engine->policy_path);
-    OPENSSL_free(engine);
+    if (instance->attester != NULL)
+        free_attester(instance->attester);
+    free_policies(atomic_load(&instance->current));
+    atls_report_sink_close(&instance->report);
+    atls_log_close(instance->log);
+    OPENSSL_free(instance->policy_path);
+    OPENSSL_free(instance);
 }
 
-struct atls_log *atls_engine_log(const struct atls_engine *engine)
+struct atls_log *atls_instance_log(const struct atls_instance *instance)
 {
-    return engine->log;
+    return instance->log;
 }
 
-bool atls_engine_lacks(const struct atls_engine *engine)
+bool atls_instance_lacks(const struct atls_instance *instance)
 {
-    return engine->lacks_attester;
+    return instance->lacks_attester;
 }
 
-const struct atls_reason *atls_engine_broken(const struct atls_engine *engine)
+const struct atls_reason *atls_instance_broken(
+    const struct atls_instance *instance)
 {
-    return &engine->broken;
+    return &instance->broken;
 }
 
-bool atls_engine_has_verifier(const struct atls_engine *engine)
+bool atls_instance_has_verifier(const struct atls_instance *instance)
 {
-    return engine->policy_path != NULL;
+    return instance->policy_path != NULL;
 }
 
-bool atls_engine_has_attester(const struct atls_engine *engine)
+bool atls_instance_has_attester(const struct atls_instance *instance)
 {
-    return engine->has_attester;
+    return instance->has_attester;
 }
 
-enum atls_error atls_engine_policy(struct atls_engine *engine,
-                                   struct atls_reason *why,
-                                   struct atls_policy **ret_policy)
+enum atls_error atls_instance_policy(struct atls_instance *instance,
+                                     struct atls_reason *why,
+                                     struct atls_policy **ret_policy)
 {
     *ret_policy = NULL;
-    if (engine->policy_path == NULL)
+    if (instance->policy_path == NULL)
         return ATLS_OK;
-    if (is_time_to_look(engine) && begin_loading(engine)) {
-        if (must_load(engine) && load_policy(engine))
-            drop_replaced(engine);
-        end_loading(engine);
+    if (is_time_to_look(instance) && begin_loading(instance)) {
+        if (must_load(instance) && load_policy(instance))
+            drop_replaced(instance);
+        end_loading(instance);
     }
-    return take_policy(engine, why, ret_policy);
+    return take_policy(instance, why, ret_policy);
 }
 
-void atls_engine_set_look_interval(struct atls_engine *engine, unsigned ms)
+void atls_instance_set_look_interval(struct atls_instance *instance,
+                                     unsigned ms)
 {
-    engine->look_interval_ms = ms;
+    instance->look_interval_ms = ms;
 }
 
-enum atls_error atls_engine_begin(struct atls_engine *engine,
-                                  enum atls_role role,
-                                  const uint8_t channel[ATLS_CHANNEL_LEN],
-                                  struct atls_span cert_der,
-                                  const struct atls_formats *formats,
-                                  struct atls_reason *why,
-                                  struct atls_pending **ret_pending)
+enum atls_error atls_instance_begin(struct atls_instance *instance,
+                                    enum atls_role role,
+                                    const uint8_t channel[ATLS_CHANNEL_LEN],
+                                    struct atls_span cert_der,
+                                    const struct atls_formats *formats,
+                                    struct atls_reason *why,
+                                    struct atls_pending **ret_pending)
 {
-    if (engine->attester_broken.code != ATLS_OK) {
-        *why = engine->attester_broken;
+    if (instance->attester_broken.code != ATLS_OK) {
+        *why = instance->attester_broken;
         return why->code;
     }
-    return atls_attester_begin(engine->attester, role, channel, cert_der,
+    return atls_attester_begin(instance->attester, role, channel, cert_der,
                                formats, why, ret_pending);
 }
 
@@ -475,14 +479,14 @@ static void print_report(int fd, const struct atls_report *report,
     free(text);
 }
 
-void atls_engine_report(struct atls_engine *engine,
-                        const struct atls_report *report, const char *peer,
-                        const char *found_by,
-                        const struct atls_section *section)
+void atls_instance_report(struct atls_instance *instance,
+                          const struct atls_report *report, const char *peer,
+                          const char *found_by,
+                          const struct atls_section *section)
 {
     char because[PEER_TEXT] = "";
     int saved = errno;
-    int fd = atls_report_sink_get(&engine->report);
+    int fd = atls_report_sink_get(&instance->report);
 
     if (found_by != NULL && section != NULL
         && strstr(report->reason.text, found_by) == NULL)
@@ -492,11 +496,11 @@ void atls_engine_report(struct atls_engine *engine,
                            ? ", perhaps a proxy's address"
                            : "");
     if (report->verdict == ATLS_OK)
-        atls_log_write(engine->log, ATLS_LOG_INFO,
+        atls_log_write(instance->log, ATLS_LOG_INFO,
                        "%s is trusted: %s, section %s", peer, report->machine,
                        section != NULL ? section->name : "-");
     else
-        atls_log_write(engine->log,
+        atls_log_write(instance->log,
                        report->is_observed ? ATLS_LOG_WARN : ATLS_LOG_ERROR,
                        "%s %s: %s%s", peer,
                        report->is_observed ? "would be refused" : "is refused",

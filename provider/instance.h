@@ -16,23 +16,24 @@
  * One configured provider: its configuration, log, policy and quoter. Shared by
  * every SSL_CTX of its library context, by reference count.
  */
-struct atls_engine;
+struct atls_instance;
 
 /* See core.h. Opens the log, loads the policy, reads the AK chain: what needs
  * files, before a program gives up rights or its root. */
-struct atls_engine *atls_engine_new(const struct atls_setting *settings,
-                                    size_t count);
-struct atls_engine *atls_engine_ref(struct atls_engine *engine);
-void atls_engine_unref(struct atls_engine *engine);
+struct atls_instance *atls_instance_new(const struct atls_setting *settings,
+                                        size_t count);
+struct atls_instance *atls_instance_ref(struct atls_instance *instance);
+void atls_instance_unref(struct atls_instance *instance);
 
-struct atls_log *atls_engine_log(const struct atls_engine *engine);
+struct atls_log *atls_instance_log(const struct atls_instance *instance);
 
 /* ATLS_OK, or why every handshake is refused. Borrowed. */
-const struct atls_reason *atls_engine_broken(const struct atls_engine *engine);
+const struct atls_reason *atls_instance_broken(
+    const struct atls_instance *instance);
 
 /* Has it no attester although its settings are right, as a file could not be
- * read? Another engine of the same settings may have one later. */
-bool atls_engine_lacks(const struct atls_engine *engine);
+ * read? Another instance of the same settings may have one later. */
+bool atls_instance_lacks(const struct atls_instance *instance);
 
 /*
  * The policy for a handshake that begins: what its files hold now, which are looked
@@ -44,27 +45,28 @@ bool atls_engine_lacks(const struct atls_engine *engine);
  * Thread-safe, also beside a fork, and without a lock; one thread at a time reads
  * files, others go by what is in force.
  */
-enum atls_error atls_engine_policy(
-    struct atls_engine *engine, struct atls_reason *why,
+enum atls_error atls_instance_policy(
+    struct atls_instance *instance, struct atls_reason *why,
     struct atls_policy **ret_policy) ATLS_MUST_CHECK;
 
 /* For tests: look this often. */
-void atls_engine_set_look_interval(struct atls_engine *engine, unsigned ms);
+void atls_instance_set_look_interval(struct atls_instance *instance,
+                                     unsigned ms);
 
 /* Does it prove itself at all, and does it verify others? */
-bool atls_engine_has_verifier(const struct atls_engine *engine);
-bool atls_engine_has_attester(const struct atls_engine *engine);
+bool atls_instance_has_verifier(const struct atls_instance *instance);
+bool atls_instance_has_attester(const struct atls_instance *instance);
 
 /*
  * Ask for the evidence of one handshake.
  *   formats      as of atls_quoter_submit()
  *   ret_pending  set only on success: atls_pending_wait() or _drop() it, before
- *                the engine goes
+ *                the instance goes
  * ATLS_E_CONFIG, ATLS_E_IO, ... when the attester section cannot be used, else as
  * of atls_attester_begin().
  */
-enum atls_error atls_engine_begin(
-    struct atls_engine *engine, enum atls_role role,
+enum atls_error atls_instance_begin(
+    struct atls_instance *instance, enum atls_role role,
     const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,
     const struct atls_formats *formats, struct atls_reason *why,
     struct atls_pending **ret_pending) ATLS_MUST_CHECK;
@@ -73,9 +75,9 @@ enum atls_error atls_engine_begin(
  *   found_by  another name or address of the peer, where the section lists that; or
  *             NULL
  *   section   NULL: none */
-void atls_engine_report(struct atls_engine *engine,
-                        const struct atls_report *report, const char *peer,
-                        const char *found_by,
-                        const struct atls_section *section);
+void atls_instance_report(struct atls_instance *instance,
+                          const struct atls_report *report, const char *peer,
+                          const char *found_by,
+                          const struct atls_section *section);
 
 #endif

@@ -26,7 +26,7 @@
 
 __attribute__((used)) static const char interface_mark[] = ATLS_INTERFACE_MARK;
 
-static _Atomic(const struct atls_inner *) inner;   /* NULL: not mapped (yet) */
+static _Atomic(const struct atls_core *) core;     /* NULL: not mapped (yet) */
 static _Atomic(struct atls_reason *) inner_reason; /* why not */
 static atomic_uint reason_count;
 
@@ -48,7 +48,7 @@ static const char *path_as_found(void)
 {
     Dl_info self;
 
-    if (dladdr(&inner, &self) == 0 || self.dli_fname == NULL
+    if (dladdr(&core, &self) == 0 || self.dli_fname == NULL
         || strchr(self.dli_fname, '/') == NULL)
         return NULL;
     return self.dli_fname;
@@ -72,7 +72,7 @@ static void note_absolute_path(void)
     free(folder);
 }
 
-void atls_mapping_begin(void)
+void atls_loader_begin(void)
 {
     const char *path;
 
@@ -205,7 +205,7 @@ static enum atls_error map_inner(struct atls_reason *why)
     const char *self = own_path();
     char path[4096];
     void *object;
-    const struct atls_inner *found;
+    const struct atls_core *found;
     int length;
 
     if (self == NULL)
@@ -220,11 +220,11 @@ static enum atls_error map_inner(struct atls_reason *why)
     object = open_object(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (object == NULL)
         return fail_to_open(dlerror(), why);
-    found = dlsym(object, ATLS_INNER_SYMBOL);
+    found = dlsym(object, ATLS_CORE_SYMBOL);
     if (found == NULL || strcmp(found->interface, interface_mark) != 0)
         return fail_to_fit(self, path, why);
     keep_libssl(found->libssl);
-    atomic_store(&inner, found);
+    atomic_store(&core, found);
     return ATLS_OK;
 }
 
@@ -247,16 +247,16 @@ static void keep_reason(const struct atls_reason *why)
 
 /* What failed for want of descriptors or memory is tried again with the next
  * SSL_CTX. Several threads may map it at once: it is the same object. */
-const struct atls_inner *atls_mapping_inner(void)
+const struct atls_core *atls_loader_core(void)
 {
     struct atls_reason why;
 
-    if (atomic_load(&inner) == NULL && map_inner(&why) != ATLS_OK)
+    if (atomic_load(&core) == NULL && map_inner(&why) != ATLS_OK)
         keep_reason(&why);
-    return atomic_load(&inner);
+    return atomic_load(&core);
 }
 
-const struct atls_reason *atls_mapping_reason(void)
+const struct atls_reason *atls_loader_reason(void)
 {
     static const struct atls_reason no_memory = {
         .code = ATLS_E_NOMEM, .text = "no memory to load attest's second part"};
@@ -310,19 +310,19 @@ static const struct atls_libssl *find_libssl(void)
     return copy;
 }
 
-const struct atls_libssl *atls_mapping_libssl(void)
+const struct atls_libssl *atls_loader_libssl(void)
 {
-    const struct atls_inner *mapped = atomic_load(&inner);
+    const struct atls_core *mapped = atomic_load(&core);
 
     return mapped != NULL ? mapped->libssl : find_libssl();
 }
 
-bool atls_mapping_is_in_libssl(uintptr_t address)
+bool atls_loader_is_in_libssl(uintptr_t address)
 {
     uintptr_t start = atomic_load(&libssl_start);
     uintptr_t end = atomic_load(&libssl_end);
 
-    if (atomic_load(&inner) == NULL) {
+    if (atomic_load(&core) == NULL) {
         const struct atls_libssl *libssl = find_libssl();
         struct object object = {0};
 
@@ -334,12 +334,12 @@ bool atls_mapping_is_in_libssl(uintptr_t address)
     return address >= start && address < end;
 }
 
-void atls_mapping_deny(SSL_CTX *ctx)
+void atls_loader_deny(SSL_CTX *ctx)
 {
-    const struct atls_libssl *libssl = atls_mapping_libssl();
+    const struct atls_libssl *libssl = atls_loader_libssl();
 
     if (libssl != NULL) {
-        atls_deny(libssl, atls_mapping_reason(), ctx);
+        atls_deny(libssl, atls_loader_reason(), ctx);
         return;
     }
     /* A libssl we cannot reach would go on unattested: better none at all. */

@@ -19,7 +19,7 @@
  * anything; and, where attest.so was found by a relative path (`-provider-path .`),
  * where that leads now, before the program changes its directory.
  */
-void atls_mapping_begin(void);
+void atls_loader_begin(void);
 
 /*
  * The inner object's table, mapped at the first call from the folder of
@@ -27,21 +27,21 @@ void atls_mapping_begin(void);
  * descriptors or memory may be there by then. Thread-safe, also in the child of
  * a fork made at any moment.
  */
-const struct atls_inner *atls_mapping_inner(void);
+const struct atls_core *atls_loader_core(void);
 
 /* Why it is not mapped. Lives as long as the process. */
-const struct atls_reason *atls_mapping_reason(void);
+const struct atls_reason *atls_loader_reason(void);
 
 /* The functions of libssl: the inner object's, or found by name in a program that
  * makes an SSL_CTX while there is none. NULL: not found. */
-const struct atls_libssl *atls_mapping_libssl(void);
+const struct atls_libssl *atls_loader_libssl(void);
 
 /* Does that libssl's object hold this address, code or data? False where it is not
  * known. Takes no lock where the inner object is mapped. */
-bool atls_mapping_is_in_libssl(uintptr_t address);
+bool atls_loader_is_in_libssl(uintptr_t address);
 
-/* Make a context refuse every handshake, with atls_mapping_reason(). Ends the program
+/* Make a context refuse every handshake, with atls_loader_reason(). Ends the program
  * where not even that is possible. */
-void atls_mapping_deny(SSL_CTX *ctx);
+void atls_loader_deny(SSL_CTX *ctx);
 
 #endif

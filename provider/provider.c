@@ -42,20 +42,20 @@ static _Atomic(struct atls_activation *) first_activation;
 static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
                    struct atls_activation *activation)
 {
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     void *state = NULL;
 
-    if (atls_mapping_inner() == NULL) {
-        atls_mapping_deny(ctx);
+    if (atls_loader_core() == NULL) {
+        atls_loader_deny(ctx);
         return;
     }
     ERR_set_mark();
-    engine = atls_activation_engine(activation, ctx_index);
-    if (engine != NULL)
-        state = atls_mapping_inner()->attach(engine, ctx);
+    instance = atls_activation_instance(activation, ctx_index);
+    if (instance != NULL)
+        state = atls_loader_core()->attach(instance, ctx);
     if (state == NULL || !CRYPTO_set_ex_data(ad, idx, state)) {
-        atls_mapping_inner()->detach(state);
-        atls_mapping_inner()->deny(ctx);
+        atls_loader_core()->detach(state);
+        atls_loader_core()->deny(ctx);
     }
     ERR_pop_to_mark();
 }
@@ -81,14 +81,14 @@ static void context_is_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
 {
     (void)ad, (void)idx, (void)argl, (void)argp;
     if (ptr != NULL)
-        atls_mapping_inner()->detach(ptr);
+        atls_loader_core()->detach(ptr);
     else if (atls_asked_drop(parent, FRAME))
-        atls_raise(atls_mapping_reason());
+        atls_raise(atls_loader_reason());
 }
 
 static void install_hook(void)
 {
-    atls_mapping_begin();
+    atls_loader_begin();
     ctx_index =
         CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL,
                                 context_is_made, NULL, context_is_freed);
@@ -104,10 +104,10 @@ static int get_capabilities(void *provctx, const char *capability,
         return 1;
     /* SSL_CTX_new fails with us: a context that merely refuses would do so only
      * until the program gives it a security callback of its own. */
-    if (atls_mapping_inner() == NULL) {
-        atls_raise(atls_mapping_reason());
+    if (atls_loader_core() == NULL) {
+        atls_raise(atls_loader_reason());
         atls_asked_refuse((uintptr_t)callback);
-        atls_activation_log(provctx, atls_mapping_reason());
+        atls_activation_log(provctx, atls_loader_reason());
         return 0;
     }
     atls_asked_note(provctx, (uintptr_t)callback, FRAME);

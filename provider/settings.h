@@ -30,7 +30,7 @@
     X("verifier")             \
     X("verifier.policy")
 
-/* Not a key of openssl.cnf: attest.so's own word that this engine must refuse
+/* Not a key of openssl.cnf: attest.so's own word that this instance must refuse
  * everything, with the reason as value. */
 #define ATLS_SETTING_BROKEN "(broken)"
 

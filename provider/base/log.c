@@ -60,7 +60,7 @@ struct atls_log {
     struct atls_shared_descriptor out; /* of syslog or file */
     atomic_bool is_journal;            /* at the other end of out */
     struct atls_descriptor err;        /* the program's stderr, at the start */
-    struct atls_pace pace;             /* of what goes to stderr for syslog */
+    struct atls_ratelimit pace;        /* of what goes to stderr for syslog */
     bool marks_priorities;             /* on stderr */
 };
 
@@ -332,7 +332,7 @@ static bool write_instead_of_syslog(struct atls_log *log,
 
     if (line->level != ATLS_LOG_ERROR || !atls_stderr_is_there(&log->err))
         return false;
-    if (atls_pace_turn(&log->pace, more))
+    if (atls_ratelimit_turn(&log->pace, more))
         return write_stderr(log, line, more);
     atomic_fetch_add(&log->lost_count, line->lost_count);
     return true;

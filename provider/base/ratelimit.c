@@ -9,7 +9,7 @@
 #define INTERVAL_MS 1000
 
 /* Of several threads one has the turn. */
-static bool takes_turn(struct atls_pace *pace)
+static bool takes_turn(struct atls_ratelimit *pace)
 {
     int_least64_t now_ms = atls_now_ms();
     int_least64_t logged_ms = atomic_load(&pace->logged_ms);
@@ -19,7 +19,8 @@ static bool takes_turn(struct atls_pace *pace)
     return atomic_compare_exchange_strong(&pace->logged_ms, &logged_ms, now_ms);
 }
 
-bool atls_pace_turn(struct atls_pace *pace, char ret_more[ATLS_PACE_MORE_SIZE])
+bool atls_ratelimit_turn(struct atls_ratelimit *pace,
+                         char ret_more[ATLS_PACE_MORE_SIZE])
 {
     unsigned unlogged;
 

@@ -10,7 +10,7 @@
  * the number of those that were left out. All zero to begin with; thread-safe and
  * without a lock, which a fork could find taken.
  */
-struct atls_pace {
+struct atls_ratelimit {
     atomic_int_least64_t logged_ms; /* 0: never */
     atomic_uint unlogged;           /* since then */
 };
@@ -22,6 +22,7 @@ struct atls_pace {
  *   ret_more  what to put behind the line: " (and 7 before that)", or ""; set
  *             only when true
  */
-bool atls_pace_turn(struct atls_pace *pace, char ret_more[ATLS_PACE_MORE_SIZE]);
+bool atls_ratelimit_turn(struct atls_ratelimit *pace,
+                         char ret_more[ATLS_PACE_MORE_SIZE]);
 
 #endif

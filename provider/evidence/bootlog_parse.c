@@ -4,7 +4,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "evidence/bootlog.h"
-#include "evidence/little.h"
+#include "evidence/le_reader.h"
 
 /* Algorithms that a Spec ID event may list; a TPM has at most as many banks
  * (Part 2, TPML_DIGEST_VALUES). */
@@ -23,7 +23,7 @@ static const char startup_locality[] = "StartupLocality";
 
 /* A log while it is being parsed. */
 struct parser {
-    struct atls_little in;
+    struct atls_le_reader in;
     size_t end; /* where nothing but zeros is left */
     struct atls_reason *why;
     size_t algorithm_count;
@@ -85,12 +85,12 @@ static enum atls_error read_spec_id(struct parser *p, struct atls_span data)
 {
     /* platformClass, version (minor, major, errata), uintnSize */
     const size_t before = sizeof(spec_id_03) + sizeof(uint32_t) + 4;
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     struct atls_span passed;
     uint32_t count;
 
-    if (!atls_little_take(&in, before, &passed)
-        || !atls_little_u32(&in, &count))
+    if (!atls_le_reader_take(&in, before, &passed)
+        || !atls_le_reader_u32(&in, &count))
         return atls_fail(p->why, ATLS_E_TRUNCATED,
                          "the Spec ID event ends before its algorithms");
     if (count == 0 || count > ALGORITHMS_MAX)
@@ -104,7 +104,8 @@ static enum atls_error read_spec_id(struct parser *p, struct atls_span data)
         uint16_t alg;
         enum atls_error r;
 
-        if (!atls_little_u16(&in, &alg) || !atls_little_u16(&in, &digest_len))
+        if (!atls_le_reader_u16(&in, &alg)
+            || !atls_le_reader_u16(&in, &digest_len))
             return atls_fail(p->why, ATLS_E_TRUNCATED,
                              "the Spec ID event ends within its algorithms");
         r = add_algorithm(p, alg, digest_len);
@@ -166,8 +167,8 @@ static enum atls_error read_head(struct parser *p,
 {
     uint32_t pcr;
 
-    if (!atls_little_u32(&p->in, &pcr)
-        || !atls_little_u32(&p->in, &event->type))
+    if (!atls_le_reader_u32(&p->in, &pcr)
+        || !atls_le_reader_u32(&p->in, &event->type))
         return ends_within(p, "PCR and type");
     event->pcr = pcr;
     return ATLS_OK;
@@ -179,12 +180,12 @@ static enum atls_error read_data(struct parser *p,
 {
     uint32_t len;
 
-    if (!atls_little_u32(&p->in, &len))
+    if (!atls_le_reader_u32(&p->in, &len))
         return ends_within(p, "length");
-    if (!atls_little_take(&p->in, len, &event->data))
+    if (!atls_le_reader_take(&p->in, len, &event->data))
         return atls_fail(p->why, ATLS_E_TRUNCATED,
                          "its data have %u octets, the log has %zu more", len,
-                         atls_little_left(&p->in));
+                         atls_le_reader_left(&p->in));
     return ATLS_OK;
 }
 
@@ -197,7 +198,7 @@ static enum atls_error read_sha1_event(struct parser *p,
 
     if (r != ATLS_OK)
         return r;
-    if (!atls_little_take(&p->in, TPM2_SHA1_DIGEST_SIZE, &digest))
+    if (!atls_le_reader_take(&p->in, TPM2_SHA1_DIGEST_SIZE, &digest))
         return ends_within(p, "digest");
     event->digests[0].alg = TPM2_ALG_SHA1;
     event->digests[0].octets = digest.data;
@@ -214,7 +215,7 @@ static enum atls_error read_digest(struct parser *p,
     uint16_t alg;
     size_t i;
 
-    if (!atls_little_u16(&p->in, &alg))
+    if (!atls_le_reader_u16(&p->in, &alg))
         return ends_within(p, "digests");
     i = find_algorithm(p, alg);
     if (i == p->algorithm_count)
@@ -226,7 +227,7 @@ static enum atls_error read_digest(struct parser *p,
         return atls_fail(p->why, ATLS_E_MALFORMED,
                          "two digests of algorithm 0x%04x", alg);
     *seen |= UINT32_C(1) << i;
-    if (!atls_little_take(&p->in, p->algorithms[i].digest_len, &digest))
+    if (!atls_le_reader_take(&p->in, p->algorithms[i].digest_len, &digest))
         return ends_within(p, "digests");
     if (atls_hash_by_alg(alg) == NULL)
         return ATLS_OK;
@@ -247,7 +248,7 @@ static enum atls_error read_agile_event(struct parser *p,
 
     if (r != ATLS_OK)
         return r;
-    if (!atls_little_u32(&p->in, &count))
+    if (!atls_le_reader_u32(&p->in, &count))
         return ends_within(p, "number of digests");
     for (uint32_t i = 0; i < count; i++) {
         r = read_digest(p, event, &seen);

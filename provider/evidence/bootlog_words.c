@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "evidence/bootlog.h"
-#include "evidence/little.h"
+#include "evidence/le_reader.h"
 
 #define GUID_LEN 16u
 
@@ -37,12 +37,12 @@ __attribute__((format(printf, 2, 3))) static void add(struct words *w,
 
 /* So many octets, or what there is of them: on the wire events' data are cut
  * (codec.h), and what is left still tells something. */
-static struct atls_span take_up_to(struct atls_little *in, uint64_t len)
+static struct atls_span take_up_to(struct atls_le_reader *in, uint64_t len)
 {
     struct atls_span taken = {NULL, 0};
-    size_t left = atls_little_left(in);
+    size_t left = atls_le_reader_left(in);
 
-    (void)atls_little_take(in, len < left ? len : left, &taken);
+    (void)atls_le_reader_take(in, len < left ? len : left, &taken);
     return taken;
 }
 
@@ -154,10 +154,10 @@ static void describe_version(struct words *w, struct atls_span data)
  * user space of Linux has words of its own. */
 static void describe_separator(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     uint32_t value;
 
-    if (data.len != sizeof(value) || !atls_little_u32(&in, &value))
+    if (data.len != sizeof(value) || !atls_le_reader_u32(&in, &value))
         describe_text(w, data);
     else if (value == 0 || value == UINT32_MAX)
         add(w, "separator");
@@ -170,12 +170,12 @@ static void describe_separator(struct words *w, struct atls_span data)
 /* UEFI_PLATFORM_FIRMWARE_BLOB; text from firmware that follows older rules. */
 static void describe_blob(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     uint64_t base;
     uint64_t len;
 
-    if (data.len == sizeof(base) + sizeof(len) && atls_little_u64(&in, &base)
-        && atls_little_u64(&in, &len))
+    if (data.len == sizeof(base) + sizeof(len) && atls_le_reader_u64(&in, &base)
+        && atls_le_reader_u64(&in, &len))
         add(w, "%" PRIu64 " octets at 0x%" PRIx64, len, base);
     else
         describe_text(w, data);
@@ -185,10 +185,10 @@ static void describe_blob(struct words *w, struct atls_span data)
  * octet and so much text. */
 static void describe_named(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     uint8_t len;
 
-    if (atls_little_u8(&in, &len))
+    if (atls_le_reader_u8(&in, &len))
         describe_text(w, take_up_to(&in, len));
 }
 
@@ -196,11 +196,11 @@ static void describe_named(struct words *w, struct atls_span data)
  * text such as "Linux initrd" or a command line. */
 static void describe_tagged(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     uint32_t len;
     uint32_t id;
 
-    if (atls_little_u32(&in, &id) && atls_little_u32(&in, &len))
+    if (atls_le_reader_u32(&in, &id) && atls_le_reader_u32(&in, &len))
         describe_text(w, take_up_to(&in, len));
 }
 
@@ -210,10 +210,10 @@ static void describe_tagged(struct words *w, struct atls_span data)
 static void add_load_option(struct words *w, struct atls_span value)
 {
     const size_t before = sizeof(uint32_t) + sizeof(uint16_t);
-    struct atls_little in = {value, 0};
+    struct atls_le_reader in = {value, 0};
     struct atls_span passed;
 
-    if (!atls_little_take(&in, before, &passed))
+    if (!atls_le_reader_take(&in, before, &passed))
         return;
     add(w, ": ");
     add_ucs2(w, take_up_to(&in, value.len));
@@ -222,11 +222,11 @@ static void add_load_option(struct words *w, struct atls_span value)
 /* BootOrder: "0003 0000 0001". */
 static void add_boot_order(struct words *w, struct atls_span value)
 {
-    struct atls_little in = {value, 0};
+    struct atls_le_reader in = {value, 0};
     uint16_t option;
 
     add(w, ":");
-    while (w->left > 1 && atls_little_u16(&in, &option))
+    while (w->left > 1 && atls_le_reader_u16(&in, &option))
         add(w, " %04X", option);
 }
 
@@ -240,7 +240,7 @@ static bool is_boot_option(const char *name)
 /* UEFI_VARIABLE_DATA. Lengths of names count characters. */
 static void describe_variable(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     const char *start = w->at;
     struct atls_span guid;
     struct atls_span name;
@@ -248,9 +248,10 @@ static void describe_variable(struct words *w, struct atls_span data)
     uint64_t name_len;
     uint64_t value_len;
 
-    if (!atls_little_take(&in, GUID_LEN, &guid)
-        || !atls_little_u64(&in, &name_len) || !atls_little_u64(&in, &value_len)
-        || name_len > data.len || !atls_little_take(&in, 2 * name_len, &name))
+    if (!atls_le_reader_take(&in, GUID_LEN, &guid)
+        || !atls_le_reader_u64(&in, &name_len)
+        || !atls_le_reader_u64(&in, &value_len) || name_len > data.len
+        || !atls_le_reader_take(&in, 2 * name_len, &name))
         return;
     add_ucs2(w, name);
     value = take_up_to(&in, value_len);
@@ -266,7 +267,7 @@ static void describe_variable(struct words *w, struct atls_span data)
 
 /* The next node of an EFI device path, the last one perhaps cut; false at its
  * end. */
-static bool next_node(struct atls_little *in, uint16_t *ret_type,
+static bool next_node(struct atls_le_reader *in, uint16_t *ret_type,
                       struct atls_span *ret)
 {
     const uint16_t head_len = 4;
@@ -274,8 +275,8 @@ static bool next_node(struct atls_little *in, uint16_t *ret_type,
     uint8_t sub_type;
     uint16_t len;
 
-    if (!atls_little_u8(in, &type) || !atls_little_u8(in, &sub_type)
-        || !atls_little_u16(in, &len) || len < head_len)
+    if (!atls_le_reader_u8(in, &type) || !atls_le_reader_u8(in, &sub_type)
+        || !atls_le_reader_u16(in, &len) || len < head_len)
         return false;
     *ret = take_up_to(in, (uint64_t)len - head_len);
     *ret_type = (uint16_t)(type << 8 | sub_type);
@@ -287,7 +288,7 @@ static void add_device_path(struct words *w, struct atls_span path)
 {
     const uint16_t file_path = 0x0404;
     const uint16_t firmware_file = 0x0406;
-    struct atls_little in = {path, 0};
+    struct atls_le_reader in = {path, 0};
     struct atls_span node;
     uint16_t type;
 
@@ -305,16 +306,17 @@ static void add_device_path(struct words *w, struct atls_span path)
  * logs no path, and option ROMs have none with a name. */
 static void describe_image(struct words *w, struct atls_span data)
 {
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     const char *start = w->at;
     uint64_t location;
     uint64_t image_len;
     uint64_t link_time;
     uint64_t path_len;
 
-    if (!atls_little_u64(&in, &location) || !atls_little_u64(&in, &image_len)
-        || !atls_little_u64(&in, &link_time)
-        || !atls_little_u64(&in, &path_len))
+    if (!atls_le_reader_u64(&in, &location)
+        || !atls_le_reader_u64(&in, &image_len)
+        || !atls_le_reader_u64(&in, &link_time)
+        || !atls_le_reader_u64(&in, &path_len))
         return;
     add_device_path(w, take_up_to(&in, path_len));
     if (w->at == start)
@@ -328,16 +330,18 @@ static void describe_partitions(struct words *w, struct atls_span data)
 {
     const size_t disk_guid_at = 56;
     const size_t name_at = 56; /* in an entry, to its end */
-    struct atls_little in = {data, 0};
+    struct atls_le_reader in = {data, 0};
     struct atls_span header;
     struct atls_span entry;
     uint64_t count;
 
-    if (!atls_little_take(&in, 92, &header) || !atls_little_u64(&in, &count))
+    if (!atls_le_reader_take(&in, 92, &header)
+        || !atls_le_reader_u64(&in, &count))
         return;
     add(w, "disk ");
     add_guid(w, header.data + disk_guid_at);
-    while (count-- > 0 && w->left > 1 && atls_little_take(&in, 128, &entry)) {
+    while (count-- > 0 && w->left > 1
+           && atls_le_reader_take(&in, 128, &entry)) {
         add(w, ", ");
         add_ucs2(w,
                  (struct atls_span){entry.data + name_at, entry.len - name_at});

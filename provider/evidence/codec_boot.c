@@ -10,12 +10,12 @@ bool atls_codec_is_locality(uint64_t locality)
     return locality == 0 || locality == 3 || locality == 4;
 }
 
-static enum atls_error read_locality(struct atls_reader *rd, uint8_t *ret)
+static enum atls_error read_locality(struct atls_cbor_reader *rd, uint8_t *ret)
 {
     static const char what[] = "the boot log's startup locality";
     const size_t offset = rd->offset;
     uint64_t locality = 0;
-    enum atls_error r = atls_reader_uint(rd, what, 0, 4, &locality);
+    enum atls_error r = atls_cbor_reader_uint(rd, what, 0, 4, &locality);
 
     if (r != ATLS_OK)
         return r;
@@ -28,13 +28,13 @@ static enum atls_error read_locality(struct atls_reader *rd, uint8_t *ret)
     return ATLS_OK;
 }
 
-static enum atls_error read_digest(struct atls_reader *rd,
+static enum atls_error read_digest(struct atls_cbor_reader *rd,
                                    const struct atls_hash *hash,
                                    const uint8_t **ret)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_OCTETS,
-                                           "a digest of the boot log", &item);
+    enum atls_error r = atls_cbor_reader_expect(
+        rd, ATLS_ITEM_OCTETS, "a digest of the boot log", &item);
 
     if (r != ATLS_OK)
         return r;
@@ -48,12 +48,12 @@ static enum atls_error read_digest(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-static enum atls_error read_digests(struct atls_reader *rd,
+static enum atls_error read_digests(struct atls_cbor_reader *rd,
                                     const struct atls_pcr_values *values,
                                     struct atls_boot_event *event)
 {
-    enum atls_error r =
-        atls_reader_record(rd, "the digests of a boot event", values->count);
+    enum atls_error r = atls_cbor_reader_record(
+        rd, "the digests of a boot event", values->count);
 
     if (r != ATLS_OK)
         return r;
@@ -69,21 +69,23 @@ static enum atls_error read_digests(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-static enum atls_error read_event(struct atls_reader *rd,
+static enum atls_error read_event(struct atls_cbor_reader *rd,
                                   const struct atls_pcr_values *values,
                                   struct atls_boot_event *event)
 {
     uint64_t pcr = 0;
     uint64_t type = 0;
-    enum atls_error r = atls_reader_record(rd, "an event of the boot log", 4);
+    enum atls_error r =
+        atls_cbor_reader_record(rd, "an event of the boot log", 4);
 
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_uint(rd, "the PCR of a boot event", 0, ATLS_PCR_COUNT - 1,
-                         &pcr);
+    r = atls_cbor_reader_uint(rd, "the PCR of a boot event", 0,
+                              ATLS_PCR_COUNT - 1, &pcr);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_uint(rd, "the type of a boot event", 0, UINT32_MAX, &type);
+    r = atls_cbor_reader_uint(rd, "the type of a boot event", 0, UINT32_MAX,
+                              &type);
     if (r != ATLS_OK)
         return r;
     event->pcr = (unsigned)pcr;
@@ -91,8 +93,8 @@ static enum atls_error read_event(struct atls_reader *rd,
     r = read_digests(rd, values, event);
     if (r != ATLS_OK)
         return r;
-    return atls_reader_content(rd, "the data of a boot event",
-                               ATLS_BOOT_WIRE_DATA_MAX, &event->data);
+    return atls_cbor_reader_content(rd, "the data of a boot event",
+                                    ATLS_BOOT_WIRE_DATA_MAX, &event->data);
 }
 
 /* Octets of the shortest event: a head each of event, PCR, type, digests, data
@@ -106,20 +108,20 @@ static size_t event_len_min(const struct atls_pcr_values *values)
     return len;
 }
 
-enum atls_error atls_codec_read_boot_log(struct atls_reader *rd,
+enum atls_error atls_codec_read_boot_log(struct atls_cbor_reader *rd,
                                          const struct atls_pcr_values *values,
                                          struct atls_boot_log *ret_log)
 {
     size_t count = 0;
-    enum atls_error r = atls_reader_record(rd, "the boot log", 2);
+    enum atls_error r = atls_cbor_reader_record(rd, "the boot log", 2);
 
     if (r != ATLS_OK)
         return r;
     r = read_locality(rd, &ret_log->startup_locality);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_list(rd, "the list of boot events",
-                         ATLS_BOOT_WIRE_EVENTS_MAX, &count);
+    r = atls_cbor_reader_list(rd, "the list of boot events",
+                              ATLS_BOOT_WIRE_EVENTS_MAX, &count);
     if (r != ATLS_OK)
         return r;
     ret_log->is_crypto_agile = true;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "evidence/bootlog.h"
 #include "evidence/pcr.h"
-#include "evidence/reader.h"
+#include "evidence/cbor_reader.h"
 
 /* What codec_decode.c and codec_encode.c need for the boot log, key 10. */
 
@@ -26,7 +26,7 @@ bool atls_codec_is_locality(uint64_t locality);
  * Source: doc/PROTOCOL.md, "Boot log".
  */
 enum atls_error atls_codec_read_boot_log(
-    struct atls_reader *rd, const struct atls_pcr_values *values,
+    struct atls_cbor_reader *rd, const struct atls_pcr_values *values,
     struct atls_boot_log *ret_log) ATLS_MUST_CHECK;
 
 #endif

@@ -7,26 +7,26 @@
 
 #include "evidence/codec_boot.h"
 #include "evidence/codec_log.h"
-#include "evidence/reader.h"
+#include "evidence/cbor_reader.h"
 
-static enum atls_error read_quote(struct atls_reader *rd,
+static enum atls_error read_quote(struct atls_cbor_reader *rd,
                                   struct atls_evidence *ev)
 {
-    return atls_reader_octets(rd, "the quote", ATLS_QUOTE_MAX, &ev->quote);
+    return atls_cbor_reader_octets(rd, "the quote", ATLS_QUOTE_MAX, &ev->quote);
 }
 
-static enum atls_error read_signature(struct atls_reader *rd,
+static enum atls_error read_signature(struct atls_cbor_reader *rd,
                                       struct atls_evidence *ev)
 {
-    return atls_reader_octets(rd, "the signature", ATLS_SIGNATURE_MAX,
-                              &ev->signature);
+    return atls_cbor_reader_octets(rd, "the signature", ATLS_SIGNATURE_MAX,
+                                   &ev->signature);
 }
 
-static enum atls_error read_chain(struct atls_reader *rd,
+static enum atls_error read_chain(struct atls_cbor_reader *rd,
                                   struct atls_evidence *ev)
 {
-    enum atls_error r =
-        atls_reader_list(rd, "the AK chain", ATLS_CHAIN_MAX, &ev->chain_count);
+    enum atls_error r = atls_cbor_reader_list(rd, "the AK chain",
+                                              ATLS_CHAIN_MAX, &ev->chain_count);
 
     if (r != ATLS_OK)
         return r;
@@ -36,21 +36,21 @@ static enum atls_error read_chain(struct atls_reader *rd,
                          "certificates: look at ak_chain of the peer",
                          ATLS_CHAIN_MAX);
     for (size_t i = 0; i < ev->chain_count; i++) {
-        r = atls_reader_octets(rd, "an AK certificate", ATLS_CERTIFICATE_MAX,
-                               &ev->chain[i]);
+        r = atls_cbor_reader_octets(rd, "an AK certificate",
+                                    ATLS_CERTIFICATE_MAX, &ev->chain[i]);
         if (r != ATLS_OK)
             return r;
     }
     return ATLS_OK;
 }
 
-static enum atls_error read_pcr_value(struct atls_reader *rd, unsigned pcr,
+static enum atls_error read_pcr_value(struct atls_cbor_reader *rd, unsigned pcr,
                                       const struct atls_hash *hash,
                                       uint8_t ret[ATLS_PCR_DIGEST_MAX])
 {
     struct atls_item item;
     enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_OCTETS, "a PCR value", &item);
+        atls_cbor_reader_expect(rd, ATLS_ITEM_OCTETS, "a PCR value", &item);
 
     if (r != ATLS_OK)
         return r;
@@ -65,14 +65,14 @@ static enum atls_error read_pcr_value(struct atls_reader *rd, unsigned pcr,
 }
 
 /* Bank i; its hash is known to be one, and no other bank has it. */
-static enum atls_error read_bank(struct atls_reader *rd, size_t i,
+static enum atls_error read_bank(struct atls_cbor_reader *rd, size_t i,
                                  struct atls_pcr_values *values)
 {
     const struct atls_hash *hash = atls_hash_by_alg(values->banks[i].alg);
     uint64_t next = 0;
     struct atls_item map;
-    enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_MAP, "the values of a bank", &map);
+    enum atls_error r = atls_cbor_reader_expect(rd, ATLS_ITEM_MAP,
+                                                "the values of a bank", &map);
 
     if (r != ATLS_OK)
         return r;
@@ -83,7 +83,7 @@ static enum atls_error read_bank(struct atls_reader *rd, size_t i,
     for (uint64_t entry = 0; entry < map.value; entry++) {
         uint64_t pcr = 0;
 
-        r = atls_reader_key(rd, "PCR", next, &pcr);
+        r = atls_cbor_reader_key(rd, "PCR", next, &pcr);
         if (r != ATLS_OK)
             return r;
         if (pcr >= ATLS_PCR_COUNT)
@@ -100,14 +100,14 @@ static enum atls_error read_bank(struct atls_reader *rd, size_t i,
     return ATLS_OK;
 }
 
-static enum atls_error read_pcrs(struct atls_reader *rd,
+static enum atls_error read_pcrs(struct atls_cbor_reader *rd,
                                  struct atls_evidence *ev)
 {
     struct atls_pcr_values *values = &ev->pcrs;
     uint64_t next = 0;
     struct atls_item map;
     enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_MAP, "the PCR values", &map);
+        atls_cbor_reader_expect(rd, ATLS_ITEM_MAP, "the PCR values", &map);
 
     if (r != ATLS_OK)
         return r;
@@ -118,7 +118,7 @@ static enum atls_error read_pcrs(struct atls_reader *rd,
     for (uint64_t entry = 0; entry < map.value; entry++) {
         uint64_t alg = 0;
 
-        r = atls_reader_key(rd, "bank", next, &alg);
+        r = atls_cbor_reader_key(rd, "bank", next, &alg);
         if (r != ATLS_OK)
             return r;
         /* Known algorithms rise: no more of them than there is room for. */
@@ -137,30 +137,31 @@ static enum atls_error read_pcrs(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-static enum atls_error read_merkle(struct atls_reader *rd,
+static enum atls_error read_merkle(struct atls_cbor_reader *rd,
                                    struct atls_evidence *ev)
 {
     struct atls_merkle_proof *proof = &ev->merkle;
-    enum atls_error r = atls_reader_record(rd, "the Merkle proof", 3);
+    enum atls_error r = atls_cbor_reader_record(rd, "the Merkle proof", 3);
 
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_uint(rd, "the Merkle tree size", 1, ATLS_BATCH_MAX,
-                         &proof->tree_size);
+    r = atls_cbor_reader_uint(rd, "the Merkle tree size", 1, ATLS_BATCH_MAX,
+                              &proof->tree_size);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_uint(rd, "the Merkle leaf index", 0, proof->tree_size - 1,
-                         &proof->leaf_index);
+    r = atls_cbor_reader_uint(rd, "the Merkle leaf index", 0,
+                              proof->tree_size - 1, &proof->leaf_index);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_list(rd, "the Merkle path", ATLS_PATH_MAX,
-                         &proof->path_count);
+    r = atls_cbor_reader_list(rd, "the Merkle path", ATLS_PATH_MAX,
+                              &proof->path_count);
     if (r != ATLS_OK)
         return r;
     for (size_t i = 0; i < proof->path_count; i++) {
         struct atls_span node;
 
-        r = atls_reader_octets(rd, "a Merkle node", ATLS_SHA256_LEN, &node);
+        r = atls_cbor_reader_octets(rd, "a Merkle node", ATLS_SHA256_LEN,
+                                    &node);
         if (r != ATLS_OK)
             return r;
         if (node.len != ATLS_SHA256_LEN)
@@ -173,42 +174,43 @@ static enum atls_error read_merkle(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-static enum atls_error read_epoch(struct atls_reader *rd,
+static enum atls_error read_epoch(struct atls_cbor_reader *rd,
                                   struct atls_evidence *ev)
 {
     ev->is_epoch = true;
     /* Whoever computes an age from it may do so with signed numbers. */
-    return atls_reader_uint(rd, "the epoch time", 0, INT64_MAX,
-                            &ev->epoch_time);
+    return atls_cbor_reader_uint(rd, "the epoch time", 0, INT64_MAX,
+                                 &ev->epoch_time);
 }
 
-static enum atls_error read_authority(struct atls_reader *rd,
+static enum atls_error read_authority(struct atls_cbor_reader *rd,
                                       struct atls_evidence *ev)
 {
-    return atls_reader_octets(rd, "the authority", ATLS_CERTIFICATE_MAX,
-                              &ev->authority);
+    return atls_cbor_reader_octets(rd, "the authority", ATLS_CERTIFICATE_MAX,
+                                   &ev->authority);
 }
 
-static enum atls_error read_certify(struct atls_reader *rd,
+static enum atls_error read_certify(struct atls_cbor_reader *rd,
                                     struct atls_evidence *ev)
 {
-    enum atls_error r = atls_reader_record(rd, "the key's certification", 3);
+    enum atls_error r =
+        atls_cbor_reader_record(rd, "the key's certification", 3);
 
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_octets(rd, "the key's certification", ATLS_QUOTE_MAX,
-                           &ev->certify);
+    r = atls_cbor_reader_octets(rd, "the key's certification", ATLS_QUOTE_MAX,
+                                &ev->certify);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_octets(rd, "the certification's signature",
-                           ATLS_SIGNATURE_MAX, &ev->certify_signature);
+    r = atls_cbor_reader_octets(rd, "the certification's signature",
+                                ATLS_SIGNATURE_MAX, &ev->certify_signature);
     if (r != ATLS_OK)
         return r;
-    return atls_reader_octets(rd, "the certified key", ATLS_TPMT_PUBLIC_MAX,
-                              &ev->certify_public);
+    return atls_cbor_reader_octets(rd, "the certified key",
+                                   ATLS_TPMT_PUBLIC_MAX, &ev->certify_public);
 }
 
-static enum atls_error read_boot_log(struct atls_reader *rd,
+static enum atls_error read_boot_log(struct atls_cbor_reader *rd,
                                      struct atls_evidence *ev)
 {
     return atls_codec_read_boot_log(rd, &ev->pcrs, &ev->boot_log);
@@ -217,7 +219,8 @@ static enum atls_error read_boot_log(struct atls_reader *rd,
 static const struct {
     const char *name;
     bool is_required;
-    enum atls_error (*read)(struct atls_reader *rd, struct atls_evidence *ev);
+    enum atls_error (*read)(struct atls_cbor_reader *rd,
+                            struct atls_evidence *ev);
 } entries[] = {
     [ATLS_KEY_QUOTE] = {"quote", true, read_quote},
     [ATLS_KEY_SIGNATURE] = {"signature", true, read_signature},
@@ -234,7 +237,7 @@ static const struct {
 #define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
 /* seen: bit i for key i */
-static enum atls_error check_complete(struct atls_reader *rd,
+static enum atls_error check_complete(struct atls_cbor_reader *rd,
                                       const struct atls_evidence *ev,
                                       uint32_t seen)
 {
@@ -268,7 +271,7 @@ static enum atls_error check_complete(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-static enum atls_error read_evidence(struct atls_reader *rd,
+static enum atls_error read_evidence(struct atls_cbor_reader *rd,
                                      struct atls_evidence *ev)
 {
     const uint64_t last =
@@ -277,14 +280,14 @@ static enum atls_error read_evidence(struct atls_reader *rd,
     uint64_t next = 0;
     struct atls_item map;
     enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_MAP, "the evidence", &map);
+        atls_cbor_reader_expect(rd, ATLS_ITEM_MAP, "the evidence", &map);
 
     if (r != ATLS_OK)
         return r;
     for (uint64_t entry = 0; entry < map.value; entry++) {
         uint64_t key = 0;
 
-        r = atls_reader_key(rd, "key", next, &key);
+        r = atls_cbor_reader_key(rd, "key", next, &key);
         if (r != ATLS_OK)
             return r;
         if (key < ATLS_KEY_QUOTE || key > last)
@@ -321,10 +324,11 @@ static unsigned format_of(struct atls_span type)
     "'" ATLS_FORMAT_TPM_TYPE "', or the same with tpm-boot- or tpm-short-"
 
 /* A CMW type is a media type or a content-format number (RFC 9999). */
-static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
+static enum atls_error read_type(struct atls_cbor_reader *rd,
+                                 unsigned *ret_format)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_next(rd, "the CMW type", &item);
+    enum atls_error r = atls_cbor_reader_next(rd, "the CMW type", &item);
 
     if (r != ATLS_OK)
         return r;
@@ -338,7 +342,7 @@ static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
                          "malformed evidence at offset %zu: expected the CMW "
                          "type (text)" ATLS_MORE ", found %s",
                          item.offset,
-                         atls_reader_describe(rd->data[item.offset]));
+                         atls_cbor_reader_describe(rd->data[item.offset]));
     *ret_format = format_of(item.octets);
     if (*ret_format == 0)
         return atls_fail(
@@ -349,11 +353,11 @@ static enum atls_error read_type(struct atls_reader *rd, unsigned *ret_format)
     return ATLS_OK;
 }
 
-static enum atls_error read_indicator(struct atls_reader *rd)
+static enum atls_error read_indicator(struct atls_cbor_reader *rd)
 {
     struct atls_item item;
     enum atls_error r =
-        atls_reader_expect(rd, ATLS_ITEM_UINT, "the CMW indicator", &item);
+        atls_cbor_reader_expect(rd, ATLS_ITEM_UINT, "the CMW indicator", &item);
 
     if (r != ATLS_OK)
         return r;
@@ -365,19 +369,19 @@ static enum atls_error read_indicator(struct atls_reader *rd)
     return ATLS_OK;
 }
 
-static enum atls_error read_cmw(struct atls_reader *rd,
+static enum atls_error read_cmw(struct atls_cbor_reader *rd,
                                 struct atls_evidence *ev)
 {
-    struct atls_reader inner;
+    struct atls_cbor_reader inner;
     struct atls_item value;
-    enum atls_error r = atls_reader_record(rd, "the CMW record", 3);
+    enum atls_error r = atls_cbor_reader_record(rd, "the CMW record", 3);
 
     if (r != ATLS_OK)
         return r;
     r = read_type(rd, &ev->format);
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_expect(rd, ATLS_ITEM_OCTETS, "the CMW value", &value);
+    r = atls_cbor_reader_expect(rd, ATLS_ITEM_OCTETS, "the CMW value", &value);
     if (r != ATLS_OK)
         return r;
     inner = *rd;
@@ -399,10 +403,10 @@ static enum atls_error read_cmw(struct atls_reader *rd,
 static enum atls_error decode(struct atls_span cmw, struct atls_reason *why,
                               struct atls_evidence *ev)
 {
-    struct atls_reader rd;
+    struct atls_cbor_reader rd;
     enum atls_error r;
 
-    atls_reader_init(&rd, cmw, why);
+    atls_cbor_reader_init(&rd, cmw, why);
     r = read_cmw(&rd, ev);
     if (r != ATLS_OK)
         return r;

@@ -27,7 +27,7 @@ static size_t events_max(unsigned format)
 
 /* The log while it is being read. */
 struct log_reader {
-    struct atls_reader *rd;
+    struct atls_cbor_reader *rd;
     struct atls_evidence *evidence;
     size_t next;       /* of its events */
     char *free_octets; /* of log_octets */
@@ -64,8 +64,8 @@ static enum atls_error read_short(struct log_reader *log,
                          "malformed evidence at offset %zu: expected 1 element "
                          "in a certificate's event" ATLS_MORE ", found %llu",
                          array->offset, (unsigned long long)array->value);
-    r = atls_reader_expect(log->rd, ATLS_ITEM_OCTETS, "a certificate's digest",
-                           &digest);
+    r = atls_cbor_reader_expect(log->rd, ATLS_ITEM_OCTETS,
+                                "a certificate's digest", &digest);
     if (r != ATLS_OK)
         return r;
     if (digest.octets.len != ATLS_SHA256_LEN)
@@ -90,8 +90,8 @@ static enum atls_error read_content(struct log_reader *log)
     struct atls_span *content = &log->evidence->log[log->next];
     const size_t offset = log->rd->offset;
     uint8_t digest[ATLS_SHA256_LEN];
-    enum atls_error r = atls_reader_content(log->rd, "an event's content",
-                                            ATLS_LOG_CONTENT_MAX, content);
+    enum atls_error r = atls_cbor_reader_content(log->rd, "an event's content",
+                                                 ATLS_LOG_CONTENT_MAX, content);
 
     if (r != ATLS_OK)
         return r;
@@ -106,14 +106,14 @@ static enum atls_error read_content(struct log_reader *log)
 
 static enum atls_error read_event(struct log_reader *log)
 {
-    struct atls_reader *rd = log->rd;
+    struct atls_cbor_reader *rd = log->rd;
     const size_t offset = rd->offset;
     struct atls_item item;
     enum atls_error r;
 
     if (log->evidence->format != ATLS_FORMAT_TPM_SHORT)
         return read_content(log);
-    r = atls_reader_next(rd, "an event's content", &item);
+    r = atls_cbor_reader_next(rd, "an event's content", &item);
     if (r != ATLS_OK)
         return r;
     if (item.kind == ATLS_ITEM_ARRAY)
@@ -122,13 +122,13 @@ static enum atls_error read_event(struct log_reader *log)
     return read_content(log);
 }
 
-static enum atls_error read_events(struct atls_reader *rd,
+static enum atls_error read_events(struct atls_cbor_reader *rd,
                                    struct atls_evidence *evidence)
 {
     struct log_reader log = {.rd = rd, .evidence = evidence};
     size_t count = 0;
-    enum atls_error r = atls_reader_list(rd, "the list of events",
-                                         events_max(evidence->format), &count);
+    enum atls_error r = atls_cbor_reader_list(
+        rd, "the list of events", events_max(evidence->format), &count);
 
     if (r != ATLS_OK || count == 0)
         return r;
@@ -150,15 +150,15 @@ static enum atls_error read_events(struct atls_reader *rd,
     return ATLS_OK;
 }
 
-enum atls_error atls_codec_read_log(struct atls_reader *rd,
+enum atls_error atls_codec_read_log(struct atls_cbor_reader *rd,
                                     struct atls_evidence *evidence)
 {
     uint64_t pcr = 0;
-    enum atls_error r = atls_reader_record(rd, "the measured log", 2);
+    enum atls_error r = atls_cbor_reader_record(rd, "the measured log", 2);
 
     if (r != ATLS_OK)
         return r;
-    r = atls_reader_uint(rd, "the log's PCR", 0, ATLS_PCR_COUNT - 1, &pcr);
+    r = atls_cbor_reader_uint(rd, "the log's PCR", 0, ATLS_PCR_COUNT - 1, &pcr);
     if (r != ATLS_OK)
         return r;
     evidence->has_log = true;

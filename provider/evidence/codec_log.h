@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "evidence/codec.h"
-#include "evidence/reader.h"
+#include "evidence/cbor_reader.h"
 #include "base/span.h"
 
 /* What codec_decode.c and codec_encode.c need for the measured log, key 7. */
@@ -27,8 +27,9 @@ bool atls_codec_is_short(unsigned format, struct atls_span content,
  * (a certificate's event in full where it is a digest), or ATLS_E_NOMEM.
  * Source: doc/PROTOCOL.md, "Evidence".
  */
-enum atls_error atls_codec_read_log(
-    struct atls_reader *rd, struct atls_evidence *evidence) ATLS_MUST_CHECK;
+enum atls_error atls_codec_read_log(struct atls_cbor_reader *rd,
+                                    struct atls_evidence *evidence)
+    ATLS_MUST_CHECK;
 
 /* May a log be sent in the format of the evidence? ATLS_OK, ATLS_E_LIMIT. */
 enum atls_error atls_codec_check_log(const struct atls_evidence *evidence,

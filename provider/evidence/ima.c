@@ -6,7 +6,7 @@
 
 #include "base/digest.h"
 #include "evidence/ima_template.h"
-#include "evidence/little.h"
+#include "evidence/le_reader.h"
 
 #define SHA1_LEN 20u
 
@@ -21,7 +21,7 @@
 
 /* A log while it is being parsed. */
 struct parser {
-    struct atls_little in;
+    struct atls_le_reader in;
     struct atls_reason *why;
     size_t room; /* for so many entries */
     struct atls_ima_log log;
@@ -43,15 +43,15 @@ static enum atls_error read_original_data(struct parser *p,
     uint32_t name_len;
 
     event->data.data = p->in.in.data + p->in.at;
-    if (!atls_little_take(&p->in, SHA1_LEN, &octets)
-        || !atls_little_u32(&p->in, &name_len))
+    if (!atls_le_reader_take(&p->in, SHA1_LEN, &octets)
+        || !atls_le_reader_u32(&p->in, &name_len))
         return ends_within(p, "template data");
     if (name_len > ORIGINAL_NAME_MAX)
         return atls_fail(p->why, ATLS_E_MALFORMED,
                          "the name of its file has %u octets, at most %u are "
                          "possible in this template",
                          name_len, ORIGINAL_NAME_MAX);
-    if (!atls_little_take(&p->in, name_len, &octets))
+    if (!atls_le_reader_take(&p->in, name_len, &octets))
         return ends_within(p, "template data");
     event->data.len = SHA1_LEN + sizeof(name_len) + name_len;
     return ATLS_OK;
@@ -63,8 +63,8 @@ static enum atls_error read_data(struct parser *p, struct atls_ima_event *event)
 
     if (atls_ima_template_is_original(event->template))
         return read_original_data(p, event);
-    if (!atls_little_u32(&p->in, &len)
-        || !atls_little_take(&p->in, len, &event->data))
+    if (!atls_le_reader_u32(&p->in, &len)
+        || !atls_le_reader_take(&p->in, len, &event->data))
         return ends_within(p, "template data");
     return ATLS_OK;
 }
@@ -76,16 +76,16 @@ static enum atls_error read_binary_entry(struct parser *p,
     uint32_t name_len;
     uint32_t pcr;
 
-    if (!atls_little_u32(&p->in, &pcr))
+    if (!atls_le_reader_u32(&p->in, &pcr))
         return ends_within(p, "PCR");
     if (pcr >= ATLS_PCR_COUNT)
         return atls_fail(p->why, ATLS_E_MALFORMED,
                          "it is of PCR %u, expected 0 to %u", pcr,
                          ATLS_PCR_COUNT - 1);
-    if (!atls_little_take(&p->in, SHA1_LEN, &digest))
+    if (!atls_le_reader_take(&p->in, SHA1_LEN, &digest))
         return ends_within(p, "digest");
-    if (!atls_little_u32(&p->in, &name_len)
-        || !atls_little_take(&p->in, name_len, &event->template))
+    if (!atls_le_reader_u32(&p->in, &name_len)
+        || !atls_le_reader_take(&p->in, name_len, &event->template))
         return ends_within(p, "template name");
     event->pcr = pcr;
     memcpy(event->sha1, digest.data, SHA1_LEN);
@@ -164,7 +164,7 @@ static enum atls_error parse_line(struct parser *p, struct atls_span line,
 
 static enum atls_error read_line(struct parser *p, struct atls_ima_event *event)
 {
-    size_t left = atls_little_left(&p->in);
+    size_t left = atls_le_reader_left(&p->in);
     const uint8_t *start = p->in.in.data + p->in.at;
     const uint8_t *end = memchr(start, '\n', left);
     struct atls_span line;
@@ -196,7 +196,7 @@ static enum atls_error read_entry(struct parser *p)
 
 static enum atls_error read_entries(struct parser *p)
 {
-    while (atls_little_left(&p->in) > 0) {
+    while (atls_le_reader_left(&p->in) > 0) {
         size_t start = p->in.at;
         enum atls_error r = read_entry(p);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "evidence/little.h"
+#include "evidence/le_reader.h"
 
 #define ORIGINAL "ima"
 
@@ -107,13 +107,13 @@ static struct atls_span original_name(struct atls_span data)
 }
 
 /* The next field: a length and so many octets. Empty behind the last one. */
-static struct atls_span take_field(struct atls_little *in)
+static struct atls_span take_field(struct atls_le_reader *in)
 {
     struct atls_span field = {NULL, 0};
     uint32_t len;
 
-    if (atls_little_u32(in, &len))
-        (void)atls_little_take(in, len, &field);
+    if (atls_le_reader_u32(in, &len))
+        (void)atls_le_reader_take(in, len, &field);
     return field;
 }
 
@@ -283,7 +283,7 @@ struct atls_span atls_ima_template_path(const struct atls_ima_event *event,
                                         bool is_binary)
 {
     struct atls_span format = format_of(event->template);
-    struct atls_little in = {event->data, 0};
+    struct atls_le_reader in = {event->data, 0};
     struct atls_span text = event->data;
 
     if (is_binary && atls_ima_template_is_original(event->template))

@@ -4,49 +4,51 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-#include "evidence/cursor.h"
+#include "evidence/tpm_reader.h"
 
 /* More than the longest quote that read_head() and read_body() let through. */
 #define ATTEST_MAX 512
 
-static enum atls_error read_name(struct atls_cursor *c, TPM2B_NAME *ret)
+static enum atls_error read_name(struct atls_tpm_reader *c, TPM2B_NAME *ret)
 {
     static const char field[] = "qualifiedSigner";
-    enum atls_error r = atls_cursor_need_sized(c, sizeof(ret->name), field);
+    enum atls_error r = atls_tpm_reader_need_sized(c, sizeof(ret->name), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPM2B_NAME_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
-static enum atls_error read_extra_data(struct atls_cursor *c, TPM2B_DATA *ret)
+static enum atls_error read_extra_data(struct atls_tpm_reader *c,
+                                       TPM2B_DATA *ret)
 {
     static const char field[] = "extraData";
-    enum atls_error r = atls_cursor_need_sized(c, sizeof(ret->buffer), field);
+    enum atls_error r =
+        atls_tpm_reader_need_sized(c, sizeof(ret->buffer), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPM2B_DATA_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
-static enum atls_error read_clock_info(struct atls_cursor *c,
+static enum atls_error read_clock_info(struct atls_tpm_reader *c,
                                        TPMS_CLOCK_INFO *ret)
 {
     static const char field[] = "clockInfo";
     const size_t len = sizeof(ret->clock) + sizeof(ret->resetCount)
                        + sizeof(ret->restartCount) + sizeof(ret->safe);
-    enum atls_error r = atls_cursor_need(c, len, field);
+    enum atls_error r = atls_tpm_reader_need(c, len, field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPMS_CLOCK_INFO_Unmarshal(c->in.data, c->in.len, &c->offset,
                                            ret);
-    r = atls_cursor_check(c, rc, field);
+    r = atls_tpm_reader_check(c, rc, field);
     if (r != ATLS_OK)
         return r;
     /* TPMI_YES_NO (Part 2, 9.2), which mu does not look at. */
@@ -58,13 +60,13 @@ static enum atls_error read_clock_info(struct atls_cursor *c,
 }
 
 /* What every attestation structure begins with (Part 2, TPMS_ATTEST). */
-static enum atls_error read_head(struct atls_cursor *c, TPMS_ATTEST *attest)
+static enum atls_error read_head(struct atls_tpm_reader *c, TPMS_ATTEST *attest)
 {
-    enum atls_error r = atls_cursor_u32(c, "magic", &attest->magic);
+    enum atls_error r = atls_tpm_reader_u32(c, "magic", &attest->magic);
 
     if (r != ATLS_OK)
         return r;
-    r = atls_cursor_u16(c, "type", &attest->type);
+    r = atls_tpm_reader_u16(c, "type", &attest->type);
     if (r != ATLS_OK)
         return r;
     r = read_name(c, &attest->qualifiedSigner);
@@ -76,14 +78,15 @@ static enum atls_error read_head(struct atls_cursor *c, TPMS_ATTEST *attest)
     r = read_clock_info(c, &attest->clockInfo);
     if (r != ATLS_OK)
         return r;
-    return atls_cursor_u64(c, "firmwareVersion", &attest->firmwareVersion);
+    return atls_tpm_reader_u64(c, "firmwareVersion", &attest->firmwareVersion);
 }
 
 /* One TPMS_PCR_SELECTION: hash, length of the bit map, bit map. */
-static enum atls_error read_bank(struct atls_cursor *c, TPMS_PCR_SELECTION *ret)
+static enum atls_error read_bank(struct atls_tpm_reader *c,
+                                 TPMS_PCR_SELECTION *ret)
 {
     static const char field[] = "pcrSelect";
-    enum atls_error r = atls_cursor_need(c, 3, field);
+    enum atls_error r = atls_tpm_reader_need(c, 3, field);
     size_t map_len;
     TSS2_RC rc;
 
@@ -95,12 +98,12 @@ static enum atls_error read_bank(struct atls_cursor *c, TPMS_PCR_SELECTION *ret)
                          "the quote's bit map of PCRs has %zu octets, expected "
                          "at most %zu",
                          map_len, sizeof(ret->pcrSelect));
-    r = atls_cursor_need(c, 3 + map_len, field);
+    r = atls_tpm_reader_need(c, 3 + map_len, field);
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPMS_PCR_SELECTION_Unmarshal(c->in.data, c->in.len, &c->offset,
                                               ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
 /* What a verifier could be fooled by is refused: a bank twice, bits that are no
@@ -108,7 +111,7 @@ static enum atls_error read_bank(struct atls_cursor *c, TPMS_PCR_SELECTION *ret)
  * is passed over: that is how a TPM answers for a bank it does not keep, "if no
  * PCR are returned from a bank, the selector for the bank will be present" (Part
  * 3, TPM2_PCR_Read), and it adds nothing to the digest. */
-static enum atls_error add_bank(const struct atls_cursor *c,
+static enum atls_error add_bank(const struct atls_tpm_reader *c,
                                 const TPMS_PCR_SELECTION *bank,
                                 struct atls_pcr_selection *selection)
 {
@@ -139,11 +142,11 @@ static enum atls_error add_bank(const struct atls_cursor *c,
     return ATLS_OK;
 }
 
-static enum atls_error read_selection(struct atls_cursor *c,
+static enum atls_error read_selection(struct atls_tpm_reader *c,
                                       TPML_PCR_SELECTION *list,
                                       struct atls_pcr_selection *selection)
 {
-    enum atls_error r = atls_cursor_u32(c, "pcrSelect", &list->count);
+    enum atls_error r = atls_tpm_reader_u32(c, "pcrSelect", &list->count);
 
     if (r != ATLS_OK)
         return r;
@@ -166,20 +169,22 @@ static enum atls_error read_selection(struct atls_cursor *c,
     return ATLS_OK;
 }
 
-static enum atls_error read_pcr_digest(struct atls_cursor *c, TPM2B_DIGEST *ret)
+static enum atls_error read_pcr_digest(struct atls_tpm_reader *c,
+                                       TPM2B_DIGEST *ret)
 {
     static const char field[] = "pcrDigest";
-    enum atls_error r = atls_cursor_need_sized(c, sizeof(ret->buffer), field);
+    enum atls_error r =
+        atls_tpm_reader_need_sized(c, sizeof(ret->buffer), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPM2B_DIGEST_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
 /* TPMS_QUOTE_INFO, up to the last octet. */
-static enum atls_error read_body(struct atls_cursor *c, TPMS_ATTEST *attest,
+static enum atls_error read_body(struct atls_tpm_reader *c, TPMS_ATTEST *attest,
                                  struct atls_quote *quote)
 {
     TPMS_QUOTE_INFO *info = &attest->attested.quote;
@@ -196,14 +201,14 @@ static enum atls_error read_body(struct atls_cursor *c, TPMS_ATTEST *attest,
     quote->pcr_digest_len = info->pcrDigest.size;
     memcpy(quote->pcr_digest, info->pcrDigest.buffer, info->pcrDigest.size);
     rc = Tss2_MU_TPMS_ATTEST_Marshal(attest, again, sizeof(again), &again_len);
-    return atls_cursor_finish(c, rc, again, again_len);
+    return atls_tpm_reader_finish(c, rc, again, again_len);
 }
 
 enum atls_error atls_quote_parse(struct atls_span attest,
                                  struct atls_reason *why,
                                  struct atls_quote *ret_quote)
 {
-    struct atls_cursor c = {
+    struct atls_tpm_reader c = {
         .structure = "TPMS_ATTEST", .in = attest, .why = why};
     struct atls_quote quote = {0};
     TPMS_ATTEST parsed = {0};

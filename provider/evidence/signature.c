@@ -8,7 +8,7 @@
 #include <tss2/tss2_mu.h>
 
 #include "base/digest.h"
-#include "evidence/cursor.h"
+#include "evidence/tpm_reader.h"
 #include "evidence/quote.h"
 
 /* More than the longest signature that atls_signature_parse() lets through. */
@@ -20,19 +20,20 @@
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 4096
 
-static enum atls_error read_rsa(struct atls_cursor *c,
+static enum atls_error read_rsa(struct atls_tpm_reader *c,
                                 TPM2B_PUBLIC_KEY_RSA *ret,
                                 struct atls_signature *signature)
 {
     static const char field[] = "the RSA signature";
-    enum atls_error r = atls_cursor_need_sized(c, sizeof(ret->buffer), field);
+    enum atls_error r =
+        atls_tpm_reader_need_sized(c, sizeof(ret->buffer), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPM2B_PUBLIC_KEY_RSA_Unmarshal(c->in.data, c->in.len,
                                                 &c->offset, ret);
-    r = atls_cursor_check(c, rc, field);
+    r = atls_tpm_reader_check(c, rc, field);
     if (r != ATLS_OK)
         return r;
     signature->len = ret->size;
@@ -40,18 +41,18 @@ static enum atls_error read_rsa(struct atls_cursor *c,
     return ATLS_OK;
 }
 
-static enum atls_error read_ecc_parameter(struct atls_cursor *c,
+static enum atls_error read_ecc_parameter(struct atls_tpm_reader *c,
                                           const char *field,
                                           TPM2B_ECC_PARAMETER *ret)
 {
-    enum atls_error r = atls_cursor_need_sized(c, ECC_PARAMETER_MAX, field);
+    enum atls_error r = atls_tpm_reader_need_sized(c, ECC_PARAMETER_MAX, field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_TPM2B_ECC_PARAMETER_Unmarshal(c->in.data, c->in.len,
                                                &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
 /* r and s to the DER that OpenSSL verifies. Returns 1 on success. */
@@ -80,7 +81,7 @@ static int ecdsa_to_der(const TPMS_SIGNATURE_ECDSA *ecdsa,
     return 1;
 }
 
-static enum atls_error read_ecdsa(struct atls_cursor *c,
+static enum atls_error read_ecdsa(struct atls_tpm_reader *c,
                                   TPMS_SIGNATURE_ECDSA *ret,
                                   struct atls_signature *signature)
 {
@@ -100,9 +101,9 @@ static enum atls_error read_ecdsa(struct atls_cursor *c,
     return ATLS_OK;
 }
 
-static enum atls_error read_hash(struct atls_cursor *c, uint16_t *ret_hash)
+static enum atls_error read_hash(struct atls_tpm_reader *c, uint16_t *ret_hash)
 {
-    enum atls_error r = atls_cursor_u16(c, "the hash algorithm", ret_hash);
+    enum atls_error r = atls_tpm_reader_u16(c, "the hash algorithm", ret_hash);
 
     if (r != ATLS_OK)
         return r;
@@ -116,11 +117,11 @@ static enum atls_error read_hash(struct atls_cursor *c, uint16_t *ret_hash)
 }
 
 /* Scheme, hash and the scheme's own fields (Part 2, TPMT_SIGNATURE). */
-static enum atls_error read_signature(struct atls_cursor *c,
+static enum atls_error read_signature(struct atls_tpm_reader *c,
                                       TPMT_SIGNATURE *ret,
                                       struct atls_signature *signature)
 {
-    enum atls_error r = atls_cursor_u16(c, "the scheme", &ret->sigAlg);
+    enum atls_error r = atls_tpm_reader_u16(c, "the scheme", &ret->sigAlg);
 
     if (r != ATLS_OK)
         return r;
@@ -152,7 +153,7 @@ enum atls_error atls_signature_parse(struct atls_span signature,
                                      struct atls_reason *why,
                                      struct atls_signature *ret_signature)
 {
-    struct atls_cursor c = {
+    struct atls_tpm_reader c = {
         .structure = "TPMT_SIGNATURE", .in = signature, .why = why};
     struct atls_signature found = {0};
     TPMT_SIGNATURE parsed = {0};
@@ -165,7 +166,7 @@ enum atls_error atls_signature_parse(struct atls_span signature,
         return r;
     rc = Tss2_MU_TPMT_SIGNATURE_Marshal(&parsed, again, sizeof(again),
                                         &again_len);
-    r = atls_cursor_finish(&c, rc, again, again_len);
+    r = atls_tpm_reader_finish(&c, rc, again, again_len);
     if (r != ATLS_OK)
         return r;
     found.scheme = parsed.sigAlg;

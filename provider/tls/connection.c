@@ -53,8 +53,8 @@ static void take_policy(struct atls_connection *connection)
         connection->broken = *broken;
     else
         connection->broken.code =
-            atls_engine_policy(atls_context_engine(connection->context),
-                               &connection->broken, &policy);
+            atls_instance_policy(atls_context_instance(connection->context),
+                                 &connection->broken, &policy);
     if (policy != connection->policy) {
         connection->is_matched = false;
         connection->match = (struct atls_match){.mode = ATLS_MODE_OFF};

@@ -18,7 +18,7 @@
 
 struct atls_context {
     atomic_uint refs;
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     struct atls_reason broken;
     atls_security_callback *base_security;
     _Atomic(SSL_CTX_keylog_cb_func) program_keylog;
@@ -46,13 +46,13 @@ void atls_context_unref(struct atls_context *context)
 {
     if (context == NULL || atomic_fetch_sub(&context->refs, 1) != 1)
         return;
-    atls_engine_unref(context->engine);
+    atls_instance_unref(context->instance);
     OPENSSL_free(context);
 }
 
-struct atls_engine *atls_context_engine(const struct atls_context *context)
+struct atls_instance *atls_context_instance(const struct atls_context *context)
 {
-    return context->engine;
+    return context->instance;
 }
 
 const struct atls_reason *atls_context_broken(
@@ -168,7 +168,7 @@ static void tell_of_no_extension(struct atls_context *context,
         (void)atls_fail(&context->broken, ATLS_E_NOMEM, NULL);
 }
 
-static struct atls_context *make_context(struct atls_engine *engine,
+static struct atls_context *make_context(struct atls_instance *instance,
                                          SSL_CTX *ctx)
 {
     struct atls_context *context;
@@ -179,11 +179,11 @@ static struct atls_context *make_context(struct atls_engine *engine,
     if (context == NULL)
         return NULL;
     atomic_init(&context->refs, 1);
-    context->engine = atls_engine_ref(engine);
-    context->broken = *atls_engine_broken(engine);
+    context->instance = atls_instance_ref(instance);
+    context->broken = *atls_instance_broken(instance);
     context->base_security = SSL_CTX_get_security_callback(ctx);
     SSL_CTX_set_security_callback(ctx, atls_gate);
-    if (atls_engine_has_verifier(engine))
+    if (atls_instance_has_verifier(instance))
         SSL_CTX_set_info_callback(ctx, atls_refusal_info);
     if (!atls_extension_add(ctx))
         tell_of_no_extension(context, ctx);
@@ -191,12 +191,12 @@ static struct atls_context *make_context(struct atls_engine *engine,
 }
 
 /* From OpenSSL 3.2 an allocation that fails leaves an error too. */
-void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx)
+void *atls_hook_attach(struct atls_instance *instance, SSL_CTX *ctx)
 {
     struct atls_context *context;
 
     ERR_set_mark();
-    context = make_context(engine, ctx);
+    context = make_context(instance, ctx);
     ERR_pop_to_mark();
     return context;
 }

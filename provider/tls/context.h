@@ -20,13 +20,13 @@ typedef void atls_info_callback(const SSL *s, int type, int value);
 struct atls_context;
 
 /* The state of a context, or NULL when it is older than the provider or not of
- * this engine's. Borrowed; ctx_index as of core.h. */
+ * this instance's. Borrowed; ctx_index as of core.h. */
 struct atls_context *atls_context_of(const SSL_CTX *ctx);
 
 struct atls_context *atls_context_ref(struct atls_context *context);
 void atls_context_unref(struct atls_context *context); /* NULL is fine */
 
-struct atls_engine *atls_context_engine(const struct atls_context *context);
+struct atls_instance *atls_context_instance(const struct atls_context *context);
 
 /* Refuse everything with this reason, whatever the policy says; code ATLS_OK: go by
  * the policy. */

@@ -85,7 +85,7 @@ static enum atls_error begin_evidence(const struct atls_connection *connection,
                                       X509 *leaf, struct atls_reason *why,
                                       struct atls_pending **ret_pending)
 {
-    struct atls_engine *engine = atls_context_engine(connection->context);
+    struct atls_instance *instance = atls_context_instance(connection->context);
     uint8_t *der = NULL;
     int der_len;
     enum atls_error r;
@@ -99,9 +99,10 @@ static enum atls_error begin_evidence(const struct atls_connection *connection,
     der_len = i2d_X509(leaf, &der);
     if (der_len <= 0)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    r = atls_engine_begin(engine, ATLS_ROLE_SERVER, connection->server_channel,
-                          (struct atls_span){der, (size_t)der_len},
-                          &connection->formats, why, ret_pending);
+    r = atls_instance_begin(instance, ATLS_ROLE_SERVER,
+                            connection->server_channel,
+                            (struct atls_span){der, (size_t)der_len},
+                            &connection->formats, why, ret_pending);
     OPENSSL_free(der);
     return r;
 }
@@ -181,9 +182,9 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
     atls_connection_begin(connection);
     if (r != ATLS_OK)
         return r;
-    connection->is_requested =
-        formats.count > 0
-        && atls_engine_has_attester(atls_context_engine(connection->context));
+    connection->is_requested = formats.count > 0
+                               && atls_instance_has_attester(
+                                   atls_context_instance(connection->context));
     if (!connection->is_requested)
         return ATLS_OK;
     connection->formats = formats;

@@ -71,7 +71,7 @@ static void tell_of_early_data(const struct atls_connection *connection,
 {
     if (SSL_SESSION_get_max_early_data(session) > 0)
         atls_log_write(
-            atls_engine_log(atls_context_engine(connection->context)),
+            atls_instance_log(atls_context_instance(connection->context)),
             ATLS_LOG_INFO,
             "the session with %s is dropped, and early data are not sent: it "
             "must prove itself first (policy section %s)",

@@ -9,32 +9,32 @@
 
 __attribute__((used)) static const char interface_mark[] = ATLS_INTERFACE_MARK;
 
-static struct atls_engine *engine_new(const struct atls_setting *settings,
-                                      size_t count, int ctx_index)
+static struct atls_instance *instance_new(const struct atls_setting *settings,
+                                          size_t count, int ctx_index)
 {
-    struct atls_engine *engine;
+    struct atls_instance *instance;
 
     atls_hook_init(ctx_index);
     ERR_set_mark();
-    engine = atls_engine_new(settings, count);
+    instance = atls_instance_new(settings, count);
     ERR_pop_to_mark();
-    return engine;
+    return instance;
 }
 
 /* What a configuration that was read early had to say, is said now. */
-static void *attach(struct atls_engine *engine, SSL_CTX *ctx)
+static void *attach(struct atls_instance *instance, SSL_CTX *ctx)
 {
-    atls_log_begin(atls_engine_log(engine));
-    return atls_hook_attach(engine, ctx);
+    atls_log_begin(atls_instance_log(instance));
+    return atls_hook_attach(instance, ctx);
 }
 
-extern const struct atls_inner atls_inner;
-__attribute__((visibility("default"))) const struct atls_inner atls_inner = {
+extern const struct atls_core atls_core;
+__attribute__((visibility("default"))) const struct atls_core atls_core = {
     .interface = interface_mark,
     .version = ATLS_VERSION,
-    .engine_new = engine_new,
-    .engine_unref = atls_engine_unref,
-    .engine_lacks = atls_engine_lacks,
+    .instance_new = instance_new,
+    .instance_unref = atls_instance_unref,
+    .instance_lacks = atls_instance_lacks,
     .attach = attach,
     .detach = atls_hook_detach,
     .deny = atls_context_deny,

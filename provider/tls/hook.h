@@ -10,7 +10,7 @@
 void atls_hook_init(int index);
 
 /* attach and detach of core.h. */
-void *atls_hook_attach(struct atls_engine *engine, SSL_CTX *ctx);
+void *atls_hook_attach(struct atls_instance *instance, SSL_CTX *ctx);
 void atls_hook_detach(void *state);
 
 #endif

@@ -9,13 +9,13 @@
 #include "base/ratelimit.h"
 #include "raise.h"
 
-static struct atls_pace paces[ATLS_E_COUNT]; /* by code */
+static struct atls_ratelimit paces[ATLS_E_COUNT]; /* by code */
 
 void atls_refusal_log(struct atls_log *log, const struct atls_reason *why)
 {
     char more[ATLS_PACE_MORE_SIZE];
 
-    if (atls_pace_turn(&paces[why->code], more))
+    if (atls_ratelimit_turn(&paces[why->code], more))
         atls_log_write(log, ATLS_LOG_ERROR, "handshake refused: %s%s",
                        why->text, more);
 }
@@ -34,10 +34,10 @@ void atls_refusal_report(struct atls_connection *connection,
     report->verdict = why->code;
     report->reason = *why;
     report->is_observed = connection->match.mode == ATLS_MODE_OBSERVE;
-    atls_engine_report(atls_context_engine(connection->context), report,
-                       atls_connection_peer(connection),
-                       atls_connection_found_by(connection),
-                       atls_connection_section(connection));
+    atls_instance_report(atls_context_instance(connection->context), report,
+                         atls_connection_peer(connection),
+                         atls_connection_found_by(connection),
+                         atls_connection_section(connection));
     OPENSSL_free(report);
 }
 
@@ -58,7 +58,7 @@ void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
     connection->refusal = *why;
     if (SSL_is_server(s))
         atls_refusal_log(
-            atls_engine_log(atls_context_engine(connection->context)), why);
+            atls_instance_log(atls_context_instance(connection->context)), why);
     else
         report_client(connection, s, why);
     atls_raise(why);

@@ -69,9 +69,9 @@ void asynccase_set_up(void)
 static void free_server(void)
 {
     SSL_CTX_free(asynccase.server_ctx);
-    atls_engine_unref(asynccase.engine);
+    atls_instance_unref(asynccase.instance);
     asynccase.server_ctx = NULL;
-    asynccase.engine = NULL;
+    asynccase.instance = NULL;
 }
 
 void asynccase_tear_down(void)
@@ -92,12 +92,12 @@ void asynccase_extend_policy(const char *text)
 
     free(policy);
     scratch_write("policy.cnf", longer, (size_t)longer_len, 0600);
-    atls_engine_set_look_interval(pair.engine, 0);
+    atls_instance_set_look_interval(pair.instance, 0);
 }
 
 void asynccase_configure(const char *timeout, const char *max_queue)
 {
-    struct pair server = {.engine = NULL};
+    struct pair server = {.instance = NULL};
     char quoter[160];
     const struct atls_setting settings[] = {
         {"log", scratch_path("server.log")},
@@ -112,9 +112,9 @@ void asynccase_configure(const char *timeout, const char *max_queue)
 
     free_server();
     snprintf(quoter, sizeof(quoter), "tcti:%s", quotercase.config.tcti);
-    server.engine = atls_engine_new(settings, 8);
-    ck_assert_ptr_nonnull(server.engine);
-    asynccase.engine = server.engine;
+    server.instance = atls_instance_new(settings, 8);
+    ck_assert_ptr_nonnull(server.instance);
+    asynccase.instance = server.instance;
     asynccase.server_ctx = SSL_CTX_new(TLS_server_method());
     ck_assert_ptr_nonnull(asynccase.server_ctx);
     ck_assert_int_eq(

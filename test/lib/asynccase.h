@@ -17,7 +17,7 @@
 struct asynccase {
     atomic_int quote_ms; /* what each TPM2_Quote takes */
     atomic_int quotes;   /* that went through so far */
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     SSL_CTX *server_ctx;
 };
 
@@ -27,7 +27,7 @@ extern struct asynccase asynccase;
 void asynccase_set_up(void);
 void asynccase_tear_down(void);
 
-/* The server's engine and context anew, with settings of [attester_sect]; NULL:
+/* The server's instance and context anew, with settings of [attester_sect]; NULL:
  * 15000 and 1024. */
 void asynccase_configure(const char *timeout, const char *max_queue);
 

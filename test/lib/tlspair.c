@@ -244,7 +244,7 @@ static void write_policy(const struct pair *pair, const char *text)
 
 void pair_attach(struct pair *pair, SSL_CTX *ctx)
 {
-    void *state = atls_hook_attach(pair->engine, ctx);
+    void *state = atls_hook_attach(pair->instance, ctx);
 
     if (state == NULL || !SSL_CTX_set_ex_data(ctx, ctx_index, state)) {
         atls_hook_detach(state);
@@ -252,7 +252,7 @@ void pair_attach(struct pair *pair, SSL_CTX *ctx)
     }
 }
 
-static void make_engine(struct pair *pair, const char *policy)
+static void make_instance(struct pair *pair, const char *policy)
 {
     struct atls_setting settings[] = {{"log", scratch_path("log")},
                                       {"log_level", "debug"},
@@ -262,8 +262,8 @@ static void make_engine(struct pair *pair, const char *policy)
         write_policy(pair, policy);
         settings[2].value = scratch_path("policy.cnf");
     }
-    pair->engine = atls_engine_new(settings, policy != NULL ? 3 : 2);
-    REQUIRE(pair->engine != NULL);
+    pair->instance = atls_instance_new(settings, policy != NULL ? 3 : 2);
+    REQUIRE(pair->instance != NULL);
 }
 
 /* Certificates that are valid now: the factory's own time stands still. */
@@ -294,7 +294,7 @@ void pair_init(struct pair *pair, const char *policy)
     }
     scratch_make();
     make_factory(&pair->factory);
-    make_engine(pair, policy);
+    make_instance(pair, policy);
     pair->server_ctx = make_server(pair, TLS_server_method());
     pair_use_client_method(pair, TLS_client_method());
 }
@@ -318,7 +318,7 @@ void pair_clear(struct pair *pair)
     pair_free(pair);
     SSL_CTX_free(pair->client_ctx);
     SSL_CTX_free(pair->server_ctx);
-    atls_engine_unref(pair->engine);
+    atls_instance_unref(pair->instance);
     factory_clear(&pair->factory);
     OPENSSL_free(pair->kept);
     scratch_remove();

@@ -42,7 +42,7 @@ struct pair {
 
     SSL_CTX *server_ctx;
     SSL_CTX *client_ctx;
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     SSL *server;
     SSL *client;
     /* Of the last pair_shake(): what each side's queue began with, and what it
@@ -54,10 +54,10 @@ struct pair {
 };
 
 /*
- * Contexts and an engine for a policy.
+ * Contexts and an instance for a policy.
  *   policy  text of the policy file; "@TRUST@" becomes the path of the factory's
  *           root, "@PCRS@" its pcr.* lines, "@COMPONENTS@" its component.* lines
- *           NULL: an engine that is not configured at all
+ *           NULL: an instance that is not configured at all
  * Ends the test program on failure.
  */
 void pair_init(struct pair *pair, const char *policy);

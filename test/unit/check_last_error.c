@@ -159,7 +159,7 @@ START_TEST(test_S30_refused_at_the_beginning)
                "allows less");
     SSL_CTX_set_max_proto_version(pair.client_ctx, 0);
     scratch_write("policy.cnf", "[policy]\nnonsense = 1\n", 22, 0600);
-    atls_engine_set_look_interval(pair.engine, 0);
+    atls_instance_set_look_interval(pair.instance, 0);
     ck_assert(!shake(0, "localhost"));
     refused(0, "policy.cnf:2: nonsense: ");
 }

@@ -138,19 +138,19 @@ static void publish(const char *folder)
     ck_assert_int_eq(rename(link, scratch_path("current")), 0);
 }
 
-static struct atls_engine *engine_of(const char *policy)
+static struct atls_instance *instance_of(const char *policy)
 {
     const struct atls_setting settings[] = {
         {"log", scratch_path("log")},
         {"log_level", "error"},
         {"verifier.policy", scratch_path(policy)}};
-    struct atls_engine *engine =
-        atls_engine_new(settings, sizeof(settings) / sizeof(settings[0]));
+    struct atls_instance *instance =
+        atls_instance_new(settings, sizeof(settings) / sizeof(settings[0]));
 
-    ck_assert_ptr_nonnull(engine);
-    ck_assert_int_eq(atls_engine_broken(engine)->code, ATLS_OK);
-    atls_engine_set_look_interval(engine, 0);
-    return engine;
+    ck_assert_ptr_nonnull(instance);
+    ck_assert_int_eq(atls_instance_broken(instance)->code, ATLS_OK);
+    atls_instance_set_look_interval(instance, 0);
+    return instance;
 }
 
 static void set_up(void)
@@ -210,7 +210,7 @@ static bool is_whole(const struct atls_policy *policy, bool *ret_good)
 
 /* --- threads --------------------------------------------------------------- */
 
-static struct atls_engine *shared;
+static struct atls_instance *shared;
 static atomic_bool is_over;
 static atomic_uint mixed, good_ones, bad_ones, refusals, wrong_refusals;
 
@@ -222,7 +222,7 @@ static void *read_policies(void *unused)
         struct atls_policy *policy = NULL;
         bool good = false;
 
-        if (atls_engine_policy(shared, &why, &policy) != ATLS_OK) {
+        if (atls_instance_policy(shared, &why, &policy) != ATLS_OK) {
             atomic_fetch_add(&refusals, 1);
             if (policy != NULL
                 || strstr(why.text, "otherwise: expected require, observe or "
@@ -244,7 +244,7 @@ START_TEST(test_P3_snapshots_are_whole)
     static const char *const folders[] = {"bad", "good", "broken", "good"};
     pthread_t threads[READERS];
 
-    shared = engine_of("current/policy.cnf");
+    shared = instance_of("current/policy.cnf");
     for (int i = 0; i < READERS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, read_policies, NULL),
                          0);
@@ -257,7 +257,7 @@ START_TEST(test_P3_snapshots_are_whole)
     atomic_store(&is_over, true);
     for (int i = 0; i < READERS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-    atls_engine_unref(shared);
+    atls_instance_unref(shared);
     ck_assert_uint_eq(mixed, 0);
     ck_assert_uint_eq(wrong_refusals, 0);
     ck_assert_uint_gt(good_ones, 0);
@@ -268,11 +268,11 @@ END_TEST
 
 /* --- what is taken up ------------------------------------------------------ */
 
-static struct atls_policy *taken(struct atls_engine *engine)
+static struct atls_policy *taken(struct atls_instance *instance)
 {
     struct atls_reason why = {.code = ATLS_OK};
     struct atls_policy *policy = NULL;
-    enum atls_error r = atls_engine_policy(engine, &why, &policy);
+    enum atls_error r = atls_instance_policy(instance, &why, &policy);
 
     ck_assert_msg(r == ATLS_OK, "%s", why.text);
     ck_assert_ptr_nonnull(policy);
@@ -282,14 +282,14 @@ static struct atls_policy *taken(struct atls_engine *engine)
 /* An invalid file refuses who comes, not who is there. */
 START_TEST(test_P3_invalid_policy_refuses_new_contexts)
 {
-    struct atls_engine *engine = engine_of("current/policy.cnf");
-    struct atls_policy *old = taken(engine), *none = old, *repaired;
+    struct atls_instance *instance = instance_of("current/policy.cnf");
+    struct atls_policy *old = taken(instance), *none = old, *repaired;
     struct atls_reason why = {.code = ATLS_OK};
     bool good = false;
 
     publish("broken");
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(atls_engine_policy(engine, &why, &none),
+        ck_assert_int_eq(atls_instance_policy(instance, &why, &none),
                          ATLS_E_POLICY);
         ck_assert_ptr_null(none);
         ck_assert_ptr_nonnull(strstr(
@@ -297,10 +297,10 @@ START_TEST(test_P3_invalid_policy_refuses_new_contexts)
     }
     ck_assert(is_whole(old, &good) && good);
     publish("bad");
-    repaired = taken(engine);
+    repaired = taken(instance);
     ck_assert(is_whole(repaired, &good) && !good);
     ck_assert(is_whole(old, &good) && good);
-    atls_engine_unref(engine);
+    atls_instance_unref(instance);
     /* They outlive what they came from. */
     ck_assert(is_whole(repaired, &good) && !good);
     atls_policy_unref(repaired);
@@ -363,27 +363,27 @@ static void write_parts(void)
 START_TEST(test_P3_each_file_is_taken_up)
 {
     const struct timespec moment = {0, 30000000};
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     struct atls_policy *before, *same, *after;
     size_t len = 0;
     char *octets;
 
     write_parts();
     (void)nanosleep(&moment, NULL);
-    engine = engine_of("main.cnf");
-    before = taken(engine);
-    same = taken(engine);
+    instance = instance_of("main.cnf");
+    before = taken(instance);
+    same = taken(instance);
     ck_assert_ptr_eq(same, before);
     octets = scratch_read(parts[_i], &len);
     scratch_write("new", octets, len, 0600);
     ck_assert_int_eq(rename(scratch_path("new"), scratch_path(parts[_i])), 0);
-    after = taken(engine);
+    after = taken(instance);
     ck_assert_ptr_ne(after, before);
     free(octets);
     atls_policy_unref(before);
     atls_policy_unref(same);
     atls_policy_unref(after);
-    atls_engine_unref(engine);
+    atls_instance_unref(instance);
 }
 END_TEST
 
@@ -392,12 +392,12 @@ END_TEST
 START_TEST(test_P3_replaced_twice_within_a_second)
 {
     static const char form[] = "[policy]\notherwise = %s\n";
-    struct atls_engine *engine;
+    struct atls_instance *instance;
     char text[64];
 
     snprintf(text, sizeof(text), form, "off    ");
     write_file("simple.cnf", text);
-    engine = engine_of("simple.cnf");
+    instance = instance_of("simple.cnf");
     for (int i = 0; i < 200; i++) {
         const char *const names[] = {"x"};
         struct atls_policy *policy;
@@ -408,14 +408,14 @@ START_TEST(test_P3_replaced_twice_within_a_second)
             write_file("simple.cnf", text);
         else
             scratch_write("simple.cnf", text, strlen(text), 0600);
-        policy = taken(engine);
+        policy = taken(instance);
         atls_policy_match_server(policy, names, 1, &match);
         ck_assert_msg(match.mode
                           == (i % 2 == 0 ? ATLS_MODE_REQUIRE : ATLS_MODE_OFF),
                       "round %d", i);
         atls_policy_unref(policy);
     }
-    atls_engine_unref(engine);
+    atls_instance_unref(instance);
 }
 END_TEST
 
@@ -487,7 +487,7 @@ END_TEST
 
 /* A fork while another thread reads the files leaves the child without that
  * thread: the child reads them itself. */
-static struct atls_engine *forked_engine;
+static struct atls_instance *forked_instance;
 static pid_t (*fork_as)(void) = fork;
 static int child_status = -1;
 
@@ -502,7 +502,7 @@ static void fork_here(void)
     pid = fork_as();
     if (pid == 0)
         /* No exit: leak checkers would find what the parent still holds. */
-        _exit(atls_engine_policy(forked_engine, NULL, &policy) == ATLS_OK
+        _exit(atls_instance_policy(forked_instance, NULL, &policy) == ATLS_OK
                       && is_whole(policy, &good) && !good
                   ? 0
                   : 1);
@@ -512,14 +512,14 @@ static void fork_here(void)
 
 static int fork_while_it_is_read(void)
 {
-    struct atls_engine *engine = engine_of("current/policy.cnf");
+    struct atls_instance *instance = instance_of("current/policy.cnf");
 
-    forked_engine = engine;
+    forked_instance = instance;
     publish("bad");
     at_allocation = fork_here;
-    atls_policy_unref(taken(engine));
+    atls_policy_unref(taken(instance));
     at_allocation = NULL;
-    atls_engine_unref(engine);
+    atls_instance_unref(instance);
     return child_status == 0 ? 0 : 1;
 }
 
@@ -543,8 +543,8 @@ END_TEST
 /* Policies that nobody goes by are let go; those of contexts stay. */
 START_TEST(test_L13_reloads_keep_memory_flat)
 {
-    struct atls_engine *engine = engine_of("current/policy.cnf");
-    struct atls_policy *kept = taken(engine);
+    struct atls_instance *instance = instance_of("current/policy.cnf");
+    struct atls_policy *kept = taken(instance);
     struct atls_reason why = {.code = ATLS_OK};
     size_t before = 0;
     bool good = false;
@@ -557,7 +557,7 @@ START_TEST(test_L13_reloads_keep_memory_flat)
         if (i == 7)
             before = atomic_load(&in_use);
         publish(folders[i % 3]);
-        ck_assert_int_eq(atls_engine_policy(engine, &why, &policy),
+        ck_assert_int_eq(atls_instance_policy(instance, &why, &policy),
                          i % 3 == 2 ? ATLS_E_POLICY : ATLS_OK);
         atls_policy_unref(policy);
     }
@@ -565,7 +565,7 @@ START_TEST(test_L13_reloads_keep_memory_flat)
     ck_assert_uint_lt(atomic_load(&in_use), before + FLAT_OCTETS);
     ck_assert(is_whole(kept, &good) && good);
     atls_policy_unref(kept);
-    atls_engine_unref(engine);
+    atls_instance_unref(instance);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `map = start`: module and engine are ready when OpenSSL has read its
+ * `map = start`: module and instance are ready when OpenSSL has read its
  * configuration, for programs that make their first SSL_CTX in a chroot; and what
  * those are told that do not have it (lib/hookcase.h).
  */

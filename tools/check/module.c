@@ -214,25 +214,25 @@ static char *inner_path(const char *path)
 
 /* Beyond its first member a table is only known where that is ours. */
 static void check_version(struct check *check, const char *path,
-                          const struct atls_inner *inner)
+                          const struct atls_core *core)
 {
     const char *next = "Install one version of attest";
 
-    if (strcmp(inner->interface, ATLS_INTERFACE_MARK) != 0)
+    if (strcmp(core->interface, ATLS_INTERFACE_MARK) != 0)
         finding_warn(check->findings, "module", next,
                      "%s is of another version than this command", path);
-    else if (strcmp(inner->version, ATLS_VERSION) != 0)
+    else if (strcmp(core->version, ATLS_VERSION) != 0)
         finding_warn(check->findings, "module", next,
                      "%s is version %s, this command " ATLS_VERSION, path,
-                     inner->version);
+                     core->version);
     else
         finding_ok(check->findings, "module", "%s, version %s", path,
-                   inner->version);
+                   core->version);
 }
 
 void check_module(struct check *check)
 {
-    const struct atls_inner *inner = NULL;
+    const struct atls_core *core = NULL;
     const char *why = "";
     char *path = module_path(check, &why);
     char *second = path != NULL ? inner_path(path) : NULL;
@@ -243,10 +243,9 @@ void check_module(struct check *check)
     else if (check->of_process)
         look_at_files(check, path, second, why);
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
-        inner =
-            load_symbol(check, second, ATLS_INNER_SYMBOL, "beside attest.so");
-    if (inner != NULL && check_pair(check, path, second))
-        check_version(check, path, inner);
+        core = load_symbol(check, second, ATLS_CORE_SYMBOL, "beside attest.so");
+    if (core != NULL && check_pair(check, path, second))
+        check_version(check, path, core);
     free(path);
     free(second);
 }

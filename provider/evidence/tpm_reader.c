@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "evidence/cursor.h"
+#include "evidence/tpm_reader.h"
 
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-enum atls_error atls_cursor_need(const struct atls_cursor *c, size_t len,
-                                 const char *field)
+enum atls_error atls_tpm_reader_need(const struct atls_tpm_reader *c,
+                                     size_t len, const char *field)
 {
     if (len > c->in.len - c->offset)
         return atls_fail(c->why, ATLS_E_TRUNCATED,
@@ -14,8 +14,8 @@ enum atls_error atls_cursor_need(const struct atls_cursor *c, size_t len,
     return ATLS_OK;
 }
 
-enum atls_error atls_cursor_check(const struct atls_cursor *c, TSS2_RC rc,
-                                  const char *field)
+enum atls_error atls_tpm_reader_check(const struct atls_tpm_reader *c,
+                                      TSS2_RC rc, const char *field)
 {
     if (rc != TSS2_RC_SUCCESS)
         return atls_fail(c->why, ATLS_E_MALFORMED,
@@ -24,48 +24,48 @@ enum atls_error atls_cursor_check(const struct atls_cursor *c, TSS2_RC rc,
     return ATLS_OK;
 }
 
-enum atls_error atls_cursor_u16(struct atls_cursor *c, const char *field,
-                                uint16_t *ret)
+enum atls_error atls_tpm_reader_u16(struct atls_tpm_reader *c,
+                                    const char *field, uint16_t *ret)
 {
-    enum atls_error r = atls_cursor_need(c, sizeof(*ret), field);
+    enum atls_error r = atls_tpm_reader_need(c, sizeof(*ret), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_UINT16_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
-enum atls_error atls_cursor_u32(struct atls_cursor *c, const char *field,
-                                uint32_t *ret)
+enum atls_error atls_tpm_reader_u32(struct atls_tpm_reader *c,
+                                    const char *field, uint32_t *ret)
 {
-    enum atls_error r = atls_cursor_need(c, sizeof(*ret), field);
+    enum atls_error r = atls_tpm_reader_need(c, sizeof(*ret), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_UINT32_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
-enum atls_error atls_cursor_u64(struct atls_cursor *c, const char *field,
-                                uint64_t *ret)
+enum atls_error atls_tpm_reader_u64(struct atls_tpm_reader *c,
+                                    const char *field, uint64_t *ret)
 {
-    enum atls_error r = atls_cursor_need(c, sizeof(*ret), field);
+    enum atls_error r = atls_tpm_reader_need(c, sizeof(*ret), field);
     TSS2_RC rc;
 
     if (r != ATLS_OK)
         return r;
     rc = Tss2_MU_UINT64_Unmarshal(c->in.data, c->in.len, &c->offset, ret);
-    return atls_cursor_check(c, rc, field);
+    return atls_tpm_reader_check(c, rc, field);
 }
 
-enum atls_error atls_cursor_need_sized(const struct atls_cursor *c, size_t max,
-                                       const char *field)
+enum atls_error atls_tpm_reader_need_sized(const struct atls_tpm_reader *c,
+                                           size_t max, const char *field)
 {
-    struct atls_cursor ahead = *c;
+    struct atls_tpm_reader ahead = *c;
     uint16_t size = 0;
-    enum atls_error r = atls_cursor_u16(&ahead, field, &size);
+    enum atls_error r = atls_tpm_reader_u16(&ahead, field, &size);
 
     if (r != ATLS_OK)
         return r;
@@ -73,11 +73,12 @@ enum atls_error atls_cursor_need_sized(const struct atls_cursor *c, size_t max,
         return atls_fail(c->why, ATLS_E_MALFORMED,
                          "%s: %s has %u octets, at most %zu are possible",
                          c->structure, field, size, max);
-    return atls_cursor_need(&ahead, size, field);
+    return atls_tpm_reader_need(&ahead, size, field);
 }
 
-enum atls_error atls_cursor_finish(const struct atls_cursor *c, TSS2_RC rc,
-                                   const uint8_t *again, size_t again_len)
+enum atls_error atls_tpm_reader_finish(const struct atls_tpm_reader *c,
+                                       TSS2_RC rc, const uint8_t *again,
+                                       size_t again_len)
 {
     if (c->offset != c->in.len)
         return atls_fail(c->why, ATLS_E_TRAILING,

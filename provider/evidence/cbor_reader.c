@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "evidence/reader.h"
+#include "evidence/cbor_reader.h"
 
 static const char *const kind_names[] = {
     [ATLS_ITEM_UINT] = "an unsigned integer",
@@ -57,10 +57,11 @@ static void on_map(void *context, size_t count)
         (struct atls_item){.kind = ATLS_ITEM_MAP, .value = count};
 }
 
-void atls_reader_init(struct atls_reader *rd, struct atls_span data,
-                      struct atls_reason *why)
+void atls_cbor_reader_init(struct atls_cbor_reader *rd, struct atls_span data,
+                           struct atls_reason *why)
 {
-    *rd = (struct atls_reader){.data = data.data, .end = data.len, .why = why};
+    *rd = (struct atls_cbor_reader){
+        .data = data.data, .end = data.len, .why = why};
     /* Of tags, floats, simple values, negative integers and indefinite lengths
      * the item stays ATLS_ITEM_OTHER. */
     rd->callbacks = cbor_empty_callbacks;
@@ -74,7 +75,7 @@ void atls_reader_init(struct atls_reader *rd, struct atls_span data,
     rd->callbacks.map_start = on_map;
 }
 
-const char *atls_reader_describe(uint8_t initial)
+const char *atls_cbor_reader_describe(uint8_t initial)
 {
     static const char *const majors[] = {
         "an unsigned integer",
@@ -92,8 +93,9 @@ const char *atls_reader_describe(uint8_t initial)
     return majors[initial >> 5];
 }
 
-enum atls_error atls_reader_next(struct atls_reader *rd, const char *what,
-                                 struct atls_item *ret_item)
+enum atls_error atls_cbor_reader_next(struct atls_cbor_reader *rd,
+                                      const char *what,
+                                      struct atls_item *ret_item)
 {
     struct atls_item item = {.kind = ATLS_ITEM_OTHER};
     struct cbor_decoder_result result = cbor_stream_decode(
@@ -114,12 +116,13 @@ enum atls_error atls_reader_next(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_expect(struct atls_reader *rd,
-                                   enum atls_item_kind kind, const char *what,
-                                   struct atls_item *ret_item)
+enum atls_error atls_cbor_reader_expect(struct atls_cbor_reader *rd,
+                                        enum atls_item_kind kind,
+                                        const char *what,
+                                        struct atls_item *ret_item)
 {
     struct atls_item item = {.kind = ATLS_ITEM_OTHER};
-    enum atls_error r = atls_reader_next(rd, what, &item);
+    enum atls_error r = atls_cbor_reader_next(rd, what, &item);
 
     if (r != ATLS_OK)
         return r;
@@ -129,16 +132,18 @@ enum atls_error atls_reader_expect(struct atls_reader *rd,
             "malformed evidence at offset %zu: expected %s" ATLS_MORE " (%s), "
             "found %s",
             item.offset, what, kind_names[kind],
-            atls_reader_describe(rd->data[item.offset]));
+            atls_cbor_reader_describe(rd->data[item.offset]));
     *ret_item = item;
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_content(struct atls_reader *rd, const char *what,
-                                    size_t max, struct atls_span *ret)
+enum atls_error atls_cbor_reader_content(struct atls_cbor_reader *rd,
+                                         const char *what, size_t max,
+                                         struct atls_span *ret)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_OCTETS, what, &item);
+    enum atls_error r =
+        atls_cbor_reader_expect(rd, ATLS_ITEM_OCTETS, what, &item);
 
     if (r != ATLS_OK)
         return r;
@@ -150,12 +155,13 @@ enum atls_error atls_reader_content(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
-                                   size_t max, struct atls_span *ret)
+enum atls_error atls_cbor_reader_octets(struct atls_cbor_reader *rd,
+                                        const char *what, size_t max,
+                                        struct atls_span *ret)
 {
     const size_t offset = rd->offset;
     struct atls_span octets = {NULL, 0};
-    enum atls_error r = atls_reader_content(rd, what, max, &octets);
+    enum atls_error r = atls_cbor_reader_content(rd, what, max, &octets);
 
     if (r != ATLS_OK)
         return r;
@@ -167,11 +173,12 @@ enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_record(struct atls_reader *rd, const char *what,
-                                   uint64_t count)
+enum atls_error atls_cbor_reader_record(struct atls_cbor_reader *rd,
+                                        const char *what, uint64_t count)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_ARRAY, what, &item);
+    enum atls_error r =
+        atls_cbor_reader_expect(rd, ATLS_ITEM_ARRAY, what, &item);
 
     if (r != ATLS_OK)
         return r;
@@ -184,11 +191,13 @@ enum atls_error atls_reader_record(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_list(struct atls_reader *rd, const char *what,
-                                 size_t max, size_t *ret_count)
+enum atls_error atls_cbor_reader_list(struct atls_cbor_reader *rd,
+                                      const char *what, size_t max,
+                                      size_t *ret_count)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_ARRAY, what, &item);
+    enum atls_error r =
+        atls_cbor_reader_expect(rd, ATLS_ITEM_ARRAY, what, &item);
 
     if (r != ATLS_OK)
         return r;
@@ -201,11 +210,13 @@ enum atls_error atls_reader_list(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_uint(struct atls_reader *rd, const char *what,
-                                 uint64_t min, uint64_t max, uint64_t *ret)
+enum atls_error atls_cbor_reader_uint(struct atls_cbor_reader *rd,
+                                      const char *what, uint64_t min,
+                                      uint64_t max, uint64_t *ret)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_UINT, what, &item);
+    enum atls_error r =
+        atls_cbor_reader_expect(rd, ATLS_ITEM_UINT, what, &item);
 
     if (r != ATLS_OK)
         return r;
@@ -218,11 +229,13 @@ enum atls_error atls_reader_uint(struct atls_reader *rd, const char *what,
     return ATLS_OK;
 }
 
-enum atls_error atls_reader_key(struct atls_reader *rd, const char *what,
-                                uint64_t min, uint64_t *ret_key)
+enum atls_error atls_cbor_reader_key(struct atls_cbor_reader *rd,
+                                     const char *what, uint64_t min,
+                                     uint64_t *ret_key)
 {
     struct atls_item item;
-    enum atls_error r = atls_reader_expect(rd, ATLS_ITEM_UINT, what, &item);
+    enum atls_error r =
+        atls_cbor_reader_expect(rd, ATLS_ITEM_UINT, what, &item);
 
     if (r != ATLS_OK)
         return r;

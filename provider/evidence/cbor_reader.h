@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATLS_EVIDENCE_READER_H
-#define ATLS_EVIDENCE_READER_H
+#ifndef ATLS_EVIDENCE_CBOR_READER_H
+#define ATLS_EVIDENCE_CBOR_READER_H
 
 #include <cbor.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ struct atls_item {
 };
 
 /* To read a part: copy the reader and set offset and end. */
-struct atls_reader {
+struct atls_cbor_reader {
     const uint8_t *data; /* the whole record, so that offsets are the peer's */
     size_t offset;
     size_t end;
@@ -46,48 +46,52 @@ struct atls_reader {
 };
 
 /* data must outlive the reader and all that it returns. */
-void atls_reader_init(struct atls_reader *rd, struct atls_span data,
-                      struct atls_reason *why);
+void atls_cbor_reader_init(struct atls_cbor_reader *rd, struct atls_span data,
+                           struct atls_reason *why);
 
 /* The next item, of any kind. */
-enum atls_error atls_reader_next(struct atls_reader *rd, const char *what,
-                                 struct atls_item *ret_item) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_next(
+    struct atls_cbor_reader *rd, const char *what,
+    struct atls_item *ret_item) ATLS_MUST_CHECK;
 
 /* The next item, of one kind. */
-enum atls_error atls_reader_expect(struct atls_reader *rd,
-                                   enum atls_item_kind kind, const char *what,
-                                   struct atls_item *ret_item) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_expect(
+    struct atls_cbor_reader *rd, enum atls_item_kind kind, const char *what,
+    struct atls_item *ret_item) ATLS_MUST_CHECK;
 
 /* A byte string of 1..max octets; ATLS_E_LIMIT when longer. */
-enum atls_error atls_reader_octets(struct atls_reader *rd, const char *what,
-                                   size_t max,
-                                   struct atls_span *ret) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_octets(struct atls_cbor_reader *rd,
+                                        const char *what, size_t max,
+                                        struct atls_span *ret) ATLS_MUST_CHECK;
 
 /* The same, but it may be empty. */
-enum atls_error atls_reader_content(struct atls_reader *rd, const char *what,
-                                    size_t max,
-                                    struct atls_span *ret) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_content(struct atls_cbor_reader *rd,
+                                         const char *what, size_t max,
+                                         struct atls_span *ret) ATLS_MUST_CHECK;
 
 /* The head of an array with exactly count elements. */
-enum atls_error atls_reader_record(struct atls_reader *rd, const char *what,
-                                   uint64_t count) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_record(struct atls_cbor_reader *rd,
+                                        const char *what,
+                                        uint64_t count) ATLS_MUST_CHECK;
 
 /* The head of an array with at most max elements; ATLS_E_LIMIT. */
-enum atls_error atls_reader_list(struct atls_reader *rd, const char *what,
-                                 size_t max, size_t *ret_count) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_list(struct atls_cbor_reader *rd,
+                                      const char *what, size_t max,
+                                      size_t *ret_count) ATLS_MUST_CHECK;
 
 /* An unsigned integer from min to max; ATLS_E_LIMIT. */
-enum atls_error atls_reader_uint(struct atls_reader *rd, const char *what,
-                                 uint64_t min, uint64_t max,
-                                 uint64_t *ret) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_uint(struct atls_cbor_reader *rd,
+                                      const char *what, uint64_t min,
+                                      uint64_t max,
+                                      uint64_t *ret) ATLS_MUST_CHECK;
 
 /* The key of a map entry, which must be above the entry's before it, hence at
  * least min; ATLS_E_NOT_CANONICAL (RFC 8949 §4.2.1). */
-enum atls_error atls_reader_key(struct atls_reader *rd, const char *what,
-                                uint64_t min,
-                                uint64_t *ret_key) ATLS_MUST_CHECK;
+enum atls_error atls_cbor_reader_key(struct atls_cbor_reader *rd,
+                                     const char *what, uint64_t min,
+                                     uint64_t *ret_key) ATLS_MUST_CHECK;
 
 /* For reasons: what the initial octet of an item announces. */
-const char *atls_reader_describe(uint8_t initial);
+const char *atls_cbor_reader_describe(uint8_t initial);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "evidence/little.h"
+#include "evidence/le_reader.h"
 
-size_t atls_little_left(const struct atls_little *little)
+size_t atls_le_reader_left(const struct atls_le_reader *little)
 {
     return little->in.len - little->at;
 }
 
-bool atls_little_take(struct atls_little *little, uint64_t len,
-                      struct atls_span *ret)
+bool atls_le_reader_take(struct atls_le_reader *little, uint64_t len,
+                         struct atls_span *ret)
 {
-    if (len > atls_little_left(little))
+    if (len > atls_le_reader_left(little))
         return false;
     ret->data = little->in.data + little->at;
     ret->len = (size_t)len;
@@ -17,12 +17,12 @@ bool atls_little_take(struct atls_little *little, uint64_t len,
     return true;
 }
 
-static bool integer(struct atls_little *little, size_t size, uint64_t *ret)
+static bool integer(struct atls_le_reader *little, size_t size, uint64_t *ret)
 {
     struct atls_span octets;
     uint64_t value = 0;
 
-    if (!atls_little_take(little, size, &octets))
+    if (!atls_le_reader_take(little, size, &octets))
         return false;
     for (size_t i = size; i > 0; i--)
         value = value << 8 | octets.data[i - 1];
@@ -30,7 +30,7 @@ static bool integer(struct atls_little *little, size_t size, uint64_t *ret)
     return true;
 }
 
-bool atls_little_u8(struct atls_little *little, uint8_t *ret)
+bool atls_le_reader_u8(struct atls_le_reader *little, uint8_t *ret)
 {
     uint64_t value;
 
@@ -40,7 +40,7 @@ bool atls_little_u8(struct atls_little *little, uint8_t *ret)
     return true;
 }
 
-bool atls_little_u16(struct atls_little *little, uint16_t *ret)
+bool atls_le_reader_u16(struct atls_le_reader *little, uint16_t *ret)
 {
     uint64_t value;
 
@@ -50,7 +50,7 @@ bool atls_little_u16(struct atls_little *little, uint16_t *ret)
     return true;
 }
 
-bool atls_little_u32(struct atls_little *little, uint32_t *ret)
+bool atls_le_reader_u32(struct atls_le_reader *little, uint32_t *ret)
 {
     uint64_t value;
 
@@ -60,7 +60,7 @@ bool atls_little_u32(struct atls_little *little, uint32_t *ret)
     return true;
 }
 
-bool atls_little_u64(struct atls_little *little, uint64_t *ret)
+bool atls_le_reader_u64(struct atls_le_reader *little, uint64_t *ret)
 {
     return integer(little, sizeof(*ret), ret);
 }
