@@ -70,7 +70,7 @@ static enum atls_error appraise_by(struct atls_connection *connection,
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     r = atls_appraise(&appraisal, report);
     report->is_observed = connection->match.mode == ATLS_MODE_OBSERVE;
-    atls_instance_report(atls_context_instance(connection->context), report,
+    atls_instance_report(connection->context->instance, report,
                          atls_connection_peer(connection),
                          atls_connection_found_by(connection), section);
     connection->is_reported = true;

@@ -5,7 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "base/error.h"
-#include "tls/connection.h"
+#include "tls/state.h"
 
 /*
  * The gate's decision about a server, by the policy of this handshake: its

@@ -7,20 +7,19 @@
 #include <openssl/err.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/descriptor.h"
 #include "base/opening.h"
 #include "tls/refusal.h"
 
-/* From here on ex_data of an SSL are made too early and freed too late. */
+/* From this version on, ex_data of an SSL are made too early and freed too late. */
 #define VERSION_3_2 0x30200000ul
 
-/* Of one wait context. */
-struct atls_parking {
+/* What we keep for one wait context. */
+struct async_wait {
     struct atls_descriptor epoll;
-    bool is_told;                 /* the program knows it */
-    struct atls_pending *pending; /* what a parked job waits for; NULL: none */
+    bool is_known;                /* to the program */
+    struct atls_pending *pending; /* what a paused job waits for; NULL: none */
 };
 
 /* Its address is our key in wait contexts. */
@@ -28,78 +27,77 @@ static const char wait_key;
 
 /* --- the wait descriptor --------------------------------------------------- */
 
-static void free_parking(struct atls_parking *parking)
+static void free_wait(struct async_wait *wait)
 {
-    atls_pending_drop(parking->pending);
-    atls_descriptor_close_anonymous(&parking->epoll);
-    OPENSSL_free(parking);
+    atls_pending_drop(wait->pending);
+    atls_descriptor_close_anonymous(&wait->epoll);
+    OPENSSL_free(wait);
 }
 
-/* The wait context goes. */
+/* OpenSSL frees the wait context. */
 static void clean_up(ASYNC_WAIT_CTX *ctx, const void *key, OSSL_ASYNC_FD fd,
                      void *custom)
 {
     int saved_errno = errno;
 
     (void)ctx, (void)key, (void)fd;
-    free_parking(custom);
+    free_wait(custom);
     errno = saved_errno;
 }
 
-static enum atls_error make_parking(struct atls_reason *why,
-                                    struct atls_parking **ret_parking)
+static enum atls_error make_wait(struct atls_reason *why,
+                                 struct async_wait **ret_wait)
 {
-    struct atls_parking *parking = OPENSSL_zalloc(sizeof(*parking));
+    struct async_wait *wait = OPENSSL_zalloc(sizeof(*wait));
     int epoll_fd;
 
-    if (parking == NULL)
+    if (wait == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     epoll_fd = atls_open_epoll();
     if (epoll_fd < 0) {
         int error = errno;
 
-        OPENSSL_free(parking);
+        OPENSSL_free(wait);
         return atls_fail(why, ATLS_E_IO,
                          "cannot park the handshake while evidence is made: "
                          "%s; raise the limit of descriptors",
                          strerror(error));
     }
-    atls_descriptor_set(&parking->epoll, epoll_fd);
-    *ret_parking = parking;
+    atls_descriptor_set(&wait->epoll, epoll_fd);
+    *ret_wait = wait;
     return ATLS_OK;
 }
 
-/* That of the wait context, made if need be; NULL when it is taken: jobs of the
- * program's own may share a wait context. */
-static enum atls_error find_parking(ASYNC_WAIT_CTX *ctx,
-                                    struct atls_reason *why,
-                                    struct atls_parking **ret_parking)
+/* The one of this wait context, made if there is none. NULL when another job waits
+ * there: jobs of the program's own may share a wait context. */
+static enum atls_error find_wait(ASYNC_WAIT_CTX *ctx, struct atls_reason *why,
+                                 struct async_wait **ret_wait)
 {
-    struct atls_parking *parking;
+    struct async_wait *wait;
     void *custom = NULL;
     OSSL_ASYNC_FD fd;
 
     if (!ASYNC_WAIT_CTX_get_fd(ctx, &wait_key, &fd, &custom))
-        return make_parking(why, ret_parking);
-    parking = custom;
-    *ret_parking = parking->pending == NULL ? parking : NULL;
+        return make_wait(why, ret_wait);
+    wait = custom;
+    *ret_wait = wait->pending == NULL ? wait : NULL;
     return ATLS_OK;
 }
 
-/* Programs learn of a wait descriptor when a job pauses, and HAProxy ends itself
- * when it later finds one that it was not told of. */
-static void leave_parking(ASYNC_WAIT_CTX *ctx, struct atls_parking *parking)
+/* Programs learn of a wait descriptor when a job pauses. HAProxy ends itself when it
+ * later finds one that it does not know. */
+static void leave_wait(ASYNC_WAIT_CTX *ctx, struct async_wait *wait)
 {
-    if (parking->is_told)
+    if (wait->is_known)
         return;
-    (void)ASYNC_WAIT_CTX_clear_fd(ctx, &wait_key); /* it may not be there yet */
-    free_parking(parking);
+    (void)ASYNC_WAIT_CTX_clear_fd(ctx, &wait_key); /* if it is there */
+    free_wait(wait);
 }
 
 /* --- pausing ---------------------------------------------------------------- */
 
-/* A pause tells the program of new descriptors. Between ASYNC_block_pause() and
- * ASYNC_unblock_pause() there is none: the call returns at once. */
+/* After a pause no descriptor counts as new. Between ASYNC_block_pause() and
+ * ASYNC_unblock_pause() the call returns at once. */
 static bool was_paused(ASYNC_WAIT_CTX *ctx)
 {
     size_t added, deleted;
@@ -120,30 +118,30 @@ static bool pause_job(ASYNC_WAIT_CTX *ctx, int *found_errno)
     return result == 1 && was_paused(ctx);
 }
 
-/* ATLS_OK: it is ready, or has to be waited for without pauses. */
+/* ATLS_OK: the evidence is ready, or must be waited for without pauses. */
 static enum atls_error pause_until_ready(
     const struct atls_connection *connection, const SSL *s, ASYNC_WAIT_CTX *ctx,
-    struct atls_parking *parking, int *found_errno, struct atls_reason *why)
+    struct async_wait *wait, int *found_errno, struct atls_reason *why)
 {
     const OSSL_HANDSHAKE_STATE state = SSL_get_state(s);
 
     do {
         if (!pause_job(ctx, found_errno))
             return ATLS_OK;
-        parking->is_told = true;
+        wait->is_known = true;
         if (connection->is_being_freed)
             return atls_fail(why, ATLS_E_UNEXPECTED, NULL);
-        /* libssl goes on where it was, with buffers that are gone: it must not. */
+        /* libssl would go on where it was, with buffers that are gone. */
         if (SSL_get_state(s) != state)
             return atls_fail(why, ATLS_E_UNEXPECTED,
                              "the program cleared the connection while its "
                              "handshake waited for evidence");
-    } while (!atls_pending_is_ready(parking->pending));
+    } while (!atls_pending_is_ready(wait->pending));
     return ATLS_OK;
 }
 
-/* Threads are numbered as they come here, from 1. (Threads that have ended leave
- * their pthread_t and their number at the kernel to others.) */
+/* A number for each thread that calls this, from 1. (pthread_t and the kernel's thread
+ * number are given to other threads when one has ended.) */
 static uint64_t this_thread(void)
 {
     static atomic_uint_fast64_t count;
@@ -154,24 +152,25 @@ static uint64_t this_thread(void)
     return number;
 }
 
-static enum atls_error park(struct atls_connection *connection, const SSL *s,
-                            ASYNC_WAIT_CTX *ctx, struct atls_parking *parking,
-                            struct atls_pending *pending, int *found_errno,
-                            struct atls_reason *why)
+static enum atls_error wait_paused(struct atls_connection *connection,
+                                   const SSL *s, ASYNC_WAIT_CTX *ctx,
+                                   struct async_wait *wait,
+                                   struct atls_pending *pending,
+                                   int *found_errno, struct atls_reason *why)
 {
-    enum atls_error r = atls_pending_watch(pending, parking->epoll.fd, why);
+    enum atls_error r = atls_pending_watch(pending, wait->epoll.fd, why);
 
     if (r != ATLS_OK)
         return r;
-    if (!parking->is_told
-        && !ASYNC_WAIT_CTX_set_wait_fd(ctx, &wait_key, parking->epoll.fd,
-                                       parking, clean_up))
+    if (!wait->is_known
+        && !ASYNC_WAIT_CTX_set_wait_fd(ctx, &wait_key, wait->epoll.fd, wait,
+                                       clean_up))
         return atls_fail(why, ATLS_E_NOMEM, NULL);
-    parking->pending = pending;
-    connection->parked_by = this_thread();
-    r = pause_until_ready(connection, s, ctx, parking, found_errno, why);
-    connection->parked_by = 0;
-    parking->pending = NULL;
+    wait->pending = pending;
+    connection->paused_by = this_thread();
+    r = pause_until_ready(connection, s, ctx, wait, found_errno, why);
+    connection->paused_by = 0;
+    wait->pending = NULL;
     return r;
 }
 
@@ -188,23 +187,23 @@ enum atls_error atls_async_wait(struct atls_connection *connection,
                                 uint8_t **ret_cmw, size_t *ret_len)
 {
     ASYNC_WAIT_CTX *ctx = wait_context();
-    struct atls_parking *parking = NULL;
+    struct async_wait *wait = NULL;
     enum atls_error r = ATLS_OK;
 
     if (ctx != NULL && !atls_pending_is_ready(pending))
-        r = find_parking(ctx, why, &parking);
-    if (r == ATLS_OK && parking != NULL)
-        r = park(connection, s, ctx, parking, pending, found_errno, why);
+        r = find_wait(ctx, why, &wait);
+    if (r == ATLS_OK && wait != NULL)
+        r = wait_paused(connection, s, ctx, wait, pending, found_errno, why);
     if (r == ATLS_OK)
         r = atls_pending_wait(pending, why, ret_cmw, ret_len);
     else
         atls_pending_drop(pending);
-    if (parking != NULL)
-        leave_parking(ctx, parking);
+    if (wait != NULL)
+        leave_wait(ctx, wait);
     return r;
 }
 
-/* --- jobs that nobody resumes ------------------------------------------------ */
+/* --- jobs that no program resumes ------------------------------------------------ */
 
 void atls_async_prepare(SSL *s)
 {
@@ -215,12 +214,12 @@ void atls_async_prepare(SSL *s)
         SSL_set_info_callback(s, atls_refusal_info);
 }
 
-/* Only the thread that began a job may resume it, and not from within another
- * one. A job of the program's own is not ours to resume at all. */
+/* Only the thread that began a job may resume it, and not from within another job.
+ * A job of the program's own is left alone. */
 static bool can_resume(const struct atls_connection *connection, SSL *s)
 {
     return OpenSSL_version_num() < VERSION_3_2
-           && connection->parked_by == this_thread() && SSL_waiting_for_async(s)
+           && connection->paused_by == this_thread() && SSL_waiting_for_async(s)
            && SSL_get_info_callback(s) == atls_refusal_info
            && ASYNC_get_current_job() == NULL;
 }
@@ -233,7 +232,9 @@ void atls_async_release(struct atls_connection *connection, SSL *s)
         return;
     connection->is_being_freed = true;
     SSL_set_shutdown(s, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_set_mode(s, SSL_MODE_ASYNC); /* else it would begin without the job */
+    SSL_set_mode(
+        s,
+        SSL_MODE_ASYNC); /* else it would begin a handshake outside the job */
     ERR_set_mark();
     (void)SSL_do_handshake(s); /* is refused */
     ERR_pop_to_mark();

@@ -13,16 +13,14 @@
 #include "raise.h"
 #include "tls/async.h"
 #include "tls/channel.h"
-#include "tls/connection.h"
-#include "tls/context.h"
 #include "tls/gate.h"
 #include "tls/refusal.h"
+#include "tls/state.h"
 
 /* struct { opaque cmw<1..49152>; } Attestation: octets of the length. */
 #define ATTESTATION_HEAD_LEN 2u
 
-/* Every callback leaves error queue and errno as found unless it refuses. A
- * server says why it cannot prove itself, a client whom it refuses. */
+/* A server's reason says why it cannot prove itself, a client's whom it refuses. */
 static int finish(struct atls_connection *connection, const SSL *s,
                   enum atls_error r, const struct atls_reason *why,
                   int saved_errno, int *al, int success)
@@ -85,7 +83,7 @@ static enum atls_error begin_evidence(const struct atls_connection *connection,
                                       X509 *leaf, struct atls_reason *why,
                                       struct atls_pending **ret_pending)
 {
-    struct atls_instance *instance = atls_context_instance(connection->context);
+    struct atls_instance *instance = connection->context->instance;
     uint8_t *der = NULL;
     int der_len;
     enum atls_error r;
@@ -131,9 +129,8 @@ static enum atls_error add_evidence(struct atls_connection *connection,
     return r;
 }
 
-static int add(SSL *s, unsigned int type, unsigned int context,
-               const unsigned char **out, size_t *out_len, X509 *x,
-               size_t chain_index, int *al, void *arg)
+int atls_extension_add(SSL *s, unsigned context, X509 *x, size_t chain_index,
+                       const uint8_t **ret_out, size_t *ret_len, int *al)
 {
     struct atls_connection *connection;
     struct atls_reason why = {.code = ATLS_OK};
@@ -141,30 +138,23 @@ static int add(SSL *s, unsigned int type, unsigned int context,
     int saved_errno = errno;
     int sent;
 
-    (void)type, (void)arg;
-    *out = NULL;
-    *out_len = 0;
+    *ret_out = NULL;
+    *ret_len = 0;
     ERR_set_mark();
     connection = atls_connection_of(s);
     if (connection == NULL)
         r = atls_fail(&why, ATLS_E_NOMEM, NULL);
     else if ((context & SSL_EXT_CLIENT_HELLO) != 0)
-        r = add_request(connection, s, &why, out, out_len);
+        r = add_request(connection, s, &why, ret_out, ret_len);
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && chain_index == 0
              && SSL_is_server(s) && connection->is_requested && x != NULL)
-        r = add_evidence(connection, s, x, &saved_errno, &why, out, out_len);
-    sent = finish(connection, s, r, &why, saved_errno, al, *out != NULL);
-    /* What our TPM, queue or configuration lacks tells nothing of the peer. */
+        r = add_evidence(connection, s, x, &saved_errno, &why, ret_out,
+                         ret_len);
+    sent = finish(connection, s, r, &why, saved_errno, al, *ret_out != NULL);
+    /* What our TPM, queue or configuration lacks is not the peer's fault. */
     if (sent < 0)
         *al = SSL_AD_INTERNAL_ERROR;
     return sent;
-}
-
-static void free_sent(SSL *s, unsigned int type, unsigned int context,
-                      const unsigned char *out, void *arg)
-{
-    (void)s, (void)type, (void)context, (void)arg;
-    OPENSSL_free((void *)(uintptr_t)out);
 }
 
 /* --- what we receive ---------------------------------------------------- */
@@ -182,17 +172,18 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
     atls_connection_begin(connection);
     if (r != ATLS_OK)
         return r;
-    connection->is_requested = formats.count > 0
-                               && atls_instance_has_attester(
-                                   atls_context_instance(connection->context));
+    connection->is_requested =
+        formats.count > 0
+        && atls_instance_has_attester(connection->context->instance);
     if (!connection->is_requested)
         return ATLS_OK;
     connection->formats = formats;
 #ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
     /* A certificate compressed beforehand carries no evidence. */
     SSL_set_options(s, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#else
+    (void)s;
 #endif
-    atls_gate_arm(connection, s);
     return ATLS_OK;
 }
 
@@ -255,16 +246,14 @@ static enum atls_error take_evidence(struct atls_connection *connection,
     return r;
 }
 
-static int parse(SSL *s, unsigned int type, unsigned int context,
-                 const unsigned char *in, size_t in_len, X509 *x,
-                 size_t chain_index, int *al, void *arg)
+int atls_extension_parse(SSL *s, unsigned context, size_t chain_index,
+                         const uint8_t *in, size_t in_len, int *al)
 {
     struct atls_connection *connection;
     struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r = ATLS_OK;
     int saved_errno = errno;
 
-    (void)type, (void)x, (void)arg;
     ERR_set_mark();
     connection = atls_connection_of(s);
     if (connection == NULL)
@@ -274,13 +263,4 @@ static int parse(SSL *s, unsigned int type, unsigned int context,
     else if ((context & SSL_EXT_TLS1_3_CERTIFICATE) != 0 && !SSL_is_server(s))
         r = take_evidence(connection, in, in_len, chain_index, &why);
     return finish(connection, s, r, &why, saved_errno, al, 1);
-}
-
-int atls_extension_add(SSL_CTX *ctx)
-{
-    return SSL_CTX_add_custom_ext(ctx, ATLS_EXTENSION_TYPE,
-                                  SSL_EXT_CLIENT_HELLO
-                                      | SSL_EXT_TLS1_3_CERTIFICATE
-                                      | SSL_EXT_TLS1_3_CERTIFICATE_REQUEST,
-                                  add, free_sent, NULL, parse, NULL);
 }

@@ -8,7 +8,6 @@
 #include "openssl_compat.h"
 #include "tls/appraisal.h"
 #include "tls/channel.h"
-#include "tls/context.h"
 #include "tls/lock.h"
 #include "tls/refusal.h"
 #include "verifier/names.h"
@@ -71,8 +70,7 @@ static void tell_of_early_data(const struct atls_connection *connection,
 {
     if (SSL_SESSION_get_max_early_data(session) > 0)
         atls_log_write(
-            atls_instance_log(atls_context_instance(connection->context)),
-            ATLS_LOG_INFO,
+            atls_instance_log(connection->context->instance), ATLS_LOG_INFO,
             "the session with %s is dropped, and early data are not sent: it "
             "must prove itself first (policy section %s)",
             atls_connection_peer(connection),
@@ -175,14 +173,11 @@ static enum atls_error check_server(const struct atls_connection *connection,
     return ATLS_OK;
 }
 
-/* --- the callback ------------------------------------------------------- */
+/* --- the decision ------------------------------------------------------- */
 
 static enum atls_error check(struct atls_connection *connection, const SSL *s,
                              int op, int nid, struct atls_reason *why)
 {
-    /* Another context's keylog callback may be in force by now (S26). */
-    if (connection->is_requested && !connection->has_channel)
-        atls_context_arm_keylog(SSL_get_SSL_CTX(s));
     if (SSL_get_state(s) == TLS_ST_SR_CLNT_HELLO)
         return check_server(connection, why);
     switch (op) {
@@ -199,39 +194,12 @@ static enum atls_error check(struct atls_connection *connection, const SSL *s,
     }
 }
 
-/* Ask whoever was there before us: the program's callback on this object, else
- * OpenSSL's own; inside a program's callback that wraps ours, always the latter.
- */
-static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
-                      int nid, void *other, void *ex)
-{
-    struct atls_connection *connection =
-        s != NULL ? atls_connection_find(s) : NULL;
-    const struct atls_context *context =
-        connection != NULL
-            ? connection->context
-            : atls_context_of(s != NULL ? SSL_get_SSL_CTX(s) : ctx);
-    int ok;
-
-    if (context == NULL)
-        return 0;
-    if (connection == NULL || connection->program_security == NULL
-        || connection->is_asking)
-        return atls_context_base_security(context)(s, ctx, op, bits, nid, other,
-                                                   ex);
-    connection->is_asking = true;
-    ok = connection->program_security(s, ctx, op, bits, nid, other, ex);
-    connection->is_asking = false;
-    return ok;
-}
-
 /* Most of what OpenSSL asks about says nothing of evidence: left at once. */
 static bool is_of_interest(const SSL *s, int op)
 {
     const struct atls_connection *connection = atls_connection_find(s);
 
-    if (connection == NULL
-        || (connection->is_requested && !connection->has_channel))
+    if (connection == NULL)
         return true;
     if (SSL_is_server(s))
         return op == SSL_SECOP_VERSION || connection->broken.code != ATLS_OK;
@@ -247,17 +215,14 @@ static bool is_of_interest(const SSL *s, int op)
     }
 }
 
-int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
-              void *other, void *ex)
+int atls_gate(const SSL *s, int op, int nid)
 {
     struct atls_connection *connection;
     struct atls_reason why = {.code = ATLS_OK};
     enum atls_error r;
     int saved_errno = errno;
 
-    if (!ask_others(s, ctx, op, bits, nid, other, ex))
-        return 0;
-    if (s == NULL || !is_of_interest(s, op))
+    if (!is_of_interest(s, op))
         return 1;
     ERR_set_mark();
     connection = atls_connection_of(s);
@@ -275,16 +240,7 @@ int atls_gate(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
     return 1;
 }
 
-void atls_gate_arm(struct atls_connection *connection, SSL *s)
-{
-    atls_security_callback *found = SSL_get_security_callback(s);
-
-    if (found != atls_gate) {
-        connection->program_security = found;
-        SSL_set_security_callback(s, atls_gate);
-    }
-    atls_context_arm_keylog(SSL_get_SSL_CTX(s));
-}
+/* --- the ClientHello ------------------------------------------------------- */
 
 static enum atls_error fail_nameless(const struct atls_connection *connection,
                                      struct atls_reason *why)
@@ -391,7 +347,5 @@ enum atls_error atls_gate_client_hello(struct atls_connection *connection,
         return ATLS_OK;
     connection->is_requested = true;
     connection->formats = atls_request_formats(asks_boot_log(match));
-    atls_gate_arm(connection, s);
-    atls_refusal_watch(connection, s);
     return is_required(match) ? secure_client(connection, s, why) : ATLS_OK;
 }

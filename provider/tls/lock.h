@@ -5,7 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "base/error.h"
-#include "tls/connection.h"
+#include "tls/state.h"
 
 /*
  * The lock: a callback on the BIO that a client writes to, which lets nothing of its

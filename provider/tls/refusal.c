@@ -34,7 +34,7 @@ void atls_refusal_report(struct atls_connection *connection,
     report->verdict = why->code;
     report->reason = *why;
     report->is_observed = connection->match.mode == ATLS_MODE_OBSERVE;
-    atls_instance_report(atls_context_instance(connection->context), report,
+    atls_instance_report(connection->context->instance, report,
                          atls_connection_peer(connection),
                          atls_connection_found_by(connection),
                          atls_connection_section(connection));
@@ -57,8 +57,7 @@ void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
         return;
     connection->refusal = *why;
     if (SSL_is_server(s))
-        atls_refusal_log(
-            atls_instance_log(atls_context_instance(connection->context)), why);
+        atls_refusal_log(atls_instance_log(connection->context->instance), why);
     else
         report_client(connection, s, why);
     atls_raise(why);

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "tls/connection.h"
+#include "tls/state.h"
 
 /*
  * How a refusal reaches people: OpenSSL's error queue, log and report.

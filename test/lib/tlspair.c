@@ -14,7 +14,6 @@
 #include "instance.h"
 #include "lib/scratch.h"
 #include "tls/channel.h"
-#include "tls/context.h"
 #include "tls/hook.h"
 
 const char *const pair_policy = "[policy]\n"
@@ -248,7 +247,7 @@ void pair_attach(struct pair *pair, SSL_CTX *ctx)
 
     if (state == NULL || !SSL_CTX_set_ex_data(ctx, ctx_index, state)) {
         atls_hook_detach(state);
-        atls_context_deny(ctx);
+        atls_hook_deny(ctx);
     }
 }
 

@@ -13,9 +13,8 @@
 #include "lib/allocation.h"
 #include "lib/scratch.h"
 #include "lib/tlspair.h"
-#include "tls/connection.h"
-#include "tls/context.h"
-#include "tls/gate.h"
+#include "tls/hook.h"
+#include "tls/state.h"
 
 static struct pair pair;
 
@@ -1031,7 +1030,7 @@ START_TEST(test_L11_a_context_without_state_refuses)
     accept_one();
     SSL_CTX_free(pair.client_ctx);
     pair.client_ctx = SSL_CTX_new(TLS_client_method());
-    atls_context_deny(pair.client_ctx);
+    atls_hook_deny(pair.client_ctx);
     pair_new(&pair, "elsewhere.example");
     refuse_this("attest had no memory to guard this TLS context");
 }
@@ -1057,15 +1056,16 @@ END_TEST
 
 START_TEST(test_L8_a_context_of_nobody)
 {
+    atls_security_callback *ours;
     SSL_CTX *plain;
 
     pair_init(&pair, pair_policy);
     plain = SSL_CTX_new(TLS_client_method());
+    ours = SSL_CTX_get_security_callback(pair.client_ctx);
+    ck_assert_int_eq(ours(NULL, plain, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL),
+                     0);
     ck_assert_int_eq(
-        atls_gate(NULL, plain, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL), 0);
-    ck_assert_int_eq(
-        atls_gate(NULL, pair.client_ctx, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL),
-        1);
+        ours(NULL, pair.client_ctx, SSL_SECOP_EE_KEY, 128, 0, NULL, NULL), 1);
     SSL_CTX_free(plain);
 }
 END_TEST

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "lib/tlspair.h"
-#include "tls/connection.h"
+#include "tls/state.h"
 
 #define SECRET "what no other machine may see"
 #define ANSWER "what no other machine may say"

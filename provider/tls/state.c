@@ -1,22 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tls/connection.h"
+#include "tls/state.h"
 
 #include <openssl/crypto.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#include "tls/async.h"
-#include "tls/channel.h"
-#include "tls/lock.h"
-
+static atomic_int ctx_index = -1;
 static atomic_int ssl_index = -1;
 
-SSL *atls_connection_ssl(const SSL *s)
+/* --- of an SSL_CTX -------------------------------------------------------- */
+
+void atls_context_set_index(int index)
 {
-    return (SSL *)(uintptr_t)s;
+    ctx_index = index;
 }
 
-/* --- one handshake --------------------------------------------------------- */
+struct atls_context *atls_context_of(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, ctx_index);
+}
+
+struct atls_context *atls_context_ref(struct atls_context *context)
+{
+    atomic_fetch_add(&context->refs, 1);
+    return context;
+}
+
+void atls_context_unref(struct atls_context *context)
+{
+    if (context == NULL || atomic_fetch_sub(&context->refs, 1) != 1)
+        return;
+    atls_instance_unref(context->instance);
+    OPENSSL_free(context);
+}
+
+/* --- a handshake ---------------------------------------------------------- */
 
 void atls_connection_forget_evidence(struct atls_connection *connection)
 {
@@ -25,8 +42,7 @@ void atls_connection_forget_evidence(struct atls_connection *connection)
     connection->evidence_len = 0;
 }
 
-/* With the secret goes the verdict that was bound to it. */
-static void forget_channel(struct atls_connection *connection)
+void atls_connection_forget_channel(struct atls_connection *connection)
 {
     OPENSSL_cleanse(connection->server_channel,
                     sizeof(connection->server_channel));
@@ -37,7 +53,7 @@ static void forget_channel(struct atls_connection *connection)
 
 static void forget_handshake(struct atls_connection *connection)
 {
-    forget_channel(connection);
+    atls_connection_forget_channel(connection);
     connection->refusal.code = ATLS_OK;
     connection->is_reported = false;
     connection->is_requested = false;
@@ -45,16 +61,15 @@ static void forget_handshake(struct atls_connection *connection)
 
 static void take_policy(struct atls_connection *connection)
 {
-    const struct atls_reason *broken = atls_context_broken(connection->context);
+    const struct atls_context *context = connection->context;
     struct atls_policy *policy = NULL;
 
     connection->broken.code = ATLS_OK;
-    if (broken->code != ATLS_OK)
-        connection->broken = *broken;
+    if (context->broken.code != ATLS_OK)
+        connection->broken = context->broken;
     else
-        connection->broken.code =
-            atls_instance_policy(atls_context_instance(connection->context),
-                                 &connection->broken, &policy);
+        connection->broken.code = atls_instance_policy(
+            context->instance, &connection->broken, &policy);
     if (policy != connection->policy) {
         connection->is_matched = false;
         connection->match = (struct atls_match){.mode = ATLS_MODE_OFF};
@@ -64,31 +79,19 @@ static void take_policy(struct atls_connection *connection)
     connection->has_policy = true;
 }
 
-/* --- life ------------------------------------------------------------------ */
-
-/* Nothing is made yet (design, fact 3). */
-static void connection_new(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
-                           long argl, void *argp)
+void atls_connection_begin(struct atls_connection *connection)
 {
-    (void)ptr, (void)ad, (void)idx, (void)argl, (void)argp;
-    atls_async_prepare(parent);
+    forget_handshake(connection);
+    take_policy(connection);
 }
 
-static void connection_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
-                            int idx, long argl, void *argp)
+void atls_connection_set_verdict(struct atls_connection *connection)
 {
-    struct atls_connection *connection = ptr;
-
-    (void)ad, (void)idx, (void)argl, (void)argp;
-    if (connection == NULL)
-        return;
-    atls_async_release(connection, parent);
-    atls_lock_forget(connection);
-    forget_channel(connection);
-    atls_policy_unref(connection->policy);
-    atls_context_unref(connection->context);
-    OPENSSL_free(connection);
+    connection->has_verdict = true;
+    connection->has_policy = false;
 }
+
+/* --- of an SSL ------------------------------------------------------------ */
 
 /* SSL_dup must not make two objects share a state (design, fact 3). */
 static int connection_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
@@ -99,18 +102,17 @@ static int connection_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
     return 1;
 }
 
-int atls_connection_init(void)
+int atls_connection_init(CRYPTO_EX_new *is_made, CRYPTO_EX_free *is_freed)
 {
     int none = -1;
     int index;
 
     if (atomic_load(&ssl_index) >= 0)
         return 1;
-    index =
-        CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, connection_new,
-                                connection_dup, connection_free);
+    index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, is_made,
+                                    connection_dup, is_freed);
     /* Several threads may make their first context at once: the first index
-     * counts, another is left unused. */
+     * counts, the others are left unused. */
     if (index >= 0)
         (void)atomic_compare_exchange_strong(&ssl_index, &none, index);
     return atomic_load(&ssl_index) >= 0;
@@ -144,27 +146,17 @@ struct atls_connection *atls_connection_of(const SSL *s)
     return connection;
 }
 
-void atls_connection_begin(struct atls_connection *connection)
+void atls_connection_free(struct atls_connection *connection)
 {
-    forget_handshake(connection);
-    take_policy(connection);
+    if (connection == NULL)
+        return;
+    atls_connection_forget_channel(connection);
+    atls_policy_unref(connection->policy);
+    atls_context_unref(connection->context);
+    OPENSSL_free(connection);
 }
 
-void atls_connection_set_verdict(struct atls_connection *connection)
-{
-    connection->has_verdict = true;
-    connection->has_policy = false;
-}
-
-void atls_connection_set_secret(struct atls_connection *connection,
-                                const uint8_t *secret, size_t secret_len)
-{
-    forget_channel(connection);
-    if (atls_channel_derive(secret, secret_len, ATLS_ROLE_SERVER,
-                            connection->server_channel)
-        == ATLS_OK)
-        connection->has_channel = true;
-}
+/* --- the peer ------------------------------------------------------------- */
 
 static bool is_same_peer(const struct atls_peer *a, const struct atls_peer *b)
 {
@@ -219,7 +211,7 @@ const struct atls_match *atls_connection_begin_hello(
     return &connection->match;
 }
 
-/* --- words ---------------------------------------------------------------- */
+/* --- texts ---------------------------------------------------------------- */
 
 const char *atls_connection_peer(const struct atls_connection *connection)
 {
@@ -251,4 +243,9 @@ const char *atls_connection_section_name(
         return section->name;
     return connection->match.refusal == ATLS_E_NAMELESS ? "policy (nameless)"
                                                         : "policy (otherwise)";
+}
+
+SSL *atls_connection_ssl(const SSL *s)
+{
+    return (SSL *)(uintptr_t)s;
 }
