@@ -34,19 +34,19 @@ static struct atls_reason why;
 static void setup(void)
 {
     why = (struct atls_reason){0};
-    check = (struct check){.findings = findings_new()};
+    check = (struct check){.findings = tool_findings_new()};
     ck_assert_ptr_nonnull(check.findings);
     ck_assert_ptr_nonnull(scratch_make());
 }
 
 static void teardown(void)
 {
-    process_free(process);
+    tool_process_free(process);
     process = NULL;
-    process_list_clear(&list);
-    unit_free(unit);
+    tool_process_list_clear(&list);
+    tool_unit_free(unit);
     unit = NULL;
-    findings_free(check.findings);
+    tool_findings_free(check.findings);
     scratch_remove();
 }
 
@@ -56,15 +56,15 @@ START_TEST(test_this_process)
 {
     struct stat st;
 
-    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert_int_eq(tool_process_read(getpid(), &why, &process), ATLS_OK);
     ck_assert_int_eq(process->hidden.code, ATLS_OK);
     ck_assert_int_eq(process->parent, getppid());
     ck_assert_int_eq(process->uid, geteuid());
     ck_assert_int_eq(process->gid, getegid());
     ck_assert_int_eq((int)process->group_count, getgroups(0, NULL));
-    ck_assert_int_le(process->began_ns, process_clocks_now().boot_ns);
-    ck_assert_int_gt(process->began_ns,
-                     process_clocks_now().boot_ns - 3600 * PROCESS_SECOND_NS);
+    ck_assert_int_le(process->began_ns, tool_process_clocks_now().boot_ns);
+    ck_assert_int_gt(process->began_ns, tool_process_clocks_now().boot_ns
+                                            - 3600 * PROCESS_SECOND_NS);
     ck_assert(!process->is_secure);
     ck_assert(!process->may_have_been_root);
     ck_assert(!process->has_other_root);
@@ -128,19 +128,20 @@ START_TEST(test_what_was_changed_since)
         .boot_ns = 100000 * ms,
         .wall_ns = (100000 + changes[_i].clock_now) * ms};
 
-    ck_assert_msg(process_changed(&one, &changed, &now) == changes[_i].says,
-                  "%s: %d", changes[_i].name,
-                  process_changed(&one, &changed, &now));
+    ck_assert_msg(
+        tool_process_changed(&one, &changed, &now) == changes[_i].says,
+        "%s: %d", changes[_i].name, tool_process_changed(&one, &changed, &now));
 }
 END_TEST
 
 START_TEST(test_there_is_none)
 {
-    ck_assert_int_eq(process_read(0x7ffffffe, &why, &process), ATLS_E_USAGE);
-    ck_assert_str_eq(why.text, "there is no process 2147483646");
-    ck_assert_int_eq(process_list_add_family(&list, 0x7ffffffe, &why),
+    ck_assert_int_eq(tool_process_read(0x7ffffffe, &why, &process),
                      ATLS_E_USAGE);
-    ck_assert_int_eq(process_list_add(&list, 0x7ffffffe, &why), ATLS_OK);
+    ck_assert_str_eq(why.text, "there is no process 2147483646");
+    ck_assert_int_eq(tool_process_list_add_family(&list, 0x7ffffffe, &why),
+                     ATLS_E_USAGE);
+    ck_assert_int_eq(tool_process_list_add(&list, 0x7ffffffe, &why), ATLS_OK);
     ck_assert_int_eq((int)list.count, 0);
 }
 END_TEST
@@ -207,12 +208,12 @@ START_TEST(test_a_file_written_just_before)
         scratch_write("conf", "x", 1, 0600);
         ck_assert_int_eq(stat(scratch_path("conf"), &st), 0);
         child = execute("/bin/sleep", argv, environ);
-        ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+        ck_assert_int_eq(tool_process_read(child, &why, &process), ATLS_OK);
         stop(child);
-        now = process_clocks_now();
-        ck_assert_int_ne(process_changed(process, &st.st_ctim, &now),
+        now = tool_process_clocks_now();
+        ck_assert_int_ne(tool_process_changed(process, &st.st_ctim, &now),
                          PROCESS_CHANGED_SINCE);
-        process_free(process);
+        tool_process_free(process);
         process = NULL;
     }
 }
@@ -221,9 +222,9 @@ END_TEST
 static void await(pid_t child, bool (*is_there)(void))
 {
     for (int tries = 0; tries < 500; tries++) {
-        process_free(process);
+        tool_process_free(process);
         process = NULL;
-        ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+        ck_assert_int_eq(tool_process_read(child, &why, &process), ATLS_OK);
         if (is_there())
             return;
         usleep(10000);
@@ -233,8 +234,8 @@ static void await(pid_t child, bool (*is_there)(void))
 
 static bool has_variable(void)
 {
-    return strstr(process_program(process), "/sleep") != NULL
-           && process_getenv(process, "EMPTY") != NULL;
+    return strstr(tool_process_program(process), "/sleep") != NULL
+           && tool_process_getenv(process, "EMPTY") != NULL;
 }
 
 START_TEST(test_environment)
@@ -249,10 +250,10 @@ START_TEST(test_environment)
     await(child, has_variable);
     stop(child);
     ck_assert(!process->exe.is_stale);
-    ck_assert_str_eq(process_getenv(process, "OPENSSL_CONF"), "/a");
-    ck_assert_str_eq(process_getenv(process, "EMPTY"), "");
-    ck_assert_ptr_null(process_getenv(process, "OPENSSL"));
-    ck_assert_ptr_null(process_getenv(process, "OTHER"));
+    ck_assert_str_eq(tool_process_getenv(process, "OPENSSL_CONF"), "/a");
+    ck_assert_str_eq(tool_process_getenv(process, "EMPTY"), "");
+    ck_assert_ptr_null(tool_process_getenv(process, "OPENSSL"));
+    ck_assert_ptr_null(tool_process_getenv(process, "OTHER"));
     ck_assert_ptr_null(process->libcrypto.path);
 }
 END_TEST
@@ -285,8 +286,8 @@ START_TEST(test_environment_written_over)
     child = execute(self, argv, envp);
     await(child, has_title);
     stop(child);
-    ck_assert_ptr_null(process_getenv(process, "OPENSSL_CONF"));
-    ck_assert_ptr_null(process_getenv(process, "MORE"));
+    ck_assert_ptr_null(tool_process_getenv(process, "OPENSSL_CONF"));
+    ck_assert_ptr_null(tool_process_getenv(process, "MORE"));
 }
 END_TEST
 
@@ -304,14 +305,14 @@ START_TEST(test_rights_given_up)
     if (geteuid() != 0)
         return; /* has none to give up */
     child = start(give_up_rights);
-    ck_assert_int_eq(process_read(child, &why, &process), ATLS_OK);
+    ck_assert_int_eq(tool_process_read(child, &why, &process), ATLS_OK);
     stop(child);
     ck_assert_int_eq(process->uid, 65534);
     ck_assert(process->may_have_been_root);
-    ck_assert_int_eq(process_read(getpid(), &why, &own), ATLS_OK);
-    ck_assert(!process_is_alike(own, process));
-    ck_assert(process_is_alike(own, own));
-    process_free(own);
+    ck_assert_int_eq(tool_process_read(getpid(), &why, &own), ATLS_OK);
+    ck_assert(!tool_process_is_alike(own, process));
+    ck_assert(tool_process_is_alike(own, own));
+    tool_process_free(own);
 }
 END_TEST
 
@@ -325,7 +326,7 @@ START_TEST(test_mapped_and_not_run)
     ck_assert_int_ge(fd, 0);
     ck_assert_ptr_ne(mmap(NULL, 4, PROT_READ, MAP_PRIVATE, fd, 0), MAP_FAILED);
     close(fd);
-    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert_int_eq(tool_process_read(getpid(), &why, &process), ATLS_OK);
     ck_assert_ptr_null(process->outer.path);
 }
 END_TEST
@@ -336,8 +337,9 @@ START_TEST(test_family)
 
     for (int i = 0; i < COUNT(children); i++)
         children[i] = start(NULL);
-    ck_assert_int_eq(process_list_add_family(&list, getpid(), &why), ATLS_OK);
-    ck_assert_int_eq(process_list_add(&list, children[0], &why), ATLS_OK);
+    ck_assert_int_eq(tool_process_list_add_family(&list, getpid(), &why),
+                     ATLS_OK);
+    ck_assert_int_eq(tool_process_list_add(&list, children[0], &why), ATLS_OK);
     ck_assert_int_eq((int)list.count, 1 + COUNT(children));
     ck_assert_int_eq(list.items[0]->pid, getpid());
     for (int i = 0; i < COUNT(children); i++)
@@ -345,7 +347,7 @@ START_TEST(test_family)
     for (size_t i = 1; i < list.count; i++)
         ck_assert_int_eq(list.items[i]->parent, getpid());
     /* What ended since is the same process still: nothing of another's. */
-    ck_assert_ptr_null(process_open(list.items[1], "maps"));
+    ck_assert_ptr_null(tool_process_open(list.items[1], "maps"));
 }
 END_TEST
 
@@ -366,8 +368,8 @@ START_TEST(test_sockets)
 
     for (int i = 0; i < COUNT(fds); i++)
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]), 0);
-    ck_assert_int_eq(process_read(getpid(), &why, &process), ATLS_OK);
-    ck_assert(process_visit_sockets(process, count_sockets, &count));
+    ck_assert_int_eq(tool_process_read(getpid(), &why, &process), ATLS_OK);
+    ck_assert(tool_process_visit_sockets(process, count_sockets, &count));
     ck_assert_uint_eq(count, 3);
     for (int i = 0; i < COUNT(fds); i++) {
         close(fds[i][0]);
@@ -380,9 +382,10 @@ END_TEST
 
 static int find_some(struct check *inner, const void *arg)
 {
-    finding_ok(inner->findings, "one", "fine: %s", (const char *)arg);
-    finding_warn(inner->findings, "two", "Do this", "\033[31m");
-    finding_fail(inner->findings, TOOL_UNAVAILABLE, "three", NULL, "no TPM");
+    tool_finding_ok(inner->findings, "one", "fine: %s", (const char *)arg);
+    tool_finding_warn(inner->findings, "two", "Do this", "\033[31m");
+    tool_finding_fail(inner->findings, TOOL_UNAVAILABLE, "three", NULL,
+                      "no TPM");
     return 7;
 }
 
@@ -408,7 +411,7 @@ static char *print(int *ret_status)
     fflush(stdout);
     saved = dup(STDOUT_FILENO);
     ck_assert_ptr_nonnull(freopen(scratch_path("out"), "w", stdout));
-    *ret_status = findings_print(check.findings, &options, false);
+    *ret_status = tool_findings_print(check.findings, &options, false);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);
     close(saved);
@@ -420,8 +423,8 @@ START_TEST(test_findings_of_a_child)
     int status;
     char *text;
 
-    finding_ok(check.findings, "zero", "before");
-    ck_assert_int_eq(place_run(&check, find_some, "yes"), 7);
+    tool_finding_ok(check.findings, "zero", "before");
+    ck_assert_int_eq(tool_sandbox_run(&check, find_some, "yes"), 7);
     text = print(&status);
     ck_assert_str_eq(text, "ok    zero: before\n"
                            "ok    one: fine: yes\n"
@@ -437,8 +440,8 @@ START_TEST(test_child_that_dies)
     int status;
     char *text;
 
-    ck_assert_int_eq(place_run(&check, crash, NULL), -1);
-    ck_assert_int_eq(place_run(&check, leave, NULL), -1);
+    ck_assert_int_eq(tool_sandbox_run(&check, crash, NULL), -1);
+    ck_assert_int_eq(tool_sandbox_run(&check, leave, NULL), -1);
     text = print(&status);
     ck_assert_ptr_nonnull(strstr(text, "ended by signal 9"));
     ck_assert_ptr_nonnull(strstr(text, "looking at it from inside failed"));
@@ -458,22 +461,22 @@ static int look_at_itself(struct check *inner, const void *arg)
            && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
 }
 
-static const struct place_user nobody = {.uid = 65534, .gid = 65534};
+static const struct sandbox_user nobody = {.uid = 65534, .gid = 65534};
 
 static int borrow(struct check *inner, const void *arg)
 {
     const char *secret = arg;
-    struct place_borrowed own;
+    struct sandbox_borrowed own;
     struct atls_reason reason = {0};
     bool was_open, is_open;
 
     (void)inner;
-    if (place_borrow(&nobody, &reason, &own) != ATLS_OK)
+    if (tool_sandbox_borrow(&nobody, &reason, &own) != ATLS_OK)
         return 0;
     was_open = fopen(secret, "re") != NULL || geteuid() != 65534
                || getegid() != 65534 || getgroups(0, NULL) != 0
                || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
-    place_give_back(&own);
+    tool_sandbox_give_back(&own);
     is_open = fopen(secret, "re") != NULL && geteuid() == 0 && getegid() == 0
               && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
     return !was_open && is_open;
@@ -481,11 +484,12 @@ static int borrow(struct check *inner, const void *arg)
 
 START_TEST(test_child_is_cut_off)
 {
-    ck_assert_int_eq(place_run(&check, look_at_itself, NULL), 1);
+    ck_assert_int_eq(tool_sandbox_run(&check, look_at_itself, NULL), 1);
     if (geteuid() != 0)
         return; /* has no rights to borrow */
     scratch_write("secret", "x", 1, 0600);
-    ck_assert_int_eq(place_run(&check, borrow, scratch_path("secret")), 1);
+    ck_assert_int_eq(tool_sandbox_run(&check, borrow, scratch_path("secret")),
+                     1);
 }
 END_TEST
 
@@ -497,12 +501,12 @@ START_TEST(test_C2_users_of_its_own)
                             .capabilities = UINT64_MAX,
                             .has_other_users = true};
 
-    ck_assert_uint_eq(place_user_of(&other).capabilities, 0);
-    ck_assert_int_eq(place_enter(&other, PLACE_USER, &why), ATLS_E_IO);
+    ck_assert_uint_eq(tool_sandbox_user_of(&other).capabilities, 0);
+    ck_assert_int_eq(tool_sandbox_enter(&other, SANDBOX_USER, &why), ATLS_E_IO);
     ck_assert_str_eq(why.text, "process 1 has a user namespace of its own: its "
                                "user is nobody's here");
     other.has_other_users = false;
-    ck_assert_uint_eq(place_user_of(&other).capabilities, UINT64_MAX);
+    ck_assert_uint_eq(tool_sandbox_user_of(&other).capabilities, UINT64_MAX);
 }
 END_TEST
 
@@ -518,8 +522,8 @@ START_TEST(test_findings_that_are_none)
     ck_assert_int_eq(pipe(fds), 0);
     ck_assert_int_eq(write(fds[1], no_findings[_i], len), (int)len);
     close(fds[1]);
-    ck_assert(!findings_receive(check.findings, fds[0]));
-    ck_assert(!findings_failed(check.findings));
+    ck_assert(!tool_findings_receive(check.findings, fds[0]));
+    ck_assert(!tool_findings_failed(check.findings));
     close(fds[0]);
 }
 END_TEST
@@ -542,7 +546,7 @@ static const char *variable(const char *name)
     const struct process holder = {.environment = unit->environment,
                                    .environment_len = unit->environment_len};
 
-    return process_getenv(&holder, name);
+    return tool_process_getenv(&holder, name);
 }
 
 START_TEST(test_unit)
@@ -563,7 +567,7 @@ START_TEST(test_unit)
              "EnvironmentFiles=%s (ignore_errors=no)\nOther=x\nno equals\n",
              getpid(), fifo, scratch_path("environment"));
     systemctl_says(text);
-    ck_assert_int_eq(unit_read("web", &why, &unit), ATLS_OK);
+    ck_assert_int_eq(tool_unit_read("web", &why, &unit), ATLS_OK);
     ck_assert_str_eq(unit->name, "web.service");
     ck_assert_str_eq(unit->active, "active");
     ck_assert_int_eq(unit->main_pid, getpid());
@@ -579,7 +583,7 @@ START_TEST(test_unit)
     ck_assert_str_eq(variable("Q"), "\"\\");
     ck_assert_ptr_null(variable("nothing"));
     /* A group that is not there: its processes are those that descend. */
-    ck_assert_int_eq(unit_list_processes(unit, &list, &why), ATLS_OK);
+    ck_assert_int_eq(tool_unit_list_processes(unit, &list, &why), ATLS_OK);
     ck_assert_int_eq((int)list.count, 0);
 }
 END_TEST
@@ -604,7 +608,8 @@ START_TEST(test_no_unit)
         systemctl_says(no_units[_i].says);
     else
         ck_assert_int_eq(setenv("PATH", "/nonexistent", 1), 0);
-    ck_assert_int_eq(unit_read(no_units[_i].name, &why, &unit), ATLS_E_USAGE);
+    ck_assert_int_eq(tool_unit_read(no_units[_i].name, &why, &unit),
+                     ATLS_E_USAGE);
     ck_assert_msg(strstr(why.text, no_units[_i].reason) != NULL, "%s",
                   why.text);
 }
@@ -616,9 +621,9 @@ START_TEST(test_systemctl_fails)
 
     systemctl_says("");
     scratch_write("systemctl", script, sizeof(script) - 1, 0755);
-    ck_assert_int_eq(unit_read("x", &why, &unit), ATLS_E_USAGE);
+    ck_assert_int_eq(tool_unit_read("x", &why, &unit), ATLS_E_USAGE);
     ck_assert_ptr_nonnull(strstr(why.text, "no systemd runs here?"));
-    ck_assert(!unit_exists("x"));
+    ck_assert(!tool_unit_exists("x"));
 }
 END_TEST
 

@@ -51,16 +51,16 @@ START_TEST(test_scan)
     struct atls_reason why;
 
     scratch_write("openssl.cnf", scans[_i].text, strlen(scans[_i].text), 0644);
-    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
-                     ATLS_OK);
+    ck_assert_int_eq(
+        tool_cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan), ATLS_OK);
     ck_assert_uint_eq(scan->count, scans[_i].count + 1); /* and the file */
     last = &scan->entries[scan->count - 1];
     ck_assert_str_eq(last->section, scans[_i].section);
     ck_assert_str_eq(last->key, scans[_i].key);
     ck_assert_uint_eq(last->line, scans[_i].line);
-    ck_assert_ptr_eq(cnf_scan_find(scan, scans[_i].section, scans[_i].key),
+    ck_assert_ptr_eq(tool_cnf_scan_find(scan, scans[_i].section, scans[_i].key),
                      last);
-    cnf_scan_free(scan);
+    tool_cnf_scan_free(scan);
 }
 END_TEST
 
@@ -73,8 +73,9 @@ START_TEST(test_scan_includes_itself)
                        scratch_path("openssl.cnf"));
 
     scratch_write("openssl.cnf", text, (size_t)len, 0644);
-    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
-                     ATLS_E_LIMIT);
+    ck_assert_int_eq(
+        tool_cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+        ATLS_E_LIMIT);
     ck_assert_ptr_nonnull(strstr(why.text, "does a file include itself?"));
 }
 END_TEST
@@ -89,11 +90,12 @@ START_TEST(test_scan_includes_a_fifo)
     ck_assert_int_eq(mkfifo(scratch_path("fifo"), 0600), 0);
     snprintf(text, sizeof(text), ".include %s\n", scratch_path("fifo"));
     scratch_write("openssl.cnf", text, strlen(text), 0644);
-    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
-                     ATLS_E_CONFIG);
+    ck_assert_int_eq(
+        tool_cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
+        ATLS_E_CONFIG);
     ck_assert_ptr_nonnull(
         strstr(why.text, "/fifo, which is included, is not a regular file"));
-    ck_assert_int_eq(cnf_scan_file(scratch_path("fifo"), &why, &scan),
+    ck_assert_int_eq(tool_cnf_scan_file(scratch_path("fifo"), &why, &scan),
                      ATLS_E_IO);
     ck_assert_ptr_null(scan);
 }
@@ -105,7 +107,8 @@ START_TEST(test_scan_cannot_be_read)
     struct cnf_scan *scan = NULL;
     struct atls_reason why = {0};
 
-    ck_assert_int_eq(cnf_scan_file("/proc/self/mem", &why, &scan), ATLS_E_IO);
+    ck_assert_int_eq(tool_cnf_scan_file("/proc/self/mem", &why, &scan),
+                     ATLS_E_IO);
     ck_assert_str_eq(why.text,
                      "cannot read /proc/self/mem: Input/output error");
     ck_assert_ptr_null(scan);
@@ -127,14 +130,14 @@ START_TEST(test_scan_folder)
     scratch_write("d/c.txt", "c = 1\n", 6, 0644);
     scratch_write("d/.cnf", "d = 1\n", 6, 0644);
     scratch_write("openssl.cnf", text, (size_t)len, 0644);
-    ck_assert_int_eq(cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan),
-                     ATLS_OK);
+    ck_assert_int_eq(
+        tool_cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan), ATLS_OK);
     ck_assert_uint_eq(scan->file_count, 3);
-    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "a"));
-    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "b"));
-    ck_assert_ptr_nonnull(cnf_scan_find(scan, "s", "z"));
-    ck_assert_ptr_null(cnf_scan_find(scan, "s", "c"));
-    cnf_scan_free(scan);
+    ck_assert_ptr_nonnull(tool_cnf_scan_find(scan, "s", "a"));
+    ck_assert_ptr_nonnull(tool_cnf_scan_find(scan, "s", "b"));
+    ck_assert_ptr_nonnull(tool_cnf_scan_find(scan, "s", "z"));
+    ck_assert_ptr_null(tool_cnf_scan_find(scan, "s", "c"));
+    tool_cnf_scan_free(scan);
 }
 END_TEST
 

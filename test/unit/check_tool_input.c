@@ -47,15 +47,17 @@ START_TEST(test_read)
 
     memset(wanted, 'x', sizes[_i]);
     scratch_write("file", wanted, sizes[_i], 0644);
-    ck_assert_int_eq(input_read(scratch_path("file"), 20000, &why, &data, &len),
-                     ATLS_OK);
+    ck_assert_int_eq(
+        tool_input_read(scratch_path("file"), 20000, &why, &data, &len),
+        ATLS_OK);
     ck_assert_uint_eq(len, sizes[_i]);
     ck_assert_mem_eq(data, wanted, len + 1);
     OPENSSL_free(data);
     scratch_write("file", wanted, 20001, 0644);
     free(wanted);
-    assert_reason(input_read(scratch_path("file"), 20000, &why, &data, &len),
-                  ATLS_E_LIMIT, "/file is larger than 19 KiB");
+    assert_reason(
+        tool_input_read(scratch_path("file"), 20000, &why, &data, &len),
+        ATLS_E_LIMIT, "/file is larger than 19 KiB");
 }
 END_TEST
 
@@ -70,10 +72,11 @@ START_TEST(test_read_file_without_size)
 
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(st.st_size, 0);
-    ck_assert_int_eq(input_read(path, 1u << 20, &why, &data, &len), ATLS_OK);
+    ck_assert_int_eq(tool_input_read(path, 1u << 20, &why, &data, &len),
+                     ATLS_OK);
     ck_assert_ptr_nonnull(strstr((const char *)data, "Name:"));
     OPENSSL_free(data);
-    assert_reason(input_read(path, 100, &why, &data, &len), ATLS_E_LIMIT,
+    assert_reason(tool_input_read(path, 100, &why, &data, &len), ATLS_E_LIMIT,
                   "/proc/self/status is larger than ");
 }
 END_TEST
@@ -93,9 +96,9 @@ START_TEST(test_read_something_else)
     uint8_t *data = NULL;
     size_t len = 0;
 
-    assert_reason(input_read(others[_i].path, 100, &why, &data, &len),
+    assert_reason(tool_input_read(others[_i].path, 100, &why, &data, &len),
                   ATLS_E_IO, others[_i].text);
-    assert_reason(input_check(others[_i].path, 100, &why), ATLS_E_IO,
+    assert_reason(tool_input_check(others[_i].path, 100, &why), ATLS_E_IO,
                   others[_i].text);
     ck_assert_ptr_null(data);
 }
@@ -108,14 +111,15 @@ START_TEST(test_read_fifo_and_terabyte)
     size_t len = 0;
 
     ck_assert_int_eq(mkfifo(scratch_path("fifo"), 0600), 0);
-    assert_reason(input_read(scratch_path("fifo"), 100, &why, &data, &len),
+    assert_reason(tool_input_read(scratch_path("fifo"), 100, &why, &data, &len),
                   ATLS_E_IO, "/fifo: not a regular file");
     scratch_write("huge", "", 0, 0644);
     ck_assert_int_eq(truncate(scratch_path("huge"), (off_t)1 << 40), 0);
-    assert_reason(input_read(scratch_path("huge"), 102400, &why, &data, &len),
+    assert_reason(
+        tool_input_read(scratch_path("huge"), 102400, &why, &data, &len),
+        ATLS_E_LIMIT, "/huge is larger than 100 KiB");
+    assert_reason(tool_input_check(scratch_path("huge"), 102400, &why),
                   ATLS_E_LIMIT, "/huge is larger than 100 KiB");
-    assert_reason(input_check(scratch_path("huge"), 102400, &why), ATLS_E_LIMIT,
-                  "/huge is larger than 100 KiB");
 }
 END_TEST
 
@@ -135,23 +139,23 @@ START_TEST(test_certificate)
     size_t len = 0;
 
     factory_write_certificate(scratch_path("pem"), cert);
-    ck_assert_int_eq(input_certificate(scratch_path("pem"), &why, &read),
+    ck_assert_int_eq(tool_input_certificate(scratch_path("pem"), &why, &read),
                      ATLS_OK);
     ck_assert_int_eq(X509_cmp(cert, read), 0);
     X509_free(read);
     factory_der(cert, &der, &len);
     scratch_write("der", der, len, 0644);
-    ck_assert_int_eq(input_certificate(scratch_path("der"), &why, &read),
+    ck_assert_int_eq(tool_input_certificate(scratch_path("der"), &why, &read),
                      ATLS_OK);
     ck_assert_int_eq(X509_cmp(cert, read), 0);
     X509_free(read);
     scratch_write("cut", der, len - 1, 0644);
-    assert_reason(input_certificate(scratch_path("cut"), &why, &read),
+    assert_reason(tool_input_certificate(scratch_path("cut"), &why, &read),
                   ATLS_E_CONFIG, "/cut holds no certificate");
     scratch_write("huge", "", 0, 0644);
     ck_assert_int_eq(truncate(scratch_path("huge"), INPUT_CERTIFICATE_MAX + 1),
                      0);
-    assert_reason(input_certificate(scratch_path("huge"), &why, &read),
+    assert_reason(tool_input_certificate(scratch_path("huge"), &why, &read),
                   ATLS_E_CONFIG, "/huge is larger than 64 KiB");
     OPENSSL_free(der);
     X509_free(cert);
@@ -166,7 +170,7 @@ START_TEST(test_encrypted_certificate)
 
     watch_prompts();
     scratch_write("pem", pem, strlen(pem), 0644);
-    assert_reason(input_certificate(scratch_path("pem"), &why, &read),
+    assert_reason(tool_input_certificate(scratch_path("pem"), &why, &read),
                   ATLS_E_CONFIG, "/pem holds no certificate");
     ck_assert(!was_asked);
 }

@@ -125,7 +125,7 @@ START_TEST(test_a_program_is_known_by_its_name)
 {
     struct known_program known = {.path = names[_i].path};
 
-    known_note(&known, names[_i].path);
+    tool_known_note(&known, names[_i].path);
     ck_assert_msg((known.rows != 0) == names[_i].is_known, "%s",
                   names[_i].path);
 }
@@ -136,12 +136,12 @@ START_TEST(test_advice_is_of_a_kind)
     struct process process = {.exe.path = (char *)(uintptr_t) "/sbin/squid"};
 
     ck_assert_ptr_nonnull(
-        strstr(known_advice(&process, KNOWN_LOSES), "Start it with -N"));
-    ck_assert_ptr_null(known_advice(&process, KNOWN_CLEAR));
+        strstr(tool_known_advice(&process, KNOWN_LOSES), "Start it with -N"));
+    ck_assert_ptr_null(tool_known_advice(&process, KNOWN_CLEAR));
     process.exe.path = (char *)(uintptr_t) "/usr/bin/cat";
-    ck_assert_ptr_null(known_advice(&process, KNOWN_LOSES));
+    ck_assert_ptr_null(tool_known_advice(&process, KNOWN_LOSES));
     process.exe.path = NULL;
-    ck_assert_ptr_null(known_advice(&process, KNOWN_LOSES));
+    ck_assert_ptr_null(tool_known_advice(&process, KNOWN_LOSES));
 }
 END_TEST
 

@@ -367,18 +367,18 @@ START_TEST(test_default_file)
         write_agents(NOWHERE, "");
     ck_assert_int_eq(setenv("OPENSSL_CONF", scratch_path("conf"), 1), 0);
     ck_assert_int_eq(
-        measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
+        tool_measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
         ATLS_OK);
     ck_assert_str_eq(conf.path, scratch_path(defaults[_i].path));
     is_agents = strcmp(defaults[_i].path, "conf") != 0;
     ck_assert(conf.is_agents == is_agents);
-    ck_assert_int_eq(measure_conf_complete(&conf, &target, &why), ATLS_OK);
+    ck_assert_int_eq(tool_measure_conf_complete(&conf, &target, &why), ATLS_OK);
     if (is_agents) {
         ck_assert_str_eq(target.tcti, NOWHERE);
         ck_assert_str_eq(target.log, scratch_path("log"));
     }
     ck_assert_uint_eq(target.pcr, 15);
-    measure_conf_clear(&conf);
+    tool_measure_conf_clear(&conf);
 }
 END_TEST
 
@@ -391,13 +391,13 @@ START_TEST(test_no_file)
 
     ck_assert_int_eq(setenv("OPENSSL_CONF", scratch_path("gone"), 1), 0);
     ck_assert_int_eq(
-        measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
+        tool_measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
         ATLS_OK);
     ck_assert_ptr_null(conf.path);
-    ck_assert_int_eq(measure_conf_complete(&conf, &target, &why), ATLS_OK);
+    ck_assert_int_eq(tool_measure_conf_complete(&conf, &target, &why), ATLS_OK);
     ck_assert_str_eq(target.tcti, "device:/dev/tpmrm0");
     ck_assert_uint_eq(target.pcr, 15);
-    measure_conf_clear(&conf);
+    tool_measure_conf_clear(&conf);
 }
 END_TEST
 
@@ -411,7 +411,7 @@ START_TEST(test_broken_default)
     write_agents(NOWHERE, "[nothing]\na = b\n");
     ck_assert_int_eq(setenv("OPENSSL_CONF", scratch_path("conf"), 1), 0);
     ck_assert_int_eq(
-        measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
+        tool_measure_conf_load(NULL, scratch_path("attestd.cnf"), &why, &conf),
         ATLS_E_CONFIG);
     ck_assert_msg(strstr(why.text, "/attestd.cnf:7: [nothing]") != NULL, "%s",
                   why.text);

@@ -74,7 +74,8 @@ static void write_page(void)
     const char *path = scratch_path("report.html");
     size_t len = 0;
 
-    ck_assert_msg(page_write(path, reports, &why) == ATLS_OK, "%s", why.text);
+    ck_assert_msg(tool_html_report_write(path, reports, &why) == ATLS_OK, "%s",
+                  why.text);
     free(page);
     page = scratch_read("report.html", &len);
     ck_assert_uint_eq(strlen(page), len); /* no NUL: a page is text */
@@ -178,12 +179,12 @@ START_TEST(test_page_cannot_be_written)
     struct atls_reason why = {0};
     const char *path = scratch_path("no-such-folder/report.html");
 
-    ck_assert_int_eq(page_write(path, reports, &why), ATLS_E_IO);
+    ck_assert_int_eq(tool_html_report_write(path, reports, &why), ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "cannot write"));
     ck_assert_ptr_nonnull(strstr(why.text, "No such file or directory"));
     path = scratch_path("folder");
     ck_assert_int_eq(mkdir(path, 0755), 0);
-    ck_assert_int_eq(page_write(path, reports, &why), ATLS_E_IO);
+    ck_assert_int_eq(tool_html_report_write(path, reports, &why), ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "Is a directory"));
     ck_assert_int_eq(count_files(), 1);
 }
@@ -194,8 +195,9 @@ START_TEST(test_page_of_nothing)
     struct atls_reason why = {0};
     json_t *none = json_array();
 
-    ck_assert_int_eq(page_write(scratch_path("report.html"), none, &why),
-                     ATLS_E_USAGE);
+    ck_assert_int_eq(
+        tool_html_report_write(scratch_path("report.html"), none, &why),
+        ATLS_E_USAGE);
     ck_assert_ptr_nonnull(strstr(why.text, "there is no report"));
     ck_assert_int_eq(count_files(), 0);
     json_decref(none);

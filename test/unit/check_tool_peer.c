@@ -35,7 +35,7 @@ static void teardown(void)
 {
     if (server != NULL)
         evidence_server_stop(server);
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
     factory_clear(&factory);
     factory_free_keys();
     scratch_remove();
@@ -78,7 +78,8 @@ static const struct {
 START_TEST(test_address)
 {
     struct peer_address address;
-    enum atls_error r = peer_address_parse(addresses[_i].text, &why, &address);
+    enum atls_error r =
+        tool_peer_address_parse(addresses[_i].text, &why, &address);
 
     if (addresses[_i].host == NULL) {
         ck_assert_msg(r == ATLS_E_USAGE, "'%s'", addresses[_i].text);
@@ -97,10 +98,10 @@ START_TEST(test_address_says_how)
     struct peer_address address;
 
     ck_assert_int_eq(
-        peer_address_parse("https://example.com:443", &why, &address),
+        tool_peer_address_parse("https://example.com:443", &why, &address),
         ATLS_E_USAGE);
     ck_assert_ptr_nonnull(strstr(why.text, "found a URL: leave out scheme"));
-    ck_assert_int_eq(peer_address_parse("::1:18443", &why, &address),
+    ck_assert_int_eq(tool_peer_address_parse("::1:18443", &why, &address),
                      ATLS_E_USAGE);
     ck_assert_ptr_nonnull(strstr(why.text, "it is written [ADDRESS]:PORT"));
 }
@@ -113,9 +114,10 @@ START_TEST(test_address_too_long)
 
     memset(text, 'a', sizeof(text));
     text[sizeof(address.host)] = '\0';
-    ck_assert_int_eq(peer_address_parse(text, &why, &address), ATLS_E_USAGE);
+    ck_assert_int_eq(tool_peer_address_parse(text, &why, &address),
+                     ATLS_E_USAGE);
     text[sizeof(address.host) - 1] = '\0';
-    ck_assert_int_eq(peer_address_parse(text, &why, &address), ATLS_OK);
+    ck_assert_int_eq(tool_peer_address_parse(text, &why, &address), ATLS_OK);
 }
 END_TEST
 
@@ -129,7 +131,7 @@ static enum atls_error fetch(const char *host, const char *cafile,
     snprintf(address.host, sizeof(address.host), "%s", host);
     snprintf(address.port, sizeof(address.port), "%u",
              evidence_server_port(server));
-    return peer_fetch(&address, cafile, timeout_ms, &why, &evidence);
+    return tool_peer_fetch(&address, cafile, timeout_ms, &why, &evidence);
 }
 
 START_TEST(test_fetch)
@@ -248,8 +250,9 @@ START_TEST(test_nobody_listens)
              evidence_server_port(server));
     evidence_server_stop(server);
     server = NULL;
-    ck_assert_int_eq(peer_fetch(&address, NULL, TIMEOUT_MS, &why, &evidence),
-                     ATLS_E_NO_EVIDENCE);
+    ck_assert_int_eq(
+        tool_peer_fetch(&address, NULL, TIMEOUT_MS, &why, &evidence),
+        ATLS_E_NO_EVIDENCE);
     ck_assert_ptr_nonnull(strstr(why.text, "Connection refused"));
 }
 END_TEST
@@ -258,8 +261,9 @@ START_TEST(test_unknown_host)
 {
     const struct peer_address address = {.host = "host.invalid", .port = "443"};
 
-    ck_assert_int_eq(peer_fetch(&address, NULL, TIMEOUT_MS, &why, &evidence),
-                     ATLS_E_NO_EVIDENCE);
+    ck_assert_int_eq(
+        tool_peer_fetch(&address, NULL, TIMEOUT_MS, &why, &evidence),
+        ATLS_E_NO_EVIDENCE);
     ck_assert_ptr_nonnull(strstr(why.text, "cannot resolve host.invalid"));
 }
 END_TEST
@@ -272,7 +276,7 @@ static enum peer_answer ask_plainly(enum evidence_server_kind kind)
     server = evidence_server_start(kind, &factory);
     snprintf(address.port, sizeof(address.port), "%u",
              evidence_server_port(server));
-    return peer_ask_plainly(&address, TIMEOUT_MS, &why, &evidence);
+    return tool_peer_ask_plainly(&address, TIMEOUT_MS, &why, &evidence);
 }
 
 START_TEST(test_plainly)
@@ -308,8 +312,8 @@ START_TEST(test_saved_again)
 
     server = evidence_server_start(SERVE_EVIDENCE, &factory);
     ck_assert_int_eq(fetch("127.0.0.1", NULL, TIMEOUT_MS), ATLS_OK);
-    ck_assert_int_eq(saved_write(path, &evidence, &why), ATLS_OK);
-    ck_assert_int_eq(saved_read(path, &why, &again), ATLS_OK);
+    ck_assert_int_eq(tool_evidence_file_write(path, &evidence, &why), ATLS_OK);
+    ck_assert_int_eq(tool_evidence_file_read(path, &why, &again), ATLS_OK);
     ck_assert_uint_eq(again.cmw_len, evidence.cmw_len);
     ck_assert_mem_eq(again.cmw, evidence.cmw, evidence.cmw_len);
     ck_assert_uint_eq(again.cert_len, evidence.cert_len);
@@ -320,7 +324,7 @@ START_TEST(test_saved_again)
     ck_assert_str_eq(again.address, evidence.address);
     ck_assert_int_eq(again.time, evidence.time);
     ck_assert_int_eq(again.role, evidence.role);
-    peer_evidence_clear(&again);
+    tool_peer_evidence_clear(&again);
 }
 END_TEST
 
@@ -332,8 +336,8 @@ START_TEST(test_saved_lengths)
         .role = ATLS_ROLE_CLIENT, .cmw = octets, .cmw_len = (size_t)_i + 1};
     const char *path = scratch_path("evidence.json");
 
-    ck_assert_int_eq(saved_write(path, &plain, &why), ATLS_OK);
-    ck_assert_int_eq(saved_read(path, &why, &evidence), ATLS_OK);
+    ck_assert_int_eq(tool_evidence_file_write(path, &plain, &why), ATLS_OK);
+    ck_assert_int_eq(tool_evidence_file_read(path, &why, &evidence), ATLS_OK);
     ck_assert_uint_eq(evidence.cmw_len, plain.cmw_len);
     ck_assert_mem_eq(evidence.cmw, octets, plain.cmw_len);
     ck_assert_int_eq(evidence.role, ATLS_ROLE_CLIENT);
@@ -347,8 +351,9 @@ START_TEST(test_bare_record)
 {
     factory_encode(&factory);
     scratch_write("record", factory.cmw, factory.cmw_len, 0644);
-    ck_assert_int_eq(saved_read(scratch_path("record"), &why, &evidence),
-                     ATLS_OK);
+    ck_assert_int_eq(
+        tool_evidence_file_read(scratch_path("record"), &why, &evidence),
+        ATLS_OK);
     ck_assert_uint_eq(evidence.cmw_len, factory.cmw_len);
     ck_assert(!evidence.has_channel);
 }
@@ -397,12 +402,14 @@ START_TEST(test_saved_file)
     watch_prompts();
     scratch_write("file", files[_i].text, strlen(files[_i].text), 0644);
     if (files[_i].error == NULL) {
-        ck_assert_int_eq(saved_read(scratch_path("file"), &why, &evidence),
-                         ATLS_OK);
+        ck_assert_int_eq(
+            tool_evidence_file_read(scratch_path("file"), &why, &evidence),
+            ATLS_OK);
         return;
     }
-    ck_assert_int_eq(saved_read(scratch_path("file"), &why, &evidence),
-                     ATLS_E_MALFORMED);
+    ck_assert_int_eq(
+        tool_evidence_file_read(scratch_path("file"), &why, &evidence),
+        ATLS_E_MALFORMED);
     ck_assert_msg(strstr(why.text, files[_i].error) != NULL, "%s", why.text);
     ck_assert(!was_asked);
 }
@@ -410,18 +417,22 @@ END_TEST
 
 START_TEST(test_saved_file_cannot_be_read)
 {
-    char *huge = calloc(1, SAVED_FILE_MAX + 1);
+    char *huge = calloc(1, EVIDENCE_FILE_MAX + 1);
 
-    ck_assert_int_eq(saved_read(scratch_path("missing"), &why, &evidence),
-                     ATLS_E_IO);
+    ck_assert_int_eq(
+        tool_evidence_file_read(scratch_path("missing"), &why, &evidence),
+        ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "No such file"));
-    ck_assert_int_eq(saved_read(scratch_path(""), &why, &evidence), ATLS_E_IO);
+    ck_assert_int_eq(tool_evidence_file_read(scratch_path(""), &why, &evidence),
+                     ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "Is a directory"));
-    ck_assert_int_eq(saved_read("/dev/zero", &why, &evidence), ATLS_E_IO);
-    scratch_write("huge", huge, SAVED_FILE_MAX + 1, 0644);
+    ck_assert_int_eq(tool_evidence_file_read("/dev/zero", &why, &evidence),
+                     ATLS_E_IO);
+    scratch_write("huge", huge, EVIDENCE_FILE_MAX + 1, 0644);
     free(huge);
-    ck_assert_int_eq(saved_read(scratch_path("huge"), &why, &evidence),
-                     ATLS_E_LIMIT);
+    ck_assert_int_eq(
+        tool_evidence_file_read(scratch_path("huge"), &why, &evidence),
+        ATLS_E_LIMIT);
     ck_assert_ptr_nonnull(strstr(why.text, "larger than 256 KiB"));
 }
 END_TEST
@@ -432,10 +443,12 @@ START_TEST(test_saved_cannot_be_written)
     const struct peer_evidence plain = {
         .role = ATLS_ROLE_SERVER, .cmw = &octet, .cmw_len = 1};
 
-    ck_assert_int_eq(saved_write(scratch_path("no/such"), &plain, &why),
-                     ATLS_E_IO);
+    ck_assert_int_eq(
+        tool_evidence_file_write(scratch_path("no/such"), &plain, &why),
+        ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "No such file"));
-    ck_assert_int_eq(saved_write("/dev/full", &plain, &why), ATLS_E_IO);
+    ck_assert_int_eq(tool_evidence_file_write("/dev/full", &plain, &why),
+                     ATLS_E_IO);
     ck_assert_ptr_nonnull(strstr(why.text, "No space left"));
 }
 END_TEST

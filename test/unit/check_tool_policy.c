@@ -124,17 +124,17 @@ START_TEST(test_policy_with_a_hole)
     int fd;
 
     ck_assert_int_ge(full, 0);
-    ck_assert_int_eq(policy_output_open(&output, &why, &file), ATLS_OK);
+    ck_assert_int_eq(tool_policy_output_open(&output, &why, &file), ATLS_OK);
     fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
     fputs("pcr.0 = ", file);
     ck_assert_int_ge(dup2(full, fileno(file)), 0);
     ck_assert_int_eq(fflush(file), EOF);
     ck_assert_int_ge(dup2(fd, fileno(file)), 0);
     fputs("aa\n", file);
-    ck_assert_int_eq(policy_output_close(&output, file, ATLS_OK, &why),
+    ck_assert_int_eq(tool_policy_output_close(&output, file, ATLS_OK, &why),
                      ATLS_E_IO);
     ASSERT_HAS(why.text, "/policy.cnf: Input/output error");
-    policy_output_discard(&output);
+    tool_policy_output_discard(&output);
     close(full);
     close(fd);
 }

@@ -53,7 +53,8 @@ static void save_as_made(const char *name)
     evidence.cert_der = factory.leaf_octets;
     evidence.cert_len = factory.cert_der.len;
     memcpy(evidence.channel, factory.channel, ATLS_CHANNEL_LEN);
-    ck_assert_msg(saved_write(scratch_path(name), &evidence, &why) == ATLS_OK,
+    ck_assert_msg(tool_evidence_file_write(scratch_path(name), &evidence, &why)
+                      == ATLS_OK,
                   "%s", why.text);
 }
 

@@ -28,11 +28,12 @@ static void check_ignored_keys(struct check *check)
                      len > 0 ? ", " : "", ignored[i]);
     }
     if (found[0] != '\0')
-        finding_warn(check->findings, "settings",
-                     "Take them out here, write them into attestd.cnf",
-                     "with quoter = unix:... [%s] has no say in %s: the agent "
-                     "reads its own configuration",
-                     check->conf->attester, found);
+        tool_finding_warn(
+            check->findings, "settings",
+            "Take them out here, write them into attestd.cnf",
+            "with quoter = unix:... [%s] has no say in %s: the agent "
+            "reads its own configuration",
+            check->conf->attester, found);
 }
 
 static STACK_OF(X509) * parse_chain(const struct atls_evidence *evidence)
@@ -56,11 +57,11 @@ static void check_certificates(struct check *check,
     STACK_OF(X509) *chain = parse_chain(evidence);
 
     if (sk_X509_num(chain) == (int)evidence->chain_count)
-        check_ak_chain(check, chain, "the agent's chain");
+        tool_check_ak_chain(check, chain, "the agent's chain");
     else
-        finding_fail(check->findings, TOOL_USAGE, "AK chain",
-                     "Correct ak_chain in attestd.cnf",
-                     "a certificate that the agent sends cannot be read");
+        tool_finding_fail(check->findings, TOOL_USAGE, "AK chain",
+                          "Correct ak_chain in attestd.cnf",
+                          "a certificate that the agent sends cannot be read");
     sk_X509_pop_free(chain, X509_free);
 }
 
@@ -88,18 +89,18 @@ static void check_socket(struct check *check, const char *path)
     struct stat st;
     uid_t agent = 0;
 
-    if (lstat(path, &st) != 0 || !check_folders(check, "socket", path)
+    if (lstat(path, &st) != 0 || !tool_check_folders(check, "socket", path)
         || st.st_uid == 0 || st.st_uid == geteuid()
         || (find_agent(path, &agent) && agent == st.st_uid))
         return;
-    check_user(check, st.st_uid, owner);
-    finding_warn(check->findings, "socket",
-                 "Right for an agent of that user, started by hand; with "
-                 "attestd.socket it is root's",
-                 "%s belongs to %s", path, owner);
+    tool_check_user(check, st.st_uid, owner);
+    tool_finding_warn(check->findings, "socket",
+                      "Right for an agent of that user, started by hand; with "
+                      "attestd.socket it is root's",
+                      "%s belongs to %s", path, owner);
 }
 
-void check_agent(struct check *check, struct atls_attester *attester)
+void tool_check_agent(struct check *check, struct atls_attester *attester)
 {
     const char *socket = check->configuration.attester.socket;
     struct peer_evidence evidence = {0};
@@ -107,8 +108,8 @@ void check_agent(struct check *check, struct atls_attester *attester)
 
     check_ignored_keys(check);
     check_socket(check, socket);
-    if (check_evidence(check, attester, "the agent's", &evidence, &report))
+    if (tool_check_evidence(check, attester, "the agent's", &evidence, &report))
         check_certificates(check, report.evidence);
     atls_report_clear(&report);
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
 }

@@ -27,17 +27,17 @@ static const char *text_of(const struct atls_reason *why)
 
 /* A refusal of provider/ as a finding; what is no matter of configuration is
  * one of the TPM. */
-void check_fail(struct check *check, const char *what, const char *next,
-                const struct atls_reason *why)
+void tool_check_fail(struct check *check, const char *what, const char *next,
+                     const struct atls_reason *why)
 {
     int status = tool_exit_status(why->code) == TOOL_UNAVAILABLE
                      ? TOOL_UNAVAILABLE
                      : TOOL_USAGE;
 
-    finding_fail(check->findings, status, what, next, "%s", text_of(why));
+    tool_finding_fail(check->findings, status, what, next, "%s", text_of(why));
 }
 
-const char *check_quoter_hint(enum atls_error code)
+const char *tool_check_quoter_hint(enum atls_error code)
 {
     switch (code) {
     case ATLS_E_AGENT_UNAVAILABLE:
@@ -60,11 +60,12 @@ static STACK_OF(X509) * read_chain(const char *path)
     BIO *bio = NULL;
     X509 *cert = NULL;
 
-    if (input_read(path, INPUT_ROOTS_MAX, &why, &data, &len) == ATLS_OK)
+    if (tool_input_read(path, INPUT_ROOTS_MAX, &why, &data, &len) == ATLS_OK)
         bio = BIO_new_mem_buf(data, (int)len);
-    while (chain != NULL && bio != NULL
-           && (cert = PEM_read_bio_X509(bio, NULL, input_no_password, NULL))
-                  != NULL)
+    while (
+        chain != NULL && bio != NULL
+        && (cert = PEM_read_bio_X509(bio, NULL, tool_input_no_password, NULL))
+               != NULL)
         if (sk_X509_push(chain, cert) <= 0) {
             X509_free(cert);
             break;
@@ -78,40 +79,43 @@ static STACK_OF(X509) * read_chain(const char *path)
     return NULL;
 }
 
-void check_ak_chain(struct check *check, STACK_OF(X509) * chain,
-                    const char *path)
+void tool_check_ak_chain(struct check *check, STACK_OF(X509) * chain,
+                         const char *path)
 {
     int count = sk_X509_num(chain);
 
     for (int i = 0; i < count; i++) {
         X509 *cert = sk_X509_value(chain, i);
-        char subject[ATLS_SUBJECT_MAX];
+        char target[ATLS_SUBJECT_MAX];
         char thing[ATLS_SUBJECT_MAX + 32];
 
-        atls_certificate_subject(cert, subject, sizeof(subject));
+        atls_certificate_subject(cert, target, sizeof(target));
         snprintf(thing, sizeof(thing), "%s %s",
-                 i == 0 ? "AK certificate" : "intermediate", subject);
-        check_expiry(check, "AK chain", thing,
-                     check_time_of(X509_get0_notAfter(cert)),
-                     "Renew it at its issuer; peers refuse the evidence after "
-                     "that");
+                 i == 0 ? "AK certificate" : "intermediate", target);
+        tool_check_expiry(
+            check, "AK chain", thing,
+            tool_check_time_of(X509_get0_notAfter(cert)),
+            "Renew it at its issuer; peers refuse the evidence after "
+            "that");
         if (i > 0
             && X509_check_issued(cert, sk_X509_value(chain, i - 1))
                    != X509_V_OK)
-            finding_fail(check->findings, TOOL_USAGE, "AK chain",
-                         "Put the AK certificate first, then each issuer",
-                         "%s: certificate %d (%s) did not issue the one before "
-                         "it",
-                         path, i + 1, subject);
+            tool_finding_fail(
+                check->findings, TOOL_USAGE, "AK chain",
+                "Put the AK certificate first, then each issuer",
+                "%s: certificate %d (%s) did not issue the one before "
+                "it",
+                path, i + 1, target);
         if (X509_check_issued(cert, cert) == X509_V_OK)
-            finding_fail(check->findings, TOOL_USAGE, "AK chain",
-                         "Take it out: peers have the root in their policy",
-                         "%s: certificate %d (%s) is a root, which does not "
-                         "belong into the evidence",
-                         path, i + 1, subject);
+            tool_finding_fail(
+                check->findings, TOOL_USAGE, "AK chain",
+                "Take it out: peers have the root in their policy",
+                "%s: certificate %d (%s) is a root, which does not "
+                "belong into the evidence",
+                path, i + 1, target);
     }
-    finding_ok(check->findings, "AK chain", "%s: %d certificate%s", path, count,
-               count == 1 ? "" : "s");
+    tool_finding_ok(check->findings, "AK chain", "%s: %d certificate%s", path,
+                    count, count == 1 ? "" : "s");
 }
 
 /* ---- TPM and AK ---- */
@@ -125,21 +129,23 @@ static void check_ak_public(struct check *check, struct atls_tpm *tpm,
     int cert_len;
 
     if (atls_tpm_ak_public(tpm, &why, &in_tpm, &tpm_len) != ATLS_OK) {
-        check_fail(check, "AK", "See the TPM's manual for the handle", &why);
+        tool_check_fail(check, "AK", "See the TPM's manual for the handle",
+                        &why);
         return;
     }
     cert_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &in_cert);
     if (cert_len <= 0 || (size_t)cert_len != tpm_len
         || memcmp(in_cert, in_tpm, tpm_len) != 0)
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "AK",
             "Correct ak or ak_chain; a cleared TPM has new keys",
             "%s in the TPM is not the key of the first certificate in %s",
             check->configuration.attester.quoter.ak,
             check->configuration.attester.quoter.ak_chain);
     else
-        finding_ok(check->findings, "AK", "%s is the key of the AK certificate",
-                   check->configuration.attester.quoter.ak);
+        tool_finding_ok(check->findings, "AK",
+                        "%s is the key of the AK certificate",
+                        check->configuration.attester.quoter.ak);
     OPENSSL_free(in_tpm);
     OPENSSL_free(in_cert);
 }
@@ -152,16 +158,16 @@ static void check_tpm(struct check *check, const X509 *cert)
     struct atls_tpm *tpm = NULL;
 
     if (atls_tpm_open(config->tcti, &why, &tpm) != ATLS_OK) {
-        check_fail(check, "TPM", NULL, &why);
+        tool_check_fail(check, "TPM", NULL, &why);
         return;
     }
     atls_tpm_set_deadline(tpm, atls_now_ms() + (int64_t)config->timeout_ms, -1);
     if (atls_tpm_load_ak(tpm, config->ak, NULL, 0, &why) != ATLS_OK) {
-        check_fail(check, "AK", NULL, &why);
+        tool_check_fail(check, "AK", NULL, &why);
     } else {
         check_ak_public(check, tpm, cert);
         if (!atls_tpm_ak_has_no_da(tpm))
-            finding_warn(
+            tool_finding_warn(
                 check->findings, "AK", "Make it anew with the attribute noda",
                 "%s lacks noDA: failed authorizations elsewhere lock it, "
                 "and every proof with it",
@@ -187,20 +193,22 @@ static void check_room(struct check *check,
 
     atls_log_room_of(evidence, &room);
     if (atls_log_room_is_scarce(&room))
-        finding_warn(check->findings, "event log",
-                     "Plan a reboot, which begins a new log: full, it takes no "
-                     "renewed certificate any more",
-                     "it fills %u %% of what evidence can carry (%zu of %zu "
-                     "events, %zu of %zu octets)",
-                     atls_log_room_percent(&room), room.events, room.events_max,
-                     room.octets, room.octets_max);
+        tool_finding_warn(
+            check->findings, "event log",
+            "Plan a reboot, which begins a new log: full, it takes no "
+            "renewed certificate any more",
+            "it fills %u %% of what evidence can carry (%zu of %zu "
+            "events, %zu of %zu octets)",
+            atls_log_room_percent(&room), room.events, room.events_max,
+            room.octets, room.octets_max);
     plain.format = ATLS_FORMAT_TPM;
     atls_log_room_of(&plain, &room);
     if (atls_log_room_is_exceeded(&room))
-        finding_note(check->findings, "event log",
-                     "it is too long for verifiers that do not know evidence "
-                     "of format 3 (%zu of %zu octets): they are refused",
-                     room.octets, room.octets_max);
+        tool_finding_note(
+            check->findings, "event log",
+            "it is too long for verifiers that do not know evidence "
+            "of format 3 (%zu of %zu octets): they are refused",
+            room.octets, room.octets_max);
 }
 
 /* The quoter gives out none that does not lead to its PCR. */
@@ -210,17 +218,18 @@ static void check_log(struct check *check, const char *log,
     const struct atls_evidence *evidence = report->evidence;
 
     if (!evidence->has_log)
-        finding_warn(check->findings, "event log",
-                     "Name one with event_log, where the TPM is configured",
-                     "no measured log is sent (event_log = none): peers that "
-                     "check components or certificates refuse");
+        tool_finding_warn(
+            check->findings, "event log",
+            "Name one with event_log, where the TPM is configured",
+            "no measured log is sent (event_log = none): peers that "
+            "check components or certificates refuse");
     else
         check_room(check, evidence);
     if (evidence->has_log
         && report->steps[ATLS_STEP_LOG].result == ATLS_STEP_PASSED)
-        finding_ok(check->findings, "event log",
-                   "%s replays to PCR %u (events: %zu)", log, evidence->log_pcr,
-                   evidence->log_count);
+        tool_finding_ok(check->findings, "event log",
+                        "%s replays to PCR %u (events: %zu)", log,
+                        evidence->log_pcr, evidence->log_count);
 }
 
 /* What peers would find wrong, whatever their policy. */
@@ -230,9 +239,10 @@ static void check_content(struct check *check, const char *log,
 {
     struct atls_reason why = {0};
 
-    if (look_at(evidence, &why, ret_report) != ATLS_OK)
-        check_fail(check, "evidence",
-                   "Every peer refuses it; the quoter's log may say why", &why);
+    if (tool_inspect(evidence, &why, ret_report) != ATLS_OK)
+        tool_check_fail(check, "evidence",
+                        "Every peer refuses it; the quoter's log may say why",
+                        &why);
     if (ret_report->evidence != NULL)
         check_log(check, log, ret_report);
 }
@@ -240,24 +250,25 @@ static void check_content(struct check *check, const char *log,
 /* What the machine would send, made by the same code and with the same rights:
  * finds a wrong ak_auth, a PCR bank that is not there, a log that does not lead to
  * its PCR, evidence too large. */
-bool check_evidence(struct check *check, struct atls_attester *attester,
-                    const char *log, struct peer_evidence *ret_evidence,
-                    struct atls_report *ret_report)
+bool tool_check_evidence(struct check *check, struct atls_attester *attester,
+                         const char *log, struct peer_evidence *ret_evidence,
+                         struct atls_report *ret_report)
 {
     const struct atls_span stand_in = {NULL, 0};
     struct atls_reason why = {0};
     int64_t begin = atls_now_ms();
 
     *ret_report = (struct atls_report){0};
-    if (here_evidence(attester, stand_in, &why, ret_evidence) != ATLS_OK) {
-        check_fail(check, is_of_log(why.code) ? "event log" : "evidence",
-                   check_quoter_hint(why.code), &why);
+    if (tool_local_evidence(attester, stand_in, &why, ret_evidence)
+        != ATLS_OK) {
+        tool_check_fail(check, is_of_log(why.code) ? "event log" : "evidence",
+                        tool_check_quoter_hint(why.code), &why);
         return false;
     }
-    finding_ok(check->findings, "evidence",
-               "%zu of at most %u octets, made in %lld ms",
-               ret_evidence->cmw_len, ATLS_CMW_MAX,
-               (long long)(atls_now_ms() - begin));
+    tool_finding_ok(check->findings, "evidence",
+                    "%zu of at most %u octets, made in %lld ms",
+                    ret_evidence->cmw_len, ATLS_CMW_MAX,
+                    (long long)(atls_now_ms() - begin));
     check_content(check, log, ret_evidence, ret_report);
     return ret_report->evidence != NULL;
 }
@@ -272,9 +283,9 @@ static void check_auth_file(struct check *check)
     if (path == NULL || stat(path + 1, &st) != 0)
         return; /* none, or the quoter has said what is wrong */
     if ((st.st_mode & S_IROTH) != 0)
-        finding_fail(check->findings, TOOL_USAGE, "AK authorization",
-                     "Take the right away: chmod o-r",
-                     "%s can be read by everybody", path + 1);
+        tool_finding_fail(check->findings, TOOL_USAGE, "AK authorization",
+                          "Take the right away: chmod o-r",
+                          "%s can be read by everybody", path + 1);
 }
 
 /* quoter = tcti:... */
@@ -287,25 +298,25 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
 
     check_auth_file(check);
     if (chain == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "AK chain",
-                     "Put the AK certificate first, then each issuer",
-                     "%s: no readable PEM certificate", path);
+        tool_finding_fail(check->findings, TOOL_USAGE, "AK chain",
+                          "Put the AK certificate first, then each issuer",
+                          "%s: no readable PEM certificate", path);
         return;
     }
-    check_permissions(check, "AK chain", path);
-    check_ak_chain(check, chain, path);
+    tool_check_permissions(check, "AK chain", path);
+    tool_check_ak_chain(check, chain, path);
     check_tpm(check, sk_X509_value(chain, 0));
-    (void)check_evidence(check, attester,
-                         check->configuration.attester.quoter.event_log,
-                         &evidence, &report);
+    (void)tool_check_evidence(check, attester,
+                              check->configuration.attester.quoter.event_log,
+                              &evidence, &report);
     atls_report_clear(&report);
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
     sk_X509_pop_free(chain, X509_free);
 }
 
 /* What is tried speaks to a device or to an address; rights to it are the
  * process's. The value of ak_auth would go to whatever is configured as a TPM. */
-const char *check_why_not_tried(const struct check *check)
+const char *tool_check_why_not_tried(const struct check *check)
 {
     const struct atls_attester_config *config = &check->configuration.attester;
     const char *tcti = config->socket == NULL ? config->quoter.tcti : NULL;
@@ -322,9 +333,9 @@ const char *check_why_not_tried(const struct check *check)
     return NULL;
 }
 
-enum atls_error check_new_attester(const struct check *check,
-                                   struct atls_reason *why,
-                                   struct atls_attester **ret_attester)
+enum atls_error tool_check_new_attester(const struct check *check,
+                                        struct atls_reason *why,
+                                        struct atls_attester **ret_attester)
 {
     struct atls_attester_config config = check->configuration.attester;
 
@@ -333,7 +344,7 @@ enum atls_error check_new_attester(const struct check *check,
     return atls_attester_new(&config, NULL, NULL, why, ret_attester);
 }
 
-void check_attester(struct check *check)
+void tool_check_attester(struct check *check)
 {
     const struct atls_configuration *configuration = &check->configuration;
     struct atls_attester *attester = NULL;
@@ -343,20 +354,21 @@ void check_attester(struct check *check)
     if (!configuration->has_attester
         || configuration->attester_broken.code != ATLS_OK)
         return;
-    not_tried = check_why_not_tried(check);
+    not_tried = tool_check_why_not_tried(check);
     if (not_tried != NULL) {
-        finding_note(check->findings, "TPM",
-                     "tcti:%s is not tried: %s; whether it works shows at the "
-                     "ports",
-                     configuration->attester.quoter.tcti, not_tried);
+        tool_finding_note(
+            check->findings, "TPM",
+            "tcti:%s is not tried: %s; whether it works shows at the "
+            "ports",
+            configuration->attester.quoter.tcti, not_tried);
         return;
     }
-    if (check_new_attester(check, &why, &attester) != ATLS_OK) {
-        check_fail(check, "attester", NULL, &why);
+    if (tool_check_new_attester(check, &why, &attester) != ATLS_OK) {
+        tool_check_fail(check, "attester", NULL, &why);
         return;
     }
     if (configuration->attester.socket != NULL)
-        check_agent(check, attester);
+        tool_check_agent(check, attester);
     else
         check_quoter(check, attester);
     atls_attester_free(attester);

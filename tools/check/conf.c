@@ -12,7 +12,7 @@
 #include "base/edit_distance.h"
 
 const STACK_OF(CONF_VALUE)
-    * check_keys_of(const struct check *check, const char *section)
+    * tool_check_keys_of(const struct check *check, const char *section)
 {
     const STACK_OF(CONF_VALUE) *values = NULL;
 
@@ -26,13 +26,14 @@ const STACK_OF(CONF_VALUE)
 
 static bool section_exists(const struct check *check, const char *section)
 {
-    return check_keys_of(check, section) != NULL;
+    return tool_check_keys_of(check, section) != NULL;
 }
 
-unsigned check_line(const struct check *check, const char *section,
-                    const char *key, const char **ret_file)
+unsigned tool_check_line(const struct check *check, const char *section,
+                         const char *key, const char **ret_file)
 {
-    const struct cnf_entry *entry = cnf_scan_find(check->scan, section, key);
+    const struct cnf_entry *entry =
+        tool_cnf_scan_find(check->scan, section, key);
 
     *ret_file = entry != NULL ? entry->file : check->conf->path;
     return entry != NULL ? entry->line : 0;
@@ -44,7 +45,7 @@ unsigned check_line(const struct check *check, const char *section,
 static void fail_missing(struct check *check, const char *section,
                          const char *key, const char *what, const char *meaning)
 {
-    const STACK_OF(CONF_VALUE) *values = check_keys_of(check, section);
+    const STACK_OF(CONF_VALUE) *values = tool_check_keys_of(check, section);
     struct atls_suggestion near;
     char next[160];
 
@@ -57,9 +58,9 @@ static void fail_missing(struct check *check, const char *section,
     else
         snprintf(next, sizeof(next),
                  "openssl.cnf.example shows where it stands");
-    finding_fail(check->findings, TOOL_USAGE, what, next,
-                 "%s has no %s in [%s]: %s", check->conf->path, key, section,
-                 meaning);
+    tool_finding_fail(check->findings, TOOL_USAGE, what, next,
+                      "%s has no %s in [%s]: %s", check->conf->path, key,
+                      section, meaning);
 }
 
 /* A section that is named must exist; is one like it? */
@@ -68,7 +69,7 @@ static bool check_section_exists(struct check *check, const char *in,
 {
     struct atls_suggestion near;
     const char *file;
-    unsigned line = check_line(check, in, key, &file);
+    unsigned line = tool_check_line(check, in, key, &file);
     char next[160];
 
     if (section_exists(check, section))
@@ -81,9 +82,9 @@ static bool check_section_exists(struct check *check, const char *in,
         snprintf(next, sizeof(next), "Did you mean [%s]?", near.best);
     else
         snprintf(next, sizeof(next), "Add the section, or take the key out");
-    finding_fail(check->findings, TOOL_USAGE, key, next,
-                 "%s:%u: %s = %s, but there is no section [%s]", file, line,
-                 key, section, section);
+    tool_finding_fail(check->findings, TOOL_USAGE, key, next,
+                      "%s:%u: %s = %s, but there is no section [%s]", file,
+                      line, key, section, section);
     return false;
 }
 
@@ -113,8 +114,9 @@ static bool check_chain(struct check *check)
     }
     if (!check_section_exists(check, conf->providers, "attest", conf->provider))
         return false;
-    finding_ok(check->findings, "attest", "[default] -> [%s] -> [%s] -> [%s]",
-               conf->init, conf->providers, conf->provider);
+    tool_finding_ok(check->findings, "attest",
+                    "[default] -> [%s] -> [%s] -> [%s]", conf->init,
+                    conf->providers, conf->provider);
     return true;
 }
 
@@ -154,21 +156,21 @@ static void report_duplicate(struct check *check, const struct cnf_entry *first,
     const char *next = "Keep one of them";
 
     if (again->kind == CNF_SECTION)
-        finding_warn(check->findings, "duplicate",
-                     "Join them, so that nobody overlooks one",
-                     "%s:%u: [%s] begins again, first at %s:%u; OpenSSL merges "
-                     "them",
-                     again->file, again->line, again->section, first->file,
-                     first->line);
+        tool_finding_warn(
+            check->findings, "duplicate",
+            "Join them, so that nobody overlooks one",
+            "%s:%u: [%s] begins again, first at %s:%u; OpenSSL merges "
+            "them",
+            again->file, again->line, again->section, first->file, first->line);
     else if (is_ours(check, again->section))
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "duplicate", next,
             "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
             "last",
             again->file, again->line, again->key, again->section, first->file,
             first->line);
     else
-        finding_warn(
+        tool_finding_warn(
             check->findings, "duplicate", next,
             "%s:%u: %s in [%s] again, first at %s:%u; OpenSSL takes the "
             "last",
@@ -183,8 +185,8 @@ static void check_duplicates(struct check *check)
     const struct cnf_entry *first = NULL;
 
     if (sorted == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "duplicates", "Try again",
-                     "out of memory");
+        tool_finding_fail(check->findings, TOOL_USAGE, "duplicates",
+                          "Try again", "out of memory");
         return;
     }
     for (size_t i = 0; i < scan->count; i++)
@@ -211,16 +213,17 @@ static void check_includes(struct check *check)
         const struct cnf_entry *entry = &check->scan->entries[i];
 
         if (entry->kind == CNF_INCLUDE_MISSING)
-            finding_warn(check->findings, "include",
-                         "Create it, or take the line out",
-                         "%s:%u: .include %s cannot be read; OpenSSL goes on "
-                         "without it",
-                         entry->file, entry->line, entry->key);
+            tool_finding_warn(
+                check->findings, "include", "Create it, or take the line out",
+                "%s:%u: .include %s cannot be read; OpenSSL goes on "
+                "without it",
+                entry->file, entry->line, entry->key);
         else if (entry->kind == CNF_INCLUDE_OPAQUE)
-            finding_note(check->findings, "include",
-                         "%s:%u: .include %s has a variable: duplicates in it "
-                         "are not looked for",
-                         entry->file, entry->line, entry->key);
+            tool_finding_note(
+                check->findings, "include",
+                "%s:%u: .include %s has a variable: duplicates in it "
+                "are not looked for",
+                entry->file, entry->line, entry->key);
     }
 }
 
@@ -238,7 +241,7 @@ static bool is_true(const char *value)
 static bool provider_is_active(const struct check *check, const char *name)
 {
     const STACK_OF(CONF_VALUE) *values =
-        check_keys_of(check, check->conf->providers);
+        tool_check_keys_of(check, check->conf->providers);
     bool active = false;
 
     for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
@@ -262,16 +265,17 @@ static void check_strict_form(struct check *check, const char *value)
     if (strncmp(value, prefix, sizeof(prefix) - 1) == 0) {
         base = value + sizeof(prefix) - 1;
     } else if (NCONF_get_section(check->conf->nconf, value) != NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "strict form",
-                     "Write base = provider:NAME",
-                     "base = %s is the name of a section too (`default` is "
-                     "the file's unnamed one): OpenSSL follows it and loads no "
-                     "provider at all",
-                     value);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "strict form",
+            "Write base = provider:NAME",
+            "base = %s is the name of a section too (`default` is "
+            "the file's unnamed one): OpenSSL follows it and loads no "
+            "provider at all",
+            value);
         return;
     }
     if (!provider_is_active(check, "null"))
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "strict form",
             "Activate null beside attest, as openssl-strict.cnf.example "
             "does",
@@ -279,14 +283,16 @@ static void check_strict_form(struct check *check, const char *value)
             "module OpenSSL falls back on its own",
             base);
     else if (provider_is_active(check, base))
-        finding_fail(check->findings, TOOL_USAGE, "strict form",
-                     "Take it out of the providers, attest loads it",
-                     "base = %s, but %s is active by itself: programs run on "
-                     "without the module",
-                     base, base);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "strict form",
+            "Take it out of the providers, attest loads it",
+            "base = %s, but %s is active by itself: programs run on "
+            "without the module",
+            base, base);
     else
-        finding_ok(check->findings, "strict form",
-                   "programs work only with the module, which loads %s", base);
+        tool_finding_ok(check->findings, "strict form",
+                        "programs work only with the module, which loads %s",
+                        base);
 }
 
 /* C2: once any provider is named, `default` is no longer there by itself. */
@@ -298,13 +304,14 @@ static void check_default_provider(struct check *check)
     if (base != NULL)
         check_strict_form(check, base);
     else if (provider_is_active(check, "default"))
-        finding_ok(check->findings, "default provider", "named and active");
+        tool_finding_ok(check->findings, "default provider",
+                        "named and active");
     else if (provider_is_active(check, "fips")
              && provider_is_active(check, "base"))
-        finding_ok(check->findings, "default provider",
-                   "fips and base are active in its place");
+        tool_finding_ok(check->findings, "default provider",
+                        "fips and base are active in its place");
     else
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "default provider",
             "Add default = default_sect to the providers and "
             "[default_sect] with activate = 1",
@@ -312,10 +319,10 @@ static void check_default_provider(struct check *check)
             "program loses all algorithms of OpenSSL",
             check->conf->providers);
     if (!is_true(tool_conf_get(check->conf, check->conf->provider, "activate")))
-        finding_fail(check->findings, TOOL_USAGE, "attest",
-                     "Write activate = 1 there",
-                     "[%s] is not activated: programs run without attestation",
-                     check->conf->provider);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "attest", "Write activate = 1 there",
+            "[%s] is not activated: programs run without attestation",
+            check->conf->provider);
 }
 
 /* Do the default properties demand FIPS? `?fips=yes` only prefers it
@@ -346,17 +353,18 @@ static void check_properties(struct check *check)
         && !is_true(tool_conf_get(conf, section, "fips_mode")))
         return;
     if (provider_is_active(check, "fips"))
-        finding_note(check->findings, "FIPS",
-                     "[%s] demands fips=yes: TLS obeys; evidence is made and "
-                     "verified with OpenSSL's default provider",
-                     section);
+        tool_finding_note(
+            check->findings, "FIPS",
+            "[%s] demands fips=yes: TLS obeys; evidence is made and "
+            "verified with OpenSSL's default provider",
+            section);
     else
-        finding_fail(check->findings, TOOL_USAGE, "FIPS",
-                     "Activate the providers fips and base (openssl "
-                     "fipsinstall), or take it out",
-                     "[%s] demands fips=yes and no provider named fips is "
-                     "active: programs have no algorithm at all",
-                     section);
+        tool_finding_fail(check->findings, TOOL_USAGE, "FIPS",
+                          "Activate the providers fips and base (openssl "
+                          "fipsinstall), or take it out",
+                          "[%s] demands fips=yes and no provider named fips is "
+                          "active: programs have no algorithm at all",
+                          section);
 }
 
 /* ---- surroundings ---- */
@@ -368,13 +376,14 @@ static void check_scope(struct check *check)
     const char *dir = X509_get_default_cert_area();
 
     if (getauxval(AT_SECURE) != 0)
-        finding_warn(check->findings, "scope", "Run it as an ordinary program",
-                     "this process runs setuid or with capabilities: OpenSSL "
-                     "ignores OPENSSL_CONF in it");
+        tool_finding_warn(
+            check->findings, "scope", "Run it as an ordinary program",
+            "this process runs setuid or with capabilities: OpenSSL "
+            "ignores OPENSSL_CONF in it");
     if (asprintf(&system, "%s/openssl.cnf", dir) < 0)
         return;
     if (strcmp(system, check->conf->path) != 0)
-        finding_note(
+        tool_finding_note(
             check->findings, "scope",
             "only programs started with OPENSSL_CONF=%s read this file; "
             "setuid programs and those with file capabilities ignore "
@@ -383,25 +392,27 @@ static void check_scope(struct check *check)
     free(system);
 }
 
-bool check_configuration(struct check *check)
+bool tool_check_configuration(struct check *check)
 {
     bool safe = true;
 
     for (size_t i = 0; i < check->scan->file_count; i++)
-        safe = check_permissions(check, "configuration", check->scan->files[i])
+        safe = tool_check_permissions(check, "configuration",
+                                      check->scan->files[i])
                && safe;
     if (safe)
-        finding_ok(check->findings, "configuration", "%s", check->conf->path);
+        tool_finding_ok(check->findings, "configuration", "%s",
+                        check->conf->path);
     check_includes(check);
     check_duplicates(check);
     if (!check_chain(check))
         return false;
     check_default_provider(check);
     check_properties(check);
-    check_settings(check);
-    check_logging(check);
-    check_syslog(check);
-    check_tls13(check);
+    tool_check_settings(check);
+    tool_check_logging(check);
+    tool_check_syslog(check);
+    tool_check_tls13(check);
     if (!check->of_process)
         check_scope(check);
     return true;

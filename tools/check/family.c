@@ -40,41 +40,43 @@ static size_t find_carrier(const struct process_list *list)
 
 /* Postfix and Dovecot begin with a process that only starts others. Dovecot's has
  * OpenSSL mapped. */
-void subject_choose_carrier(struct check *check, struct subject *subject)
+void tool_target_choose_carrier(struct check *check, struct target *target)
 {
-    struct process **items = subject->list.items;
+    struct process **items = target->list.items;
     struct process *named = items[0];
     size_t carrier;
 
-    subject->named = named;
+    target->named = named;
     if (named->hidden.code != ATLS_OK)
         return;
-    carrier = find_carrier(&subject->list);
+    carrier = find_carrier(&target->list);
     if (carrier == 0)
         return;
     items[0] = items[carrier];
     items[carrier] = named;
     if (rank(named) == 0)
-        finding_note(check->findings, "process",
-                     "%d (%s) has no OpenSSL: of those that it has started, "
-                     "%d (%s) is looked at",
-                     named->pid, process_program(named), items[0]->pid,
-                     process_program(items[0]));
+        tool_finding_note(
+            check->findings, "process",
+            "%d (%s) has no OpenSSL: of those that it has started, "
+            "%d (%s) is looked at",
+            named->pid, tool_process_program(named), items[0]->pid,
+            tool_process_program(items[0]));
     else
-        finding_warn(check->findings, "process",
-                     "If it does TLS itself, restart it: it was started before "
-                     "attest was configured, or reads no configuration",
-                     "%d (%s) has OpenSSL mapped and runs without attest.so: "
-                     "of those that it has started, %d (%s) is looked at",
-                     named->pid, process_program(named), items[0]->pid,
-                     process_program(items[0]));
+        tool_finding_warn(
+            check->findings, "process",
+            "If it does TLS itself, restart it: it was started before "
+            "attest was configured, or reads no configuration",
+            "%d (%s) has OpenSSL mapped and runs without attest.so: "
+            "of those that it has started, %d (%s) is looked at",
+            named->pid, tool_process_program(named), items[0]->pid,
+            tool_process_program(items[0]));
 }
 
 /* ---- programs that are known ---- */
 
 static void note_libraries(struct known_program *known)
 {
-    FILE *file = process_open(known->process, "maps");
+    FILE *file = tool_process_open(known->process, "maps");
     char *line = NULL;
     size_t room = 0;
 
@@ -83,44 +85,44 @@ static void note_libraries(struct known_program *known)
 
         line[strcspn(line, "\n")] = '\0';
         if (path != NULL)
-            known_note(known, path);
+            tool_known_note(known, path);
     }
     free(line);
     if (file != NULL)
         fclose(file);
 }
 
-static bool was_noted(const struct subject *subject, size_t i)
+static bool was_noted(const struct target *target, size_t i)
 {
-    const char *path = subject->list.items[i]->exe.path;
+    const char *path = target->list.items[i]->exe.path;
 
     for (size_t j = 0; path != NULL && j < i; j++)
-        if (subject->list.items[j]->exe.path != NULL
-            && strcmp(subject->list.items[j]->exe.path, path) == 0)
+        if (target->list.items[j]->exe.path != NULL
+            && strcmp(target->list.items[j]->exe.path, path) == 0)
             return true;
     return path == NULL;
 }
 
 /* What a process has mapped is for those to see who may trace it. */
-void subject_note_known(struct subject *subject)
+void tool_target_note_known(struct target *target)
 {
     uint64_t said = 0;
 
     for (size_t i = 0;
-         i < subject->list.count && subject->known_count < SUBJECT_KNOWN_MAX;
+         i < target->list.count && target->known_count < TARGET_KNOWN_MAX;
          i++) {
-        const struct process *process = subject->list.items[i];
+        const struct process *process = target->list.items[i];
         struct known_program known = {.path = process->exe.path,
                                       .process = process};
 
-        if (process->hidden.code != ATLS_OK || was_noted(subject, i))
+        if (process->hidden.code != ATLS_OK || was_noted(target, i))
             continue;
-        known_note(&known, known.path);
+        tool_known_note(&known, known.path);
         note_libraries(&known);
         known.rows &= ~said;
-        said |= known_once(known.rows);
+        said |= tool_known_once(known.rows);
         if (known.rows != 0)
-            subject->known[subject->known_count++] = known;
+            target->known[target->known_count++] = known;
     }
 }
 
@@ -136,26 +138,27 @@ struct other {
 };
 
 /* Of the process named: what its user has set for all of them. */
-static const char *conf_of_named(const struct subject *subject)
+static const char *conf_of_named(const struct target *target)
 {
-    const struct process *named = subject->named;
+    const struct process *named = target->named;
 
-    if (named->environment != NULL || subject->unit == NULL)
-        return process_getenv(named, "OPENSSL_CONF");
-    return process_variable(subject->unit->environment,
-                            subject->unit->environment_len, "OPENSSL_CONF");
+    if (named->environment != NULL || target->unit == NULL)
+        return tool_process_getenv(named, "OPENSSL_CONF");
+    return tool_process_variable(target->unit->environment,
+                                 target->unit->environment_len, "OPENSSL_CONF");
 }
 
 static void fail(struct check *check, const struct other *other,
                  const char *next, const char *cause, const char *value)
 {
-    const char *advice = known_advice(other->process, KNOWN_LOSES);
+    const char *advice = tool_known_advice(other->process, KNOWN_LOSES);
 
-    finding_fail(
-        check->findings, TOOL_USAGE, WHAT, advice != NULL ? advice : next,
-        "process %d (%s) of it has OpenSSL and runs without "
-        "attest.so: %s%s",
-        other->process->pid, process_program(other->process), cause, value);
+    tool_finding_fail(check->findings, TOOL_USAGE, WHAT,
+                      advice != NULL ? advice : next,
+                      "process %d (%s) of it has OpenSSL and runs without "
+                      "attest.so: %s%s",
+                      other->process->pid, tool_process_program(other->process),
+                      cause, value);
 }
 
 /* In its place, with its rights. */
@@ -166,9 +169,9 @@ static int try_to_read(struct check *check, const void *arg)
     char user[CHECK_USER_MAX], cause[CHECK_USER_MAX + 64];
     enum atls_error r;
 
-    check_user(check, other->process->uid, user);
-    r = place_enter(other->process, PLACE_MOUNTS | PLACE_ROOT | PLACE_USER,
-                    &why);
+    tool_check_user(check, other->process->uid, user);
+    r = tool_sandbox_enter(other->process,
+                           SANDBOX_MOUNTS | SANDBOX_ROOT | SANDBOX_USER, &why);
     if (r != ATLS_OK || faccessat(AT_FDCWD, other->conf, R_OK, AT_EACCESS) == 0)
         return 0;
     snprintf(cause, sizeof(cause), "%s, as it runs there, cannot read (%s) ",
@@ -197,8 +200,8 @@ static bool has_lost_environment(struct check *check, const struct other *other)
 
 static bool is_named_program(const struct other *other)
 {
-    return strcmp(process_program(other->process),
-                  process_program(other->named))
+    return strcmp(tool_process_program(other->process),
+                  tool_process_program(other->named))
            == 0;
 }
 
@@ -209,17 +212,18 @@ static void report_unused(struct check *check, const struct other *other)
     const struct process *process = other->process;
 
     if (other->own_conf != NULL && !is_named_program(other))
-        finding_note(check->findings, WHAT,
-                     "process %d (%s) of it has OpenSSL mapped and runs "
-                     "without attest.so: it has not used it so far",
-                     process->pid, process_program(process));
+        tool_finding_note(check->findings, WHAT,
+                          "process %d (%s) of it has OpenSSL mapped and runs "
+                          "without attest.so: it has not used it so far",
+                          process->pid, tool_process_program(process));
     else
-        finding_warn(check->findings, WHAT,
-                     "If it does TLS, restart it: it was started before attest "
-                     "was configured, or reads no configuration",
-                     "process %d (%s) of it has OpenSSL mapped and runs "
-                     "without attest.so; it may not have used it so far",
-                     process->pid, process_program(process));
+        tool_finding_warn(
+            check->findings, WHAT,
+            "If it does TLS, restart it: it was started before attest "
+            "was configured, or reads no configuration",
+            "process %d (%s) of it has OpenSSL mapped and runs "
+            "without attest.so; it may not have used it so far",
+            process->pid, tool_process_program(process));
 }
 
 static void check_other(struct check *check, const struct other *other)
@@ -238,23 +242,23 @@ static void check_other(struct check *check, const struct other *other)
     }
     if (has_lost_environment(check, other)
         || (conf != NULL && conf[0] == '/'
-            && place_run(check, try_to_read, other) > 0))
+            && tool_sandbox_run(check, try_to_read, other) > 0))
         return;
     report_unused(check, other);
 }
 
-void check_others(struct check *check, const struct subject *subject)
+void tool_check_others(struct check *check, const struct target *target)
 {
-    for (size_t i = 0; i < subject->list.count; i++) {
-        const struct process *process = subject->list.items[i];
+    for (size_t i = 0; i < target->list.count; i++) {
+        const struct process *process = target->list.items[i];
         const struct other other = {
             .process = process,
-            .named = subject->named,
-            .conf = conf_of_named(subject),
-            .own_conf = process_getenv(process, "OPENSSL_CONF"),
+            .named = target->named,
+            .conf = conf_of_named(target),
+            .own_conf = tool_process_getenv(process, "OPENSSL_CONF"),
         };
 
-        if (process != subject->named && process->hidden.code == ATLS_OK
+        if (process != target->named && process->hidden.code == ATLS_OK
             && process->libssl.path != NULL && process->outer.path == NULL)
             check_other(check, &other);
     }

@@ -30,7 +30,7 @@ struct findings {
     bool unavailable; /* a FAIL with TOOL_UNAVAILABLE */
 };
 
-struct findings *findings_new(void)
+struct findings *tool_findings_new(void)
 {
     struct findings *findings = calloc(1, sizeof(*findings));
 
@@ -44,7 +44,7 @@ struct findings *findings_new(void)
     return findings;
 }
 
-void findings_free(struct findings *findings)
+void tool_findings_free(struct findings *findings)
 {
     if (findings == NULL)
         return;
@@ -85,8 +85,8 @@ static void add(struct findings *findings, enum level level, const char *what,
     append(findings, level, what, detail, next);
 }
 
-void finding_ok(struct findings *findings, const char *what, const char *fmt,
-                ...)
+void tool_finding_ok(struct findings *findings, const char *what,
+                     const char *fmt, ...)
 {
     va_list args;
 
@@ -95,8 +95,8 @@ void finding_ok(struct findings *findings, const char *what, const char *fmt,
     va_end(args);
 }
 
-void finding_note(struct findings *findings, const char *what, const char *fmt,
-                  ...)
+void tool_finding_note(struct findings *findings, const char *what,
+                       const char *fmt, ...)
 {
     va_list args;
 
@@ -105,8 +105,8 @@ void finding_note(struct findings *findings, const char *what, const char *fmt,
     va_end(args);
 }
 
-void finding_warn(struct findings *findings, const char *what, const char *next,
-                  const char *fmt, ...)
+void tool_finding_warn(struct findings *findings, const char *what,
+                       const char *next, const char *fmt, ...)
 {
     va_list args;
 
@@ -115,8 +115,8 @@ void finding_warn(struct findings *findings, const char *what, const char *next,
     va_end(args);
 }
 
-void finding_fail(struct findings *findings, int status, const char *what,
-                  const char *next, const char *fmt, ...)
+void tool_finding_fail(struct findings *findings, int status, const char *what,
+                       const char *next, const char *fmt, ...)
 {
     va_list args;
 
@@ -129,14 +129,14 @@ void finding_fail(struct findings *findings, int status, const char *what,
     va_end(args);
 }
 
-bool findings_failed(const struct findings *findings)
+bool tool_findings_failed(const struct findings *findings)
 {
     return findings->counts[LEVEL_FAIL] > 0;
 }
 
 /* ---- between processes ---- */
 
-bool findings_send(const struct findings *findings, int fd)
+bool tool_findings_send(const struct findings *findings, int fd)
 {
     json_t *object =
         json_pack("{s:b, s:b, s:O}", "unusable", findings->unusable,
@@ -177,7 +177,7 @@ static void receive_one(struct findings *findings, json_t *finding)
            next != NULL ? texts[2] : NULL);
 }
 
-bool findings_receive(struct findings *findings, int fd)
+bool tool_findings_receive(struct findings *findings, int fd)
 {
     json_t *object = json_loadfd(fd, 0, NULL);
     int unusable = 0, unavailable = 0;
@@ -230,11 +230,11 @@ static void print_line(json_t *finding, bool colour)
            next != NULL ? next : "");
 }
 
-int findings_print(const struct findings *findings,
-                   const struct tool_options *options, bool strict)
+int tool_findings_print(const struct findings *findings,
+                        const struct tool_options *options, bool strict)
 {
     int status = exit_status(findings, strict);
-    const bool colour = term_has_colour(stdout);
+    const bool colour = tool_term_has_colour(stdout);
     enum level worst = LEVEL_OK;
     json_t *finding;
     size_t i;

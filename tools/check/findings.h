@@ -16,8 +16,8 @@
 struct findings;
 
 /* NULL when out of memory. */
-struct findings *findings_new(void);
-void findings_free(struct findings *findings); /* NULL is fine */
+struct findings *tool_findings_new(void);
+void tool_findings_free(struct findings *findings); /* NULL is fine */
 
 /*
  * Add one.
@@ -28,26 +28,29 @@ void findings_free(struct findings *findings); /* NULL is fine */
  *   status  exit status it leads to: TOOL_USAGE (configuration) or
  *           TOOL_UNAVAILABLE (TPM)
  */
-void finding_ok(struct findings *findings, const char *what, const char *fmt,
-                ...) __attribute__((format(printf, 3, 4)));
-void finding_note(struct findings *findings, const char *what, const char *fmt,
-                  ...) __attribute__((format(printf, 3, 4)));
-void finding_warn(struct findings *findings, const char *what, const char *next,
-                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void finding_fail(struct findings *findings, int status, const char *what,
-                  const char *next, const char *fmt, ...)
+void tool_finding_ok(struct findings *findings, const char *what,
+                     const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void tool_finding_note(struct findings *findings, const char *what,
+                       const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void tool_finding_warn(struct findings *findings, const char *what,
+                       const char *next, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void tool_finding_fail(struct findings *findings, int status, const char *what,
+                       const char *next, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* Has anything failed so far? */
-bool findings_failed(const struct findings *findings);
+bool tool_findings_failed(const struct findings *findings);
 
 /*
  * Hand what was found over to another process, and add it there: text is made
  * printable again, whoever wrote it. Return false when that failed; nothing was
  * added then.
  */
-bool findings_send(const struct findings *findings, int fd);
-bool findings_receive(struct findings *findings, int fd);
+bool tool_findings_send(const struct findings *findings, int fd);
+bool tool_findings_receive(struct findings *findings, int fd);
 
 /*
  * Print all of them and return the exit status: TOOL_USAGE when configuration
@@ -55,7 +58,7 @@ bool findings_receive(struct findings *findings, int fd);
  * else TOOL_DONE.
  *   under --json one object {"result":..., "exit":..., "findings":[...]}
  */
-int findings_print(const struct findings *findings,
-                   const struct tool_options *options, bool strict);
+int tool_findings_print(const struct findings *findings,
+                        const struct tool_options *options, bool strict);
 
 #endif

@@ -51,7 +51,7 @@ static int find_number(const char *data, size_t len)
     return (int)number;
 }
 
-int interface_of_descriptor(int fd)
+int tool_interface_of_descriptor(int fd)
 {
     int number = INTERFACE_UNKNOWN;
     size_t len = 0;
@@ -67,8 +67,8 @@ int interface_of_descriptor(int fd)
     return number;
 }
 
-int interface_of_file(const char *path)
+int tool_interface_of_file(const char *path)
 {
-    return interface_of_descriptor(
+    return tool_interface_of_descriptor(
         open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }

@@ -9,9 +9,9 @@
 #define INTERFACE_UNKNOWN \
     (-1) /* none in it, no regular file, or not readable */
 
-int interface_of_file(const char *path);
+int tool_interface_of_file(const char *path);
 
 /* The same; it is closed. fd -1: unknown. */
-int interface_of_descriptor(int fd);
+int tool_interface_of_descriptor(int fd);
 
 #endif

@@ -33,7 +33,7 @@ static bool is_word_of(const char *path, const char *word, size_t len)
            && tail[len + strspn(tail + len, "0123456789.")] == '\0';
 }
 
-static bool is_about(const struct known *known, const char *path)
+static bool is_about(const struct known_row *known, const char *path)
 {
     for (const char *word = known->programs; *word != '\0';) {
         size_t len = strcspn(word, " ");
@@ -45,28 +45,30 @@ static bool is_about(const struct known *known, const char *path)
     return false;
 }
 
-void known_note(struct known_program *program, const char *path)
+void tool_known_note(struct known_program *program, const char *path)
 {
-    for (size_t i = 0; i < known_table_count; i++)
-        if (is_about(&known_table[i], path))
+    for (size_t i = 0; i < tool_known_table_count; i++)
+        if (is_about(&tool_known_table[i], path))
             program->rows |= UINT64_C(1) << i;
 }
 
-uint64_t known_once(uint64_t rows)
+uint64_t tool_known_once(uint64_t rows)
 {
-    for (size_t i = 0; i < known_table_count; i++)
-        if (known_table[i].setting.key != NULL
-            && known_table[i].setting.file == NULL)
+    for (size_t i = 0; i < tool_known_table_count; i++)
+        if (tool_known_table[i].setting.key != NULL
+            && tool_known_table[i].setting.file == NULL)
             rows &= ~(UINT64_C(1) << i);
     return rows;
 }
 
-const char *known_advice(const struct process *process, enum known_kind kind)
+const char *tool_known_advice(const struct process *process,
+                              enum known_kind kind)
 {
-    for (size_t i = 0; process->exe.path != NULL && i < known_table_count; i++)
-        if (known_table[i].kind == kind
-            && is_about(&known_table[i], process->exe.path))
-            return known_table[i].next;
+    for (size_t i = 0; process->exe.path != NULL && i < tool_known_table_count;
+         i++)
+        if (tool_known_table[i].kind == kind
+            && is_about(&tool_known_table[i], process->exe.path))
+            return tool_known_table[i].next;
     return NULL;
 }
 
@@ -115,8 +117,9 @@ static char *find_value(const char *text, const char *key)
 static const char *variable_of(const struct known_program *program,
                                const char *name)
 {
-    return program->process != NULL ? process_getenv(program->process, name)
-                                    : getenv(name);
+    return program->process != NULL
+               ? tool_process_getenv(program->process, name)
+               : getenv(name);
 }
 
 /* The file of a setting: free() it. */
@@ -147,7 +150,8 @@ static bool read_file(const struct known_setting *setting,
 
     *ret_where = file_of(setting, program);
     if (*ret_where == NULL
-        || input_read(*ret_where, SETTINGS_MAX, why, &data, &len) != ATLS_OK)
+        || tool_input_read(*ret_where, SETTINGS_MAX, why, &data, &len)
+               != ATLS_OK)
         return false;
     *ret_value = find_value((const char *)data, setting->key);
     OPENSSL_free(data);
@@ -205,7 +209,7 @@ static bool has_word(const char *value, const char *words)
 
 /* Does a row matter under this configuration? What has happened to a process by
  * chroot(2), the settings' check says. */
-static bool matters(const struct check *check, const struct known *known,
+static bool matters(const struct check *check, const struct known_row *known,
                     const struct known_program *program)
 {
     char *system = NULL;
@@ -234,8 +238,8 @@ static bool matters(const struct check *check, const struct known *known,
     }
 }
 
-/* Of what cannot be read. What a process that runs has lost, check_others() sees. */
-static void report_unread(struct check *check, const struct known *known,
+/* Of what cannot be read. What a process that runs has lost, tool_check_others() sees. */
+static void report_unread(struct check *check, const struct known_row *known,
                           const struct known_program *program,
                           const struct atls_reason *why)
 {
@@ -243,14 +247,15 @@ static void report_unread(struct check *check, const struct known *known,
     const char *close = why->text[0] != '\0' ? ")" : "";
 
     if (known->kind != KNOWN_LOSES)
-        finding_note(check->findings, WHAT, "%s %s%s%s%s. %s", program->path,
-                     known->does, open, why->text, close, known->next);
+        tool_finding_note(check->findings, WHAT, "%s %s%s%s%s. %s",
+                          program->path, known->does, open, why->text, close,
+                          known->next);
     else if (program->process == NULL)
-        finding_warn(check->findings, WHAT, known->next, "%s %s%s%s%s",
-                     program->path, known->does, open, why->text, close);
+        tool_finding_warn(check->findings, WHAT, known->next, "%s %s%s%s%s",
+                          program->path, known->does, open, why->text, close);
 }
 
-static void report_wrong(struct check *check, const struct known *known,
+static void report_wrong(struct check *check, const struct known_row *known,
                          const struct known_program *program, const char *value,
                          const char *where)
 {
@@ -269,17 +274,17 @@ static void report_wrong(struct check *check, const struct known *known,
         snprintf(found, sizeof(found), "no %s in %.*s", known->setting.key,
                  SHOWN_MAX, where);
     if (fails)
-        finding_fail(check->findings, TOOL_USAGE, WHAT, known->next,
-                     "%s %s: %s", program->path, known->does, found);
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT, known->next,
+                          "%s %s: %s", program->path, known->does, found);
     else if (known->kind == KNOWN_CLEAR)
-        finding_warn(check->findings, WHAT, known->next, "%s %s: %s",
-                     program->path, known->does, found);
+        tool_finding_warn(check->findings, WHAT, known->next, "%s %s: %s",
+                          program->path, known->does, found);
     else
-        finding_note(check->findings, WHAT, "%s %s: %s. %s", program->path,
-                     known->does, found, known->next);
+        tool_finding_note(check->findings, WHAT, "%s %s: %s. %s", program->path,
+                          known->does, found, known->next);
 }
 
-static void report_row(struct check *check, const struct known *known,
+static void report_row(struct check *check, const struct known_row *known,
                        const struct known_program *program)
 {
     struct atls_reason why = {0};
@@ -289,18 +294,19 @@ static void report_row(struct check *check, const struct known *known,
         || !read_setting(check, &known->setting, program, &why, &value, &where))
         report_unread(check, known, program, &why);
     else if (value != NULL && has_word(value, known->setting.words))
-        finding_ok(check->findings, WHAT, "%s: %s = %.*s in %s", program->path,
-                   known->setting.key, SHOWN_MAX, value, where);
+        tool_finding_ok(check->findings, WHAT, "%s: %s = %.*s in %s",
+                        program->path, known->setting.key, SHOWN_MAX, value,
+                        where);
     else
         report_wrong(check, known, program, value, where != NULL ? where : "?");
     free(value);
     free(where);
 }
 
-void known_report(struct check *check, const struct known_program *program)
+void tool_known_report(struct check *check, const struct known_program *program)
 {
-    for (size_t i = 0; i < known_table_count && check->conf != NULL; i++)
+    for (size_t i = 0; i < tool_known_table_count && check->conf != NULL; i++)
         if ((program->rows >> i & 1) != 0
-            && matters(check, &known_table[i], program))
-            report_row(check, &known_table[i], program);
+            && matters(check, &tool_known_table[i], program))
+            report_row(check, &tool_known_table[i], program);
 }

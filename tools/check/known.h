@@ -29,18 +29,18 @@ enum known_kind {
 /* A program that is looked at; begin with all of it zero but path. */
 struct known_program {
     const char *path; /* of its file; borrowed */
-    uint64_t rows;    /* of the table, see known_note() */
+    uint64_t rows;    /* of the table, see tool_known_note() */
     const struct process
         *process; /* borrowed; NULL: a file that does not run */
 };
 
 /* Note what the table has on a program's file or on a library that it maps, by its
  * path or the last part of that. */
-void known_note(struct known_program *program, const char *path);
+void tool_known_note(struct known_program *program, const char *path);
 
 /* Those of the rows that need not be said of two programs of a family: not those
  * about the environment of each. */
-uint64_t known_once(uint64_t rows);
+uint64_t tool_known_once(uint64_t rows);
 
 /*
  * Add what is known of it as findings: what can be read (its configuration, with the
@@ -48,9 +48,11 @@ uint64_t known_once(uint64_t rows);
  * warning or FAIL; the rest as notes. Needs the configuration to be loaded; adds
  * nothing about a role of attest that it does not have.
  */
-void known_report(struct check *check, const struct known_program *program);
+void tool_known_report(struct check *check,
+                       const struct known_program *program);
 
 /* What to do about a kind, of a process's program; NULL where nothing is known. */
-const char *known_advice(const struct process *process, enum known_kind kind);
+const char *tool_known_advice(const struct process *process,
+                              enum known_kind kind);
 
 #endif

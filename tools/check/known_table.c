@@ -2,7 +2,7 @@
 #include "tools/check/known_table.h"
 
 /* attest(7) says the same, for people. */
-const struct known known_table[] = {
+const struct known_row tool_known_table[] = {
     {"libpq.so psql pg_dump pg_dumpall pg_restore pg_basebackup pgbench",
      KNOWN_CLEAR,
      "goes on in clear where a server is refused or offers no TLS, under "
@@ -180,6 +180,8 @@ const struct known known_table[] = {
      {NULL, NULL, NULL, NULL}},
 };
 
-const size_t known_table_count = sizeof(known_table) / sizeof(known_table[0]);
-_Static_assert(sizeof(known_table) / sizeof(known_table[0]) <= KNOWN_ROWS_MAX,
+const size_t tool_known_table_count =
+    sizeof(tool_known_table) / sizeof(tool_known_table[0]);
+_Static_assert(sizeof(tool_known_table) / sizeof(tool_known_table[0])
+                   <= KNOWN_ROWS_MAX,
                "more rows than bits");

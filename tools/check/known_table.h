@@ -22,7 +22,7 @@ struct known_setting {
     const char *folder_variable; /* names the folder of `file`; or NULL */
 };
 
-struct known {
+struct known_row {
     const char *programs; /* last parts of paths, without version numbers */
     enum known_kind kind;
     const char *does;
@@ -31,7 +31,7 @@ struct known {
 };
 
 #define KNOWN_ROWS_MAX 64u /* bits of struct known_program */
-extern const struct known known_table[];
-extern const size_t known_table_count;
+extern const struct known_row tool_known_table[];
+extern const size_t tool_known_table_count;
 
 #endif

@@ -33,7 +33,7 @@ static int open_error(const char *path)
     return error;
 }
 
-void check_logging(struct check *check)
+void tool_check_logging(struct check *check)
 {
     const char *path = check->configuration.log;
     char user[CHECK_USER_MAX];
@@ -44,18 +44,19 @@ void check_logging(struct check *check)
     error = open_error(path);
     if (error == 0)
         return;
-    check_user(check, geteuid(), user);
-    finding_fail(check->findings, TOOL_USAGE, "log",
-                 error == ENOENT
-                     ? "Make its folder, writable for that user"
-                     : "Give that user the right to write it, or take syslog",
-                 "%s cannot open %s for writing: %s; what it says goes to "
-                 "syslog",
-                 user, path, strerror(error));
+    tool_check_user(check, geteuid(), user);
+    tool_finding_fail(
+        check->findings, TOOL_USAGE, "log",
+        error == ENOENT
+            ? "Make its folder, writable for that user"
+            : "Give that user the right to write it, or take syslog",
+        "%s cannot open %s for writing: %s; what it says goes to "
+        "syslog",
+        user, path, strerror(error));
 }
 
 /* A process with another root may be connected since before. */
-void check_syslog(struct check *check)
+void tool_check_syslog(struct check *check)
 {
     const char *log = check->configuration.log;
 
@@ -64,8 +65,8 @@ void check_syslog(struct check *check)
         || access(SYSLOG_SOCKET, F_OK) == 0
         || access(JOURNAL_SOCKET, F_OK) == 0)
         return;
-    finding_note(check->findings, "log",
-                 "log = syslog, and there is neither " SYSLOG_SOCKET
-                 " nor " JOURNAL_SOCKET
-                 ": refusals go to stderr, the rest nowhere");
+    tool_finding_note(check->findings, "log",
+                      "log = syslog, and there is neither " SYSLOG_SOCKET
+                      " nor " JOURNAL_SOCKET
+                      ": refusals go to stderr, the rest nowhere");
 }

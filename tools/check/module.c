@@ -74,10 +74,10 @@ static bool check_exists(struct check *check, const char *path, const char *why,
 {
     if (stat(path, ret_st) == 0)
         return true;
-    finding_fail(check->findings, TOOL_USAGE, "module",
-                 "Install attest for this OpenSSL, or correct the path",
-                 "%s (%s): %s; OpenSSL runs programs without it", path, why,
-                 strerror(errno));
+    tool_finding_fail(check->findings, TOOL_USAGE, "module",
+                      "Install attest for this OpenSSL, or correct the path",
+                      "%s (%s): %s; OpenSSL runs programs without it", path,
+                      why, strerror(errno));
     return false;
 }
 
@@ -92,27 +92,29 @@ static const void *load_symbol(struct check *check, const char *path,
     if (!check_exists(check, path, why, &st))
         return NULL;
     /* What somebody else can write is not run here. */
-    if (!check_permissions(check, "module", path))
+    if (!tool_check_permissions(check, "module", path))
         return NULL;
     if (crashes_loading(path)) {
-        finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
-                     "%s crashes whoever loads it: the file is damaged", path);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "module", "Reinstall attest",
+            "%s crashes whoever loads it: the file is damaged", path);
         return NULL;
     }
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "module",
-                     "Reinstall attest, or what it lacks",
-                     "cannot be loaded: %s; OpenSSL runs programs without it",
-                     dlerror());
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "module",
+            "Reinstall attest, or what it lacks",
+            "cannot be loaded: %s; OpenSSL runs programs without it",
+            dlerror());
         return NULL;
     }
     found = dlsym(object, symbol);
     if (found == NULL)
-        finding_fail(check->findings, TOOL_USAGE, "module",
-                     "Name attest.so of the attest package",
-                     "%s does not export %s: not what it should be", path,
-                     symbol);
+        tool_finding_fail(check->findings, TOOL_USAGE, "module",
+                          "Name attest.so of the attest package",
+                          "%s does not export %s: not what it should be", path,
+                          symbol);
     return found;
 }
 
@@ -142,28 +144,29 @@ static bool is_mapped(const struct process_file *mapped, const struct stat *st)
 }
 
 /* C5, and that it is there. That it can be loaded shows in who has loaded it. */
-static bool look_at_file(struct check *check, const char *path, const char *why,
+static bool inspect_file(struct check *check, const char *path, const char *why,
                          const struct process_file *mapped)
 {
     struct stat st;
 
     if (!check_exists(check, path, why, &st)
-        || !check_permissions(check, "module", path))
+        || !tool_check_permissions(check, "module", path))
         return false;
     if (!S_ISREG(st.st_mode) || !is_elf(path)) {
-        finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
-                     "%s is no shared object that can be read", path);
+        tool_finding_fail(check->findings, TOOL_USAGE, "module",
+                          "Reinstall attest",
+                          "%s is no shared object that can be read", path);
         return false;
     }
     if (mapped != NULL && mapped->path != NULL && !is_mapped(mapped, &st)) {
-        finding_fail(check->findings, TOOL_USAGE, "loaded",
-                     "Correct module, or restart it",
-                     "process %d runs %s, which is not the %s that its "
-                     "configuration names",
-                     check->process->pid, mapped->path, path);
+        tool_finding_fail(check->findings, TOOL_USAGE, "loaded",
+                          "Correct module, or restart it",
+                          "process %d runs %s, which is not the %s that its "
+                          "configuration names",
+                          check->process->pid, mapped->path, path);
         return false;
     }
-    finding_ok(check->findings, "module", "%s", path);
+    tool_finding_ok(check->findings, "module", "%s", path);
     return true;
 }
 
@@ -171,28 +174,29 @@ static bool look_at_file(struct check *check, const char *path, const char *why,
 static bool check_pair(struct check *check, const char *path,
                        const char *second)
 {
-    int outer = interface_of_file(path), inner = interface_of_file(second);
+    int outer = tool_interface_of_file(path),
+        inner = tool_interface_of_file(second);
 
     if (outer == inner && outer != INTERFACE_UNKNOWN)
         return true;
-    finding_fail(check->findings, TOOL_USAGE, "module", "Reinstall attest",
-                 "%s is of another version than %s%s: no TLS context can be "
-                 "made",
-                 outer == ATLS_INTERFACE ? second : path,
-                 outer == ATLS_INTERFACE ? path : second,
-                 outer == ATLS_INTERFACE || inner == ATLS_INTERFACE
-                     ? " and this command"
-                     : "");
+    tool_finding_fail(
+        check->findings, TOOL_USAGE, "module", "Reinstall attest",
+        "%s is of another version than %s%s: no TLS context can be "
+        "made",
+        outer == ATLS_INTERFACE ? second : path,
+        outer == ATLS_INTERFACE ? path : second,
+        outer == ATLS_INTERFACE || inner == ATLS_INTERFACE ? " and this command"
+                                                           : "");
     return false;
 }
 
-static void look_at_files(struct check *check, const char *path,
+static void inspect_files(struct check *check, const char *path,
                           const char *second, const char *why)
 {
     const struct process *process = check->process;
 
-    if (look_at_file(check, path, why, process != NULL ? &process->outer : NULL)
-        && look_at_file(check, second, "beside attest.so",
+    if (inspect_file(check, path, why, process != NULL ? &process->outer : NULL)
+        && inspect_file(check, second, "beside attest.so",
                         process != NULL ? &process->inner : NULL))
         (void)check_pair(check, path, second);
 }
@@ -219,18 +223,18 @@ static void check_version(struct check *check, const char *path,
     const char *next = "Install one version of attest";
 
     if (strcmp(core->interface, ATLS_INTERFACE_MARK) != 0)
-        finding_warn(check->findings, "module", next,
-                     "%s is of another version than this command", path);
+        tool_finding_warn(check->findings, "module", next,
+                          "%s is of another version than this command", path);
     else if (strcmp(core->version, ATLS_VERSION) != 0)
-        finding_warn(check->findings, "module", next,
-                     "%s is version %s, this command " ATLS_VERSION, path,
-                     core->version);
+        tool_finding_warn(check->findings, "module", next,
+                          "%s is version %s, this command " ATLS_VERSION, path,
+                          core->version);
     else
-        finding_ok(check->findings, "module", "%s, version %s", path,
-                   core->version);
+        tool_finding_ok(check->findings, "module", "%s, version %s", path,
+                        core->version);
 }
 
-void check_module(struct check *check)
+void tool_check_module(struct check *check)
 {
     const struct atls_core *core = NULL;
     const char *why = "";
@@ -238,10 +242,10 @@ void check_module(struct check *check)
     char *second = path != NULL ? inner_path(path) : NULL;
 
     if (second == NULL)
-        finding_fail(check->findings, TOOL_USAGE, "module", "Try again",
-                     "out of memory");
+        tool_finding_fail(check->findings, TOOL_USAGE, "module", "Try again",
+                          "out of memory");
     else if (check->of_process)
-        look_at_files(check, path, second, why);
+        inspect_files(check, path, second, why);
     else if (load_symbol(check, path, ENTRY_POINT, why) != NULL)
         core = load_symbol(check, second, ATLS_CORE_SYMBOL, "beside attest.so");
     if (core != NULL && check_pair(check, path, second))

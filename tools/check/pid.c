@@ -18,10 +18,10 @@
 
 /* ---- shared by the parts ---- */
 
-bool subject_is_worker(const struct subject *subject, size_t i)
+bool tool_target_is_worker(const struct target *target, size_t i)
 {
-    const char *main = subject->list.items[0]->exe.path;
-    const char *other = subject->list.items[i]->exe.path;
+    const char *main = target->list.items[0]->exe.path;
+    const char *other = target->list.items[i]->exe.path;
 
     return i == 0
            || (main != NULL && other != NULL && strcmp(main, other) == 0);
@@ -34,7 +34,8 @@ static const char *what_changed(const struct process *process,
                                 const struct stat *st,
                                 const struct process_clocks *now)
 {
-    if (process_changed(process, &st->st_mtim, now) == PROCESS_CHANGED_SINCE)
+    if (tool_process_changed(process, &st->st_mtim, now)
+        == PROCESS_CHANGED_SINCE)
         return "was changed";
     return "was replaced, or its owner or rights were changed,";
 }
@@ -42,23 +43,25 @@ static const char *what_changed(const struct process *process,
 static void check_change(struct check *check, const struct process *process,
                          const char *file, const struct stat *st)
 {
-    const struct process_clocks now = process_clocks_now();
+    const struct process_clocks now = tool_process_clocks_now();
 
-    switch (process_changed(process, &st->st_ctim, &now)) {
+    switch (tool_process_changed(process, &st->st_ctim, &now)) {
     case PROCESS_CHANGED_SINCE:
-        finding_warn(check->findings, "configuration",
-                     "Restart it; reloading is enough only for programs that "
-                     "execute themselves anew for it, as HAProxy",
-                     "%s %s after process %d began, which may still go by the "
-                     "old one",
-                     file, what_changed(process, st, &now), process->pid);
+        tool_finding_warn(
+            check->findings, "configuration",
+            "Restart it; reloading is enough only for programs that "
+            "execute themselves anew for it, as HAProxy",
+            "%s %s after process %d began, which may still go by the "
+            "old one",
+            file, what_changed(process, st, &now), process->pid);
         break;
     case PROCESS_CHANGE_UNKNOWN:
-        finding_note(check->findings, "configuration",
-                     "cannot tell whether %s was changed before process %d "
-                     "began or after: both were within a second, or the clock "
-                     "was set back since. A restart makes sure",
-                     file, process->pid);
+        tool_finding_note(
+            check->findings, "configuration",
+            "cannot tell whether %s was changed before process %d "
+            "began or after: both were within a second, or the clock "
+            "was set back since. A restart makes sure",
+            file, process->pid);
         break;
     case PROCESS_CHANGED_BEFORE:
         break;
@@ -92,27 +95,28 @@ static void check_devices(struct check *check, const struct unit *unit)
 
     if (unit->has_private_devices && tcti != NULL
         && strncmp(tcti, "device:", strlen("device:")) == 0)
-        finding_fail(check->findings, TOOL_UNAVAILABLE, "service",
-                     "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
-                     "%s has PrivateDevices=yes: there is no TPM in its /dev "
-                     "for quoter = tcti:%s",
-                     unit->name, tcti);
+        tool_finding_fail(
+            check->findings, TOOL_UNAVAILABLE, "service",
+            "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
+            "%s has PrivateDevices=yes: there is no TPM in its /dev "
+            "for quoter = tcti:%s",
+            unit->name, tcti);
 }
 
 /* It has the module, and nothing tells what OPENSSL_CONF is: when the system's
  * file knows nothing of attest, it has read another one. */
 static bool has_read_another(const struct check *check,
-                             const struct subject *subject)
+                             const struct target *target)
 {
-    return subject->conf == NULL && subject->environment == NULL
+    return target->conf == NULL && target->environment == NULL
            && check->process->outer.path != NULL
            && (check->conf == NULL || check->conf->provider == NULL);
 }
 
 static const char *next_when_unread(const struct check *check,
-                                    const struct subject *subject)
+                                    const struct target *target)
 {
-    if (geteuid() != 0 && geteuid() != subject->user.uid)
+    if (geteuid() != 0 && geteuid() != target->user.uid)
         return NULL; /* the reason itself tells */
     if (check->process != NULL && check->process->may_have_been_root)
         return "If it was read before root was given up, name it with --conf, "
@@ -120,118 +124,121 @@ static const char *next_when_unread(const struct check *check,
     return "OpenSSL runs programs without it";
 }
 
-static void report_unread(struct check *check, const struct subject *subject,
+static void report_unread(struct check *check, const struct target *target,
                           const struct atls_reason *why)
 {
     const struct process *process = check->process;
 
-    if (process != NULL && has_read_another(check, subject))
-        finding_fail(check->findings, TOOL_USAGE, "configuration",
-                     "Name it with --conf (often /etc/attest/openssl.cnf)",
-                     "not known which file process %d has read: it runs %s, "
-                     "and the system's file says nothing of that",
-                     process->pid, process->outer.path);
+    if (process != NULL && has_read_another(check, target))
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "configuration",
+            "Name it with --conf (often /etc/attest/openssl.cnf)",
+            "not known which file process %d has read: it runs %s, "
+            "and the system's file says nothing of that",
+            process->pid, process->outer.path);
     else
-        finding_fail(check->findings, TOOL_USAGE, "configuration",
-                     next_when_unread(check, subject), "%s", why->text);
+        tool_finding_fail(check->findings, TOOL_USAGE, "configuration",
+                          next_when_unread(check, target), "%s", why->text);
 }
 
 static int read_configuration(struct check *check, const void *arg)
 {
-    const struct subject *subject = arg;
+    const struct target *target = arg;
     struct atls_reason why = {0};
     enum atls_error r;
 
-    if (subject->list.count > 0)
-        check->process = subject->list.items[0];
-    r = subject_read_settings(check, subject, &why);
+    if (target->list.count > 0)
+        check->process = target->list.items[0];
+    r = tool_target_read_settings(check, target, &why);
     if (r != ATLS_OK
-        || (check->process != NULL && has_read_another(check, subject))) {
-        report_unread(check, subject, &why);
+        || (check->process != NULL && has_read_another(check, target))) {
+        report_unread(check, target, &why);
         return 0;
     }
-    if (place_become(&subject->user, &why) != ATLS_OK) {
-        check_fail(check, "process", "Run this as root", &why);
+    if (tool_sandbox_become(&target->user, &why) != ATLS_OK) {
+        tool_check_fail(check, "process", "Run this as root", &why);
         return 0;
     }
-    check_run(check);
-    for (size_t i = 0; i < subject->known_count; i++)
-        known_report(check, &subject->known[i]);
+    tool_check_run(check);
+    for (size_t i = 0; i < target->known_count; i++)
+        tool_known_report(check, &target->known[i]);
     if (check->process != NULL)
         check_changes(check, check->process);
     else
-        check_devices(check, subject->unit);
+        check_devices(check, target->unit);
     return tell(&check->configuration);
 }
 
 /* ---- which environment ---- */
 
-static void report_environment(struct check *check,
-                               const struct subject *subject)
+static void report_environment(struct check *check, const struct target *target)
 {
-    const struct process *process = subject->reader;
+    const struct process *process = target->reader;
 
-    if (process->environment != NULL || subject->conf != NULL)
+    if (process->environment != NULL || target->conf != NULL)
         return;
-    if (subject->environment != NULL)
-        finding_note(check->findings, "environment",
-                     "process %d has written over it, as programs do to show "
-                     "a title: taken from the unit %s",
-                     process->pid, subject->unit->name);
+    if (target->environment != NULL)
+        tool_finding_note(
+            check->findings, "environment",
+            "process %d has written over it, as programs do to show "
+            "a title: taken from the unit %s",
+            process->pid, target->unit->name);
     else
-        finding_warn(check->findings, "environment",
-                     "Name the file it has read with --conf",
-                     "process %d has written over it, as programs do to show "
-                     "a title: OPENSSL_CONF is not known, the system's file "
-                     "is looked at",
-                     process->pid);
+        tool_finding_warn(
+            check->findings, "environment",
+            "Name the file it has read with --conf",
+            "process %d has written over it, as programs do to show "
+            "a title: OPENSSL_CONF is not known, the system's file "
+            "is looked at",
+            process->pid);
 }
 
-static void report_past(struct check *check, const struct subject *subject)
+static void report_past(struct check *check, const struct target *target)
 {
-    if (subject->reader->may_have_been_root)
-        finding_note(check->findings, "rights",
-                     "process %d may have begun as root: what it read and "
-                     "opened as that is tried with the rights that it has now",
-                     subject->reader->pid);
+    if (target->reader->may_have_been_root)
+        tool_finding_note(
+            check->findings, "rights",
+            "process %d may have begun as root: what it read and "
+            "opened as that is tried with the rights that it has now",
+            target->reader->pid);
 }
 
 /* nginx hands a new binary (SIGUSR2) only the variables that its `env` names. */
-static void check_upgrade(struct check *check, const struct subject *subject)
+static void check_upgrade(struct check *check, const struct target *target)
 {
-    const char *program = process_program(subject->list.items[0]);
+    const char *program = tool_process_program(target->list.items[0]);
     const char *slash = strrchr(program, '/');
 
     if (slash == NULL || strcmp(slash + 1, "nginx") != 0
-        || subject->environment == NULL
-        || memmem(subject->environment, subject->environment_len,
+        || target->environment == NULL
+        || memmem(target->environment, target->environment_len,
                   "OPENSSL_CONF=", strlen("OPENSSL_CONF="))
                == NULL)
         return;
-    finding_note(check->findings, "environment",
-                 "nginx hands OPENSSL_CONF on to a new binary (USR2) only with "
-                 "env OPENSSL_CONF; in nginx.conf");
+    tool_finding_note(
+        check->findings, "environment",
+        "nginx hands OPENSSL_CONF on to a new binary (USR2) only with "
+        "env OPENSSL_CONF; in nginx.conf");
 }
 
 /* A unit without variables has an environment, too: none. */
-static void use_unit(struct subject *subject)
+static void use_unit(struct target *target)
 {
-    const struct unit *unit = subject->unit;
+    const struct unit *unit = target->unit;
 
-    subject->environment = unit->environment != NULL ? unit->environment : "";
-    subject->environment_len = unit->environment_len;
+    target->environment = unit->environment != NULL ? unit->environment : "";
+    target->environment_len = unit->environment_len;
 }
 
-static void choose_environment(struct subject *subject)
+static void choose_environment(struct target *target)
 {
-    const struct process *process = subject->reader;
+    const struct process *process = target->reader;
 
     if (process->environment != NULL) {
-        subject->environment = process->environment;
-        subject->environment_len = process->environment_len;
-    } else if (subject->unit != NULL
-               && subject->list.items[0] == subject->named) {
-        use_unit(subject);
+        target->environment = process->environment;
+        target->environment_len = process->environment_len;
+    } else if (target->unit != NULL && target->list.items[0] == target->named) {
+        use_unit(target);
     }
 }
 
@@ -250,48 +257,49 @@ static void check_order(struct check *check, const struct unit *unit, int told)
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
         if ((told & before[i].needed_by) != 0
             && strstr(unit->after, before[i].name) == NULL
-            && unit_exists(before[i].name))
-            finding_warn(check->findings, "service",
-                         "Add it there: systemctl edit",
-                         "%s is not ordered After=%s: it may start before",
-                         unit->name, before[i].name);
+            && tool_unit_exists(before[i].name))
+            tool_finding_warn(check->findings, "service",
+                              "Add it there: systemctl edit",
+                              "%s is not ordered After=%s: it may start before",
+                              unit->name, before[i].name);
 }
 
-static void check_subject(struct check *check, struct subject *subject)
+static void check_subject(struct check *check, struct target *target)
 {
     bool is_loaded;
     int told;
 
-    subject_choose_carrier(check, subject);
-    subject_note_known(subject);
-    subject_choose_reader(subject);
-    choose_environment(subject);
-    is_loaded = check_loaded(check, subject);
-    if (subject->list.items[0]->hidden.code != ATLS_OK)
+    tool_target_choose_carrier(check, target);
+    tool_target_note_known(target);
+    tool_target_choose_reader(target);
+    choose_environment(target);
+    is_loaded = tool_check_loaded(check, target);
+    if (target->list.items[0]->hidden.code != ATLS_OK)
         return;
-    if (subject->list.items[0]->has_other_users) {
-        finding_note(check->findings, "sandbox",
-                     "process %d has a user namespace of its own: its "
-                     "configuration and rights are not looked at from here. "
-                     "Run attest check in there",
-                     subject->list.items[0]->pid);
+    if (target->list.items[0]->has_other_users) {
+        tool_finding_note(
+            check->findings, "sandbox",
+            "process %d has a user namespace of its own: its "
+            "configuration and rights are not looked at from here. "
+            "Run attest check in there",
+            target->list.items[0]->pid);
         if (is_loaded)
-            check_ports(check, subject);
+            tool_check_ports(check, target);
         return;
     }
-    report_environment(check, subject);
-    report_past(check, subject);
-    check_upgrade(check, subject);
-    told = place_run(check, read_configuration, subject);
+    report_environment(check, target);
+    report_past(check, target);
+    check_upgrade(check, target);
+    told = tool_sandbox_run(check, read_configuration, target);
     if (told >= 0)
-        check_reach(check, subject);
+        tool_check_reach(check, target);
     if (told <= 0)
         return;
-    check_rights(check, subject);
-    if (subject->unit != NULL)
-        check_order(check, subject->unit, told);
+    tool_check_rights(check, target);
+    if (target->unit != NULL)
+        check_order(check, target->unit, told);
     if (is_loaded)
-        check_ports(check, subject);
+        tool_check_ports(check, target);
 }
 
 /* What somebody starts by hand is in the unit that his session is in, too. */
@@ -313,102 +321,103 @@ static char *conf_from_here(const char *conf)
     return path;
 }
 
-void check_pid(struct check *check, pid_t pid, const char *conf)
+void tool_check_pid(struct check *check, pid_t pid, const char *conf)
 {
     char *const from_here = conf_from_here(conf);
-    struct subject subject = {.conf = from_here};
+    struct target target = {.conf = from_here};
     char name[UNIT_NAME_MAX + 1];
     struct unit *unit = NULL;
     struct atls_reason why = {0};
 
-    if (process_list_add_family(&subject.list, pid, &why) != ATLS_OK) {
-        check_fail(check, "process", "ps -e lists those there are", &why);
+    if (tool_process_list_add_family(&target.list, pid, &why) != ATLS_OK) {
+        tool_check_fail(check, "process", "ps -e lists those there are", &why);
     } else {
-        if (subject.list.items[0]->environment == NULL
-            && unit_of_process(subject.list.items[0], name)
-            && unit_read(name, NULL, &unit) == ATLS_OK
-            && started_it(unit, subject.list.items[0]))
-            subject.unit = unit;
-        check_subject(check, &subject);
+        if (target.list.items[0]->environment == NULL
+            && tool_unit_of_process(target.list.items[0], name)
+            && tool_unit_read(name, NULL, &unit) == ATLS_OK
+            && started_it(unit, target.list.items[0]))
+            target.unit = unit;
+        check_subject(check, &target);
     }
-    unit_free(unit);
-    process_free(subject.master);
-    process_list_clear(&subject.list);
+    tool_unit_free(unit);
+    tool_process_free(target.master);
+    tool_process_list_clear(&target.list);
     free(from_here);
 }
 
 /* ---- services ---- */
 
 /* What it would be, were it started. */
-static void check_stopped(struct check *check, struct subject *subject)
+static void check_stopped(struct check *check, struct target *target)
 {
-    const struct unit *unit = subject->unit;
-    gid_t groups[PLACE_GROUPS_MAX];
+    const struct unit *unit = target->unit;
+    gid_t groups[SANDBOX_GROUPS_MAX];
     int told;
 
     if (strcmp(unit->active, "active") == 0) {
-        finding_fail(check->findings, TOOL_USAGE, "service",
-                     "If it stands for instances, name one: systemctl "
-                     "list-units postfix@* postgresql@*",
-                     "%s is active without a process: nothing to look at",
-                     unit->name);
+        tool_finding_fail(check->findings, TOOL_USAGE, "service",
+                          "If it stands for instances, name one: systemctl "
+                          "list-units postfix@* postgresql@*",
+                          "%s is active without a process: nothing to look at",
+                          unit->name);
         return;
     }
-    finding_warn(check->findings, "service", "systemctl start starts it",
-                 "%s is not running (%s): below, how it would start",
-                 unit->name, unit->active);
+    tool_finding_warn(check->findings, "service", "systemctl start starts it",
+                      "%s is not running (%s): below, how it would start",
+                      unit->name, unit->active);
     if (unit->root[0] != '\0')
-        finding_note(check->findings, "service",
-                     "it runs in the root %s, which is not looked at before",
-                     unit->root);
-    use_unit(subject);
-    subject->known[0].path = unit->program;
-    known_note(&subject->known[0], unit->program);
-    subject->known_count = 1;
-    if (!subject_use_user(check, subject, groups))
+        tool_finding_note(
+            check->findings, "service",
+            "it runs in the root %s, which is not looked at before",
+            unit->root);
+    use_unit(target);
+    target->known[0].path = unit->program;
+    tool_known_note(&target->known[0], unit->program);
+    target->known_count = 1;
+    if (!tool_target_use_user(check, target, groups))
         return;
-    told = place_run(check, read_configuration, subject);
+    told = tool_sandbox_run(check, read_configuration, target);
     if (told > 0) {
-        check_rights_of_unit(check, subject);
+        tool_check_rights_of_unit(check, target);
         check_order(check, unit, told);
     }
 }
 
 /* The main process and its family first, then what else is in its group. */
-static enum atls_error list_processes(struct subject *subject,
+static enum atls_error list_processes(struct target *target,
                                       struct atls_reason *why)
 {
-    const struct unit *unit = subject->unit;
+    const struct unit *unit = target->unit;
     enum atls_error r = ATLS_OK;
 
     if (unit->main_pid > 0)
-        r = process_list_add_family(&subject->list, unit->main_pid, why);
+        r = tool_process_list_add_family(&target->list, unit->main_pid, why);
     if (r == ATLS_OK || r == ATLS_E_USAGE)
-        r = unit_list_processes(unit, &subject->list, why);
+        r = tool_unit_list_processes(unit, &target->list, why);
     return r;
 }
 
-void check_service(struct check *check, const char *name, const char *conf)
+void tool_check_service(struct check *check, const char *name, const char *conf)
 {
     char *const from_here = conf_from_here(conf);
-    struct subject subject = {.conf = from_here};
+    struct target target = {.conf = from_here};
     struct atls_reason why = {0};
     struct unit *unit = NULL;
 
-    if (unit_read(name, &why, &unit) != ATLS_OK) {
-        check_fail(check, "service", NULL, &why);
+    if (tool_unit_read(name, &why, &unit) != ATLS_OK) {
+        tool_check_fail(check, "service", NULL, &why);
         free(from_here);
         return;
     }
-    subject.unit = unit;
-    if (list_processes(&subject, &why) != ATLS_OK)
-        check_fail(check, "service", NULL, &why);
-    else if (subject.list.count == 0)
-        check_stopped(check, &subject);
+    target.unit = unit;
+    if (list_processes(&target, &why) != ATLS_OK)
+        tool_check_fail(check, "service", NULL, &why);
+    else if (target.list.count == 0)
+        check_stopped(check, &target);
     else
-        check_subject(check, &subject);
-    process_free(subject.master);
-    process_list_clear(&subject.list);
-    unit_free(unit);
+        check_subject(check, &target);
+    tool_process_free(target.master);
+    tool_process_list_clear(&target.list);
+    tool_unit_free(unit);
     free(from_here);
 }

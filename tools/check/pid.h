@@ -17,21 +17,22 @@
  * every user among it and its workers, and its ports.
  *   conf  the file that it has read, where its environment does not tell; or NULL
  */
-void check_pid(struct check *check, pid_t pid, const char *conf);
-void check_service(struct check *check, const char *name, const char *conf);
+void tool_check_pid(struct check *check, pid_t pid, const char *conf);
+void tool_check_service(struct check *check, const char *name,
+                        const char *conf);
 
 /* ---- the parts ---- */
 
 /* Programs among a family that are told about. */
-#define SUBJECT_KNOWN_MAX 16u
+#define TARGET_KNOWN_MAX 16u
 
 /* Whom it is about. */
-struct subject {
+struct target {
     struct process_list list;    /* [0]: the process named, or one that it has
                                  started and that has OpenSSL in its place */
     const struct process *named; /* of the list; set with list.items[0] */
     size_t known_count;
-    struct known_program known[SUBJECT_KNOWN_MAX];
+    struct known_program known[TARGET_KNOWN_MAX];
     const struct unit *unit; /* systemd's word on it, or NULL */
     const char *conf;        /* --conf, or NULL */
     /* The environment it reads its configuration by: NAME=VALUE with NUL each;
@@ -41,65 +42,66 @@ struct subject {
     /* With whose rights, in whose place: the first, the root that has forked it,
      * or NULL for a service that is stopped. */
     const struct process *reader;
-    struct process *master; /* owned, or NULL */
-    struct place_user user; /* of the reader, or of the stopped service */
+    struct process *master;   /* owned, or NULL */
+    struct sandbox_user user; /* of the reader, or of the stopped service */
 };
 
 /* Does it run the same program as the one named, as workers do? */
-bool subject_is_worker(const struct subject *subject, size_t i);
+bool tool_target_is_worker(const struct target *target, size_t i);
 
 /* Set named. Where it has no OpenSSL, let one that it has started and that has be
  * the first of the list. */
-void subject_choose_carrier(struct check *check, struct subject *subject);
+void tool_target_choose_carrier(struct check *check, struct target *target);
 
 /* Set known, of all that run. */
-void subject_note_known(struct subject *subject);
+void tool_target_note_known(struct target *target);
 
 /* Set reader, master and user, of a process that runs. */
-void subject_choose_reader(struct subject *subject);
+void tool_target_choose_reader(struct target *target);
 
 /* Set user to that of a unit that is stopped; false after a FAIL.
- *   groups  must live as long as the subject's user */
-bool subject_use_user(struct check *check, struct subject *subject,
-                      gid_t groups[PLACE_GROUPS_MAX]);
+ *   groups  must live as long as the target's user */
+bool tool_target_use_user(struct check *check, struct target *target,
+                          gid_t groups[SANDBOX_GROUPS_MAX]);
 
 /*
  * In a child: go where the reader is, its root excepted where it has called
  * chroot(2) since, and read the settings with its user's rights; afterwards they
  * are ours again. Sets of_process. The environment is what OpenSSL goes by, no
- * more. Errors as of place_enter() and check_load(); ATLS_E_CONFIG for a file of
+ * more. Errors as of tool_sandbox_enter() and tool_check_load(); ATLS_E_CONFIG for a file of
  * a third user.
  */
-enum atls_error subject_read_settings(struct check *check,
-                                      const struct subject *subject,
-                                      struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_target_read_settings(
+    struct check *check, const struct target *target,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* In that child: its attester, which reads its files with the same rights. As of
- * check_new_attester(). */
-enum atls_error subject_new_attester(
-    const struct check *check, const struct subject *subject,
+ * tool_check_new_attester(). */
+enum atls_error tool_target_new_attester(
+    const struct check *check, const struct target *target,
     struct atls_reason *why,
     struct atls_attester **ret_attester) ATLS_MUST_CHECK;
 
 /* As seen from outside: what it is, what it has loaded, whether that is still
  * what is installed. Returns whether attest is loaded, false too where that
  * cannot be seen. */
-bool check_loaded(struct check *check, const struct subject *subject);
+bool tool_check_loaded(struct check *check, const struct target *target);
 
 /* Those beside it that have an OpenSSL without attest, and why. A part of
- * check_loaded(). */
-void check_others(struct check *check, const struct subject *subject);
+ * tool_check_loaded(). */
+void tool_check_others(struct check *check, const struct target *target);
 
 /* Can each user among its processes still read the policy, where that changes? */
-void check_reach(struct check *check, const struct subject *subject);
+void tool_check_reach(struct check *check, const struct target *target);
 
 /* Does each user among its processes get evidence? */
-void check_rights(struct check *check, const struct subject *subject);
+void tool_check_rights(struct check *check, const struct target *target);
 
 /* The same before a service has ever been started: as its user, from here. */
-void check_rights_of_unit(struct check *check, const struct subject *subject);
+void tool_check_rights_of_unit(struct check *check,
+                               const struct target *target);
 
 /* Do its ports answer with evidence? The only proof there is from outside. */
-void check_ports(struct check *check, const struct subject *subject);
+void tool_check_ports(struct check *check, const struct target *target);
 
 #endif

@@ -16,15 +16,15 @@ static void check_trust(struct check *check, const struct atls_section *section)
 
     for (int i = 0; i < sk_X509_num(anchors); i++) {
         const X509 *cert = sk_X509_value(anchors, i);
-        char subject[ATLS_SUBJECT_MAX];
+        char target[ATLS_SUBJECT_MAX];
         char thing[ATLS_SUBJECT_MAX + 128];
 
-        atls_certificate_subject(cert, subject, sizeof(subject));
+        atls_certificate_subject(cert, target, sizeof(target));
         snprintf(thing, sizeof(thing), "[%.80s] trust anchor %s", section->name,
-                 subject);
-        check_expiry(check, "trust", thing,
-                     check_time_of(X509_get0_notAfter(cert)),
-                     "Get the successor from its issuer");
+                 target);
+        tool_check_expiry(check, "trust", thing,
+                          tool_check_time_of(X509_get0_notAfter(cert)),
+                          "Get the successor from its issuer");
     }
     sk_X509_pop_free(anchors, X509_free);
 }
@@ -44,13 +44,13 @@ static void check_sections(struct check *check,
         if (section->mode == ATLS_MODE_OFF)
             continue;
         snprintf(thing, sizeof(thing), "section [%.100s]", section->name);
-        check_expiry(check, "policy", thing, section->expires,
-                     "Look its values over and set a later time");
+        tool_check_expiry(check, "policy", thing, section->expires,
+                          "Look its values over and set a later time");
         check_trust(check, section);
     }
-    finding_ok(check->findings, "policy",
-               "%s (sections: %zu, of them require: %u, observe: %u)",
-               check->configuration.policy, count, require, observe);
+    tool_finding_ok(check->findings, "policy",
+                    "%s (sections: %zu, of them require: %u, observe: %u)",
+                    check->configuration.policy, count, require, observe);
 }
 
 /* Remarks of the policy itself. C5: that others can write one of its files is
@@ -64,22 +64,22 @@ static void check_warnings(struct check *check,
          i++) {
         switch (atls_policy_warning_code(policy, i)) {
         case ATLS_E_IO:
-            finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
-                         warning);
+            tool_finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
+                              warning);
             break;
         case ATLS_E_CHAIN_CRL:
-            finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
-                         warning);
+            tool_finding_fail(check->findings, TOOL_USAGE, "policy", NULL, "%s",
+                              warning);
             break;
         case ATLS_E_EXPIRED:
             break;
         default:
-            finding_warn(check->findings, "policy", NULL, "%s", warning);
+            tool_finding_warn(check->findings, "policy", NULL, "%s", warning);
         }
     }
 }
 
-void check_policy(struct check *check)
+void tool_check_policy(struct check *check)
 {
     const char *path = check->configuration.policy;
     struct atls_policy *policy = NULL;
@@ -89,15 +89,15 @@ void check_policy(struct check *check)
     if (path == NULL)
         return;
     if (atls_policy_load(path, &why, &policy) != ATLS_OK) {
-        finding_fail(check->findings, TOOL_USAGE, "policy",
-                     "Until then every handshake is refused", "%s",
-                     why.text[0] != '\0' ? why.text
-                                         : atls_error_sentence(why.code));
+        tool_finding_fail(check->findings, TOOL_USAGE, "policy",
+                          "Until then every handshake is refused", "%s",
+                          why.text[0] != '\0' ? why.text
+                                              : atls_error_sentence(why.code));
         return;
     }
     check_warnings(check, policy);
     for (size_t i = 0; (file = atls_policy_file(policy, i)) != NULL; i++)
-        check_surroundings(check, "policy", file);
+        tool_check_surroundings(check, "policy", file);
     check_sections(check, policy);
     atls_policy_unref(policy);
 }

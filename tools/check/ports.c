@@ -19,7 +19,7 @@
 
 /* Ports that its processes listen at. */
 struct ports {
-    const struct subject *subject;
+    const struct target *target;
     const struct process *process; /* in whose network they are */
     size_t count;
     bool are_more;
@@ -42,14 +42,14 @@ static bool note_inode(void *arg, int fd, uint64_t inode)
     return !socket->is_found;
 }
 
-static bool is_of(const struct subject *subject, uint64_t inode)
+static bool is_of(const struct target *target, uint64_t inode)
 {
     struct socket socket = {.inode = inode};
 
-    for (size_t i = 0; i < subject->list.count && !socket.is_found; i++)
-        if (subject_is_worker(subject, i))
-            (void)process_visit_sockets(subject->list.items[i], note_inode,
-                                        &socket);
+    for (size_t i = 0; i < target->list.count && !socket.is_found; i++)
+        if (tool_target_is_worker(target, i))
+            (void)tool_process_visit_sockets(target->list.items[i], note_inode,
+                                             &socket);
     return socket.is_found;
 }
 
@@ -85,8 +85,8 @@ static void add_port(struct ports *ports, const char *host, unsigned port)
 }
 
 /* A line of /proc/net/tcp (proc(5)): slot, local, remote, state ... inode. */
-static void take_line(const struct subject *subject, const char *line,
-                      bool is_v6, struct ports *ports)
+static void take_line(const struct target *target, const char *line, bool is_v6,
+                      struct ports *ports)
 {
     uint32_t words[4] = {0};
     unsigned port = 0, state = 0;
@@ -111,20 +111,20 @@ static void take_line(const struct subject *subject, const char *line,
         || state != LISTENS)
         return;
     host = host_of(words, is_v6);
-    if (host != NULL && is_of(subject, inode))
+    if (host != NULL && is_of(target, inode))
         add_port(ports, host, port);
 }
 
-static void take_table(const struct subject *subject, const char *name,
+static void take_table(const struct target *target, const char *name,
                        bool is_v6, struct ports *ports)
 {
-    FILE *file = process_open(ports->process, name);
+    FILE *file = tool_process_open(ports->process, name);
     char line[512];
 
     if (file == NULL)
         return;
     while (fgets(line, sizeof(line), file) != NULL)
-        take_line(subject, line, is_v6, ports);
+        take_line(target, line, is_v6, ports);
     fclose(file);
 }
 
@@ -136,12 +136,12 @@ static void report_evidence(struct check *check, const char *port,
     struct atls_report report;
     struct atls_reason why = {0};
 
-    if (look_at(evidence, &why, &report) == ATLS_OK)
-        finding_ok(check->findings, "port",
-                   "%s answers with evidence of %zu octets (%s)", port,
-                   evidence->cmw_len, evidence->tls);
+    if (tool_inspect(evidence, &why, &report) == ATLS_OK)
+        tool_finding_ok(check->findings, "port",
+                        "%s answers with evidence of %zu octets (%s)", port,
+                        evidence->cmw_len, evidence->tls);
     else
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "port", "attest show tells more",
             "%s answers with evidence that does not hold: %s", port, why.text);
     atls_report_clear(&report);
@@ -150,7 +150,7 @@ static void report_evidence(struct check *check, const char *port,
 /* ---- who serves everybody but those that ask ---- */
 
 struct refusal {
-    const struct subject *subject;
+    const struct target *target;
     const char *port;
     const struct peer_evidence *shown; /* to those that do not ask */
 };
@@ -160,21 +160,22 @@ static void report_unmeasured(struct check *check,
 {
     const struct atls_span der = {refusal->shown->cert_der,
                                   refusal->shown->cert_len};
-    char subject[ATLS_SUBJECT_MAX] = "?", hex[2 * ATLS_SHA256_LEN + 1] = "?";
+    char target[ATLS_SUBJECT_MAX] = "?", hex[2 * ATLS_SHA256_LEN + 1] = "?";
     uint8_t digest[ATLS_SHA256_LEN];
     X509 *cert = NULL;
 
     if (atls_certificate_parse(der, "it", NULL, &cert) == ATLS_OK)
-        atls_certificate_subject(cert, subject, sizeof(subject));
+        atls_certificate_subject(cert, target, sizeof(target));
     X509_free(cert);
     if (atls_sha256(der.data, der.len, digest) == ATLS_OK)
         atls_hex(digest, sizeof(digest), hex);
-    finding_fail(check->findings, TOOL_USAGE, "port",
-                 "Put it into [certificates] of attestd.cnf and run attest "
-                 "measure --all",
-                 "%s serves certificate %s, sha256:%s, which is not in the "
-                 "measured log",
-                 refusal->port, subject, hex);
+    tool_finding_fail(
+        check->findings, TOOL_USAGE, "port",
+        "Put it into [certificates] of attestd.cnf and run attest "
+        "measure --all",
+        "%s serves certificate %s, sha256:%s, which is not in the "
+        "measured log",
+        refusal->port, target, hex);
 }
 
 /* Evidence for the certificate that it shows: what the quoter says of that, it
@@ -186,18 +187,18 @@ static enum atls_error try_certificate(struct check *check,
     const struct peer_evidence *shown = refusal->shown;
     struct atls_attester *attester = NULL;
     struct peer_evidence evidence = {0};
-    enum atls_error r = subject_read_settings(check, refusal->subject, why);
+    enum atls_error r = tool_target_read_settings(check, refusal->target, why);
 
     if (r == ATLS_OK)
-        r = place_become(&refusal->subject->user, why);
-    if (r != ATLS_OK || check_why_not_tried(check) != NULL)
+        r = tool_sandbox_become(&refusal->target->user, why);
+    if (r != ATLS_OK || tool_check_why_not_tried(check) != NULL)
         return r;
-    r = check_new_attester(check, why, &attester);
+    r = tool_check_new_attester(check, why, &attester);
     if (r == ATLS_OK)
-        r = here_evidence(attester,
-                          (struct atls_span){shown->cert_der, shown->cert_len},
-                          why, &evidence);
-    peer_evidence_clear(&evidence);
+        r = tool_local_evidence(
+            attester, (struct atls_span){shown->cert_der, shown->cert_len}, why,
+            &evidence);
+    tool_peer_evidence_clear(&evidence);
     atls_attester_free(attester);
     return r;
 }
@@ -211,12 +212,12 @@ static int explain_refusal(struct check *check, const void *arg)
     if (r == ATLS_E_CERTIFICATE_UNMEASURED)
         report_unmeasured(check, refusal);
     else
-        finding_fail(check->findings, TOOL_UNAVAILABLE, "port",
-                     check->configuration.attester.socket != NULL
-                         ? "See journalctl -u attestd and the server's log"
-                         : "See the server's log",
-                     "%s serves TLS but gives no evidence%s%s", refusal->port,
-                     r != ATLS_OK ? ": " : "", why.text);
+        tool_finding_fail(check->findings, TOOL_UNAVAILABLE, "port",
+                          check->configuration.attester.socket != NULL
+                              ? "See journalctl -u attestd and the server's log"
+                              : "See the server's log",
+                          "%s serves TLS but gives no evidence%s%s",
+                          refusal->port, r != ATLS_OK ? ": " : "", why.text);
     return 0;
 }
 
@@ -226,13 +227,14 @@ static bool check_refusal(struct check *check, const struct ports *ports,
 {
     struct peer_evidence shown = {0};
     const struct refusal refusal = {
-        .subject = ports->subject, .port = address->port, .shown = &shown};
-    bool is_refusal = peer_ask_plainly(address, PORT_TIMEOUT_MS, NULL, &shown)
-                      == PEER_NO_EVIDENCE;
+        .target = ports->target, .port = address->port, .shown = &shown};
+    bool is_refusal =
+        tool_peer_ask_plainly(address, PORT_TIMEOUT_MS, NULL, &shown)
+        == PEER_NO_EVIDENCE;
 
     if (is_refusal)
-        (void)place_run(check, explain_refusal, &refusal);
-    peer_evidence_clear(&shown);
+        (void)tool_sandbox_run(check, explain_refusal, &refusal);
+    tool_peer_evidence_clear(&shown);
     return is_refusal;
 }
 
@@ -242,7 +244,7 @@ static void check_port(struct check *check, const struct ports *ports,
     struct peer_evidence evidence = {0};
     struct atls_reason why = {0};
     const enum peer_answer answer =
-        peer_ask(address, PORT_TIMEOUT_MS, &why, &evidence);
+        tool_peer_ask(address, PORT_TIMEOUT_MS, &why, &evidence);
 
     if ((answer == PEER_ALERT || answer == PEER_NO_TLS)
         && check_refusal(check, ports, address))
@@ -252,28 +254,29 @@ static void check_port(struct check *check, const struct ports *ports,
         report_evidence(check, address->port, &evidence);
         break;
     case PEER_NO_EVIDENCE:
-        finding_fail(check->findings, TOOL_USAGE, "port",
-                     "What is said above tells why, or restart it",
-                     "%s speaks TLS 1.3 and sends no evidence", address->port);
+        tool_finding_fail(check->findings, TOOL_USAGE, "port",
+                          "What is said above tells why, or restart it",
+                          "%s speaks TLS 1.3 and sends no evidence",
+                          address->port);
         break;
     case PEER_OLD_TLS:
-        finding_fail(check->findings, TOOL_USAGE, "port",
-                     "Let it have TLS 1.3 (ssl_protocols in nginx, SSLProtocol "
-                     "in Apache, ssl-max-ver in HAProxy)",
-                     "%s speaks no TLS 1.3, which evidence needs",
-                     address->port);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "port",
+            "Let it have TLS 1.3 (ssl_protocols in nginx, SSLProtocol "
+            "in Apache, ssl-max-ver in HAProxy)",
+            "%s speaks no TLS 1.3, which evidence needs", address->port);
         break;
     case PEER_ALERT:
-        finding_warn(check->findings, "port", NULL,
-                     "%s breaks the handshake off: %s", address->port,
-                     why.text);
+        tool_finding_warn(check->findings, "port", NULL,
+                          "%s breaks the handshake off: %s", address->port,
+                          why.text);
         break;
     case PEER_NO_TLS:
-        finding_note(check->findings, "port", "%s: no TLS there (%s)",
-                     address->port, why.text);
+        tool_finding_note(check->findings, "port", "%s: no TLS there (%s)",
+                          address->port, why.text);
         break;
     }
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
 }
 
 static int ask_ports(struct check *check, const void *arg)
@@ -281,25 +284,24 @@ static int ask_ports(struct check *check, const void *arg)
     const struct ports *ports = arg;
     struct atls_reason why = {0};
 
-    if (place_enter(ports->process, PLACE_NETWORK, &why) != ATLS_OK) {
-        finding_note(check->findings, "port", "not asked: %s", why.text);
+    if (tool_sandbox_enter(ports->process, SANDBOX_NETWORK, &why) != ATLS_OK) {
+        tool_finding_note(check->findings, "port", "not asked: %s", why.text);
         return 0;
     }
     for (size_t i = 0; i < ports->count; i++)
         check_port(check, ports, &ports->items[i]);
     if (ports->are_more)
-        finding_note(check->findings, "port", "only the first %u were asked",
-                     PORTS_MAX);
+        tool_finding_note(check->findings, "port",
+                          "only the first %u were asked", PORTS_MAX);
     return 0;
 }
 
-void check_ports(struct check *check, const struct subject *subject)
+void tool_check_ports(struct check *check, const struct target *target)
 {
-    struct ports ports = {.subject = subject,
-                          .process = subject->list.items[0]};
+    struct ports ports = {.target = target, .process = target->list.items[0]};
 
-    take_table(subject, "net/tcp", false, &ports);
-    take_table(subject, "net/tcp6", true, &ports);
+    take_table(target, "net/tcp", false, &ports);
+    take_table(target, "net/tcp6", true, &ports);
     if (ports.count > 0)
-        (void)place_run(check, ask_ports, &ports);
+        (void)tool_sandbox_run(check, ask_ports, &ports);
 }

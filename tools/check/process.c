@@ -25,7 +25,7 @@ static bool close_read(FILE *file)
     return is_read;
 }
 
-FILE *process_open(const struct process *process, const char *name)
+FILE *tool_process_open(const struct process *process, const char *name)
 {
     int fd = openat(process->dir, name, O_RDONLY | O_CLOEXEC);
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
@@ -56,7 +56,7 @@ static bool ends_with(const char *text, const char *end)
 /* proc(5), /proc/pid/stat: the name in brackets may hold anything. */
 static bool read_stat(struct process *process)
 {
-    FILE *file = process_open(process, "stat");
+    FILE *file = tool_process_open(process, "stat");
     unsigned long long ticks = 0;
     char text[1024] = "";
     const char *after;
@@ -96,7 +96,7 @@ static void read_groups(struct process *process, const char *text)
 
 static bool read_status(struct process *process)
 {
-    FILE *file = process_open(process, "status");
+    FILE *file = tool_process_open(process, "status");
     bool has_uid = false, has_gid = false, is_read = false;
     unsigned seccomp = 0;
     char *line = NULL;
@@ -120,7 +120,7 @@ static bool read_status(struct process *process)
 /* attr/current (apparmor(7), selinux(8)): "PROFILE (MODE)" or a context. */
 static void read_label(struct process *process)
 {
-    FILE *file = process_open(process, "attr/current");
+    FILE *file = tool_process_open(process, "attr/current");
 
     if (file == NULL)
         return;
@@ -162,10 +162,11 @@ static bool stat_of(const struct process *process, const char *path,
  * and the other one tells of a new owner or name as well. */
 static bool is_rewritten(const struct process *process, const struct stat *st)
 {
-    const struct process_clocks now = process_clocks_now();
+    const struct process_clocks now = tool_process_clocks_now();
 
-    return process_changed(process, &st->st_mtim, &now) == PROCESS_CHANGED_SINCE
-           && process_changed(process, &st->st_ctim, &now)
+    return tool_process_changed(process, &st->st_mtim, &now)
+               == PROCESS_CHANGED_SINCE
+           && tool_process_changed(process, &st->st_ctim, &now)
                   == PROCESS_CHANGED_SINCE;
 }
 
@@ -223,7 +224,7 @@ static void take_mapping(struct process *process, const char *line,
 
 static bool read_maps(struct process *process)
 {
-    FILE *file = process_open(process, "maps");
+    FILE *file = tool_process_open(process, "maps");
     char *line = NULL;
     size_t room = 0;
 
@@ -252,8 +253,8 @@ static bool read_maps(struct process *process)
 #define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 /* proc(5), map_files: root's. */
-int process_open_mapped(const struct process *process,
-                        const struct process_file *file)
+int tool_process_open_mapped(const struct process *process,
+                             const struct process_file *file)
 {
     char name[64];
 
@@ -261,7 +262,7 @@ int process_open_mapped(const struct process *process,
     return openat(process->dir, name, OPEN_FLAGS);
 }
 
-int process_open_path(const struct process *process, const char *path)
+int tool_process_open_path(const struct process *process, const char *path)
 {
     char way[PATH_MAX + 8];
 
@@ -277,7 +278,7 @@ int process_open_path(const struct process *process, const char *path)
  * it is a 32-bit program on a 64-bit machine. */
 static bool read_auxv(struct process *process)
 {
-    FILE *file = process_open(process, "auxv");
+    FILE *file = tool_process_open(process, "auxv");
     unsigned long pair[2];
 
     if (file == NULL)
@@ -302,7 +303,7 @@ static bool is_environment(const char *text, size_t len)
 
 static bool read_environment(struct process *process)
 {
-    FILE *file = process_open(process, "environ");
+    FILE *file = tool_process_open(process, "environ");
     char *text = file != NULL ? malloc(PROCESS_ENVIRONMENT_MAX + 1) : NULL;
     bool is_read = false;
     size_t len = 0;
@@ -327,8 +328,8 @@ static bool read_environment(struct process *process)
     return true;
 }
 
-const char *process_variable(const char *environment, size_t environment_len,
-                             const char *name)
+const char *tool_process_variable(const char *environment,
+                                  size_t environment_len, const char *name)
 {
     size_t len = strlen(name);
 
@@ -339,10 +340,10 @@ const char *process_variable(const char *environment, size_t environment_len,
     return NULL;
 }
 
-const char *process_getenv(const struct process *process, const char *name)
+const char *tool_process_getenv(const struct process *process, const char *name)
 {
-    return process_variable(process->environment, process->environment_len,
-                            name);
+    return tool_process_variable(process->environment, process->environment_len,
+                                 name);
 }
 
 /* ---- place ---- */
@@ -393,8 +394,8 @@ static void read_details(struct process *process)
                         process->pid, strerror(errno));
 }
 
-enum atls_error process_read(pid_t pid, struct atls_reason *why,
-                             struct process **ret_process)
+enum atls_error tool_process_read(pid_t pid, struct atls_reason *why,
+                                  struct process **ret_process)
 {
     struct process *process = calloc(1, sizeof(*process));
     char path[32];
@@ -405,7 +406,7 @@ enum atls_error process_read(pid_t pid, struct atls_reason *why,
     snprintf(path, sizeof(path), "/proc/%d", pid);
     process->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (process->dir < 0 || !read_stat(process) || !read_status(process)) {
-        process_free(process);
+        tool_process_free(process);
         return atls_fail(why, ATLS_E_USAGE, "there is no process %d", pid);
     }
     read_past(process);
@@ -415,7 +416,7 @@ enum atls_error process_read(pid_t pid, struct atls_reason *why,
     return ATLS_OK;
 }
 
-void process_free(struct process *process)
+void tool_process_free(struct process *process)
 {
     if (process == NULL)
         return;
@@ -430,12 +431,12 @@ void process_free(struct process *process)
     free(process);
 }
 
-const char *process_program(const struct process *process)
+const char *tool_process_program(const struct process *process)
 {
     return process->exe.path != NULL ? process->exe.path : "?";
 }
 
-bool process_is_alike(const struct process *a, const struct process *b)
+bool tool_process_is_alike(const struct process *a, const struct process *b)
 {
     return a->uid == b->uid && a->gid == b->gid
            && a->capabilities == b->capabilities
@@ -447,8 +448,8 @@ bool process_is_alike(const struct process *a, const struct process *b)
            && a->has_other_network == b->has_other_network;
 }
 
-bool process_visit_sockets(const struct process *process,
-                           process_visitor *visit, void *arg)
+bool tool_process_visit_sockets(const struct process *process,
+                                process_visitor *visit, void *arg)
 {
     int fd = openat(process->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;

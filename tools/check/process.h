@@ -77,19 +77,19 @@ struct process {
 
 /*
  * Look at a process.
- *   ret_process  set only on success; process_free() it
+ *   ret_process  set only on success; tool_process_free() it
  * Returns ATLS_OK (also when much is hidden), ATLS_E_USAGE (there is none),
  * ATLS_E_IO, ATLS_E_NOMEM.
  */
-enum atls_error process_read(pid_t pid, struct atls_reason *why,
-                             struct process **ret_process) ATLS_MUST_CHECK;
-void process_free(struct process *process); /* NULL is fine */
+enum atls_error tool_process_read(pid_t pid, struct atls_reason *why,
+                                  struct process **ret_process) ATLS_MUST_CHECK;
+void tool_process_free(struct process *process); /* NULL is fine */
 
 /* Open what it has mapped, whatever stands under its path by now; or a file under a
  * path of its own. For reading; -1: cannot be. */
-int process_open_mapped(const struct process *process,
-                        const struct process_file *file);
-int process_open_path(const struct process *process, const char *path);
+int tool_process_open_mapped(const struct process *process,
+                             const struct process_file *file);
+int tool_process_open_path(const struct process *process, const char *path);
 
 /* Two clocks at one moment: starts of processes are told by the first, changes of
  * files by the second, which its administrator or NTP may set. */
@@ -98,7 +98,7 @@ struct process_clocks {
     int64_t wall_ns; /* CLOCK_REALTIME, since 1970 */
 };
 
-struct process_clocks process_clocks_now(void);
+struct process_clocks tool_process_clocks_now(void);
 
 enum process_change {
     PROCESS_CHANGED_BEFORE,
@@ -118,22 +118,23 @@ enum process_change {
  * until it has caught up, and from then on as SINCE: what the clock was at the
  * start is written down nowhere.
  */
-enum process_change process_changed(const struct process *process,
-                                    const struct timespec *changed,
-                                    const struct process_clocks *now);
+enum process_change tool_process_changed(const struct process *process,
+                                         const struct timespec *changed,
+                                         const struct process_clocks *now);
 
 /* The value of a variable of its environment, or NULL. */
-const char *process_getenv(const struct process *process, const char *name);
+const char *tool_process_getenv(const struct process *process,
+                                const char *name);
 
 /* The same of NAME=VALUE texts with NUL each; NULL: none is known. */
-const char *process_variable(const char *environment, size_t environment_len,
-                             const char *name);
+const char *tool_process_variable(const char *environment,
+                                  size_t environment_len, const char *name);
 
 /* "/usr/sbin/nginx", or "?" where it cannot be seen. */
-const char *process_program(const struct process *process);
+const char *tool_process_program(const struct process *process);
 
 /* Do two run as the same user, with the same rights, in the same place? */
-bool process_is_alike(const struct process *a, const struct process *b);
+bool tool_process_is_alike(const struct process *a, const struct process *b);
 
 /* A list of processes; grows. */
 struct process_list {
@@ -145,24 +146,24 @@ struct process_list {
  * Add the process and all that descend from it, itself first.
  * ATLS_OK, ATLS_E_USAGE (there is no such process), ATLS_E_IO, ATLS_E_NOMEM.
  */
-enum atls_error process_list_add_family(struct process_list *list, pid_t pid,
-                                        struct atls_reason *why)
+enum atls_error tool_process_list_add_family(struct process_list *list,
+                                             pid_t pid, struct atls_reason *why)
     ATLS_MUST_CHECK;
 
 /* Add one, unless it is there or ends just now. ATLS_OK, ATLS_E_NOMEM. */
-enum atls_error process_list_add(struct process_list *list, pid_t pid,
-                                 struct atls_reason *why) ATLS_MUST_CHECK;
-void process_list_clear(struct process_list *list);
+enum atls_error tool_process_list_add(struct process_list *list, pid_t pid,
+                                      struct atls_reason *why) ATLS_MUST_CHECK;
+void tool_process_list_clear(struct process_list *list);
 
 /*
  * Call for each socket it has open, with its number and inode, until visit
  * returns false. Returns false when its descriptors are hidden.
  */
 typedef bool process_visitor(void *arg, int fd, uint64_t inode);
-bool process_visit_sockets(const struct process *process,
-                           process_visitor *visit, void *arg);
+bool tool_process_visit_sockets(const struct process *process,
+                                process_visitor *visit, void *arg);
 
 /* Open a file of /proc/N for reading, as a stream; NULL with errno. */
-FILE *process_open(const struct process *process, const char *name);
+FILE *tool_process_open(const struct process *process, const char *name);
 
 #endif

@@ -22,7 +22,7 @@ static enum atls_error append(struct process_list *list,
         realloc(list->items, (list->count + 1) * sizeof(struct process *));
 
     if (items == NULL) {
-        process_free(process);
+        tool_process_free(process);
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     }
     list->items = items;
@@ -30,15 +30,15 @@ static enum atls_error append(struct process_list *list,
     return ATLS_OK;
 }
 
-enum atls_error process_list_add(struct process_list *list, pid_t pid,
-                                 struct atls_reason *why)
+enum atls_error tool_process_list_add(struct process_list *list, pid_t pid,
+                                      struct atls_reason *why)
 {
     struct process *process = NULL;
     enum atls_error r;
 
     if (has(list, pid))
         return ATLS_OK;
-    r = process_read(pid, why, &process);
+    r = tool_process_read(pid, why, &process);
     if (r == ATLS_E_USAGE)
         return ATLS_OK;
     return r != ATLS_OK ? r : append(list, process, why);
@@ -121,20 +121,20 @@ static enum atls_error add_children(struct process_list *list, size_t first,
 
             if (kin->items[j].parent != list->items[i]->pid)
                 continue;
-            r = process_list_add(list, kin->items[j].pid, why);
+            r = tool_process_list_add(list, kin->items[j].pid, why);
             if (r != ATLS_OK)
                 return r;
         }
     return ATLS_OK;
 }
 
-enum atls_error process_list_add_family(struct process_list *list, pid_t pid,
-                                        struct atls_reason *why)
+enum atls_error tool_process_list_add_family(struct process_list *list,
+                                             pid_t pid, struct atls_reason *why)
 {
     struct process *process = NULL;
     struct kin_list kin = {0};
     const size_t first = list->count;
-    enum atls_error r = process_read(pid, why, &process);
+    enum atls_error r = tool_process_read(pid, why, &process);
 
     if (r == ATLS_OK)
         r = append(list, process, why);
@@ -146,10 +146,10 @@ enum atls_error process_list_add_family(struct process_list *list, pid_t pid,
     return r;
 }
 
-void process_list_clear(struct process_list *list)
+void tool_process_list_clear(struct process_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        process_free(list->items[i]);
+        tool_process_free(list->items[i]);
     free(list->items);
     *list = (struct process_list){0};
 }

@@ -8,7 +8,7 @@ static int64_t ns_of(const struct timespec *time)
     return (int64_t)time->tv_sec * PROCESS_SECOND_NS + time->tv_nsec;
 }
 
-struct process_clocks process_clocks_now(void)
+struct process_clocks tool_process_clocks_now(void)
 {
     struct timespec boot = {0}, wall = {0};
 
@@ -21,9 +21,9 @@ struct process_clocks process_clocks_now(void)
 /* Both ages are counted back from now, each by the clock that its start was
  * taken from: /proc/stat's btime joins the two in whole seconds, which made
  * files of the second before seem newer than the process. */
-enum process_change process_changed(const struct process *process,
-                                    const struct timespec *changed,
-                                    const struct process_clocks *now)
+enum process_change tool_process_changed(const struct process *process,
+                                         const struct timespec *changed,
+                                         const struct process_clocks *now)
 {
     const int64_t process_age_ns = now->boot_ns - process->began_ns;
     const int64_t change_age_ns = now->wall_ns - ns_of(changed);

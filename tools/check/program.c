@@ -138,7 +138,7 @@ static void note_library(struct program *program, char *line)
     *path = '\0';
     path += strlen(" => ");
     path[strcspn(path, " \n")] = '\0';
-    known_note(&program->known, name);
+    tool_known_note(&program->known, name);
     if (begins(name, "libnode.so"))
         program->is_node |= has_text(path, node_key);
     if (strcmp(name, our_libssl) == 0) {
@@ -150,7 +150,7 @@ static void note_library(struct program *program, char *line)
             replace(&program->other, name);
 }
 
-static void look_at_libraries(struct program *program)
+static void inspect_libraries(struct program *program)
 {
     pid_t pid = 0;
     FILE *list = list_libraries(program->path, &pid);
@@ -186,12 +186,13 @@ static void check_privileges(struct check *check, const char *path,
     if (asprintf(&system, "%s/openssl.cnf", X509_get_default_cert_area()) < 0)
         return;
     if (check->conf != NULL && strcmp(system, check->conf->path) == 0)
-        finding_note(check->findings, WHAT,
-                     "%s runs %s: it reads this file, whatever OPENSSL_CONF "
-                     "says",
-                     path, how);
+        tool_finding_note(
+            check->findings, WHAT,
+            "%s runs %s: it reads this file, whatever OPENSSL_CONF "
+            "says",
+            path, how);
     else
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, WHAT,
             "Configure attest in the system's openssl.cnf, or take the "
             "right away (chmod ug-s, setcap -r)",
@@ -205,29 +206,32 @@ static void check_privileges(struct check *check, const char *path,
 static void check_library(struct check *check, const struct program *program)
 {
     if (program->libssl != NULL)
-        finding_ok(check->findings, WHAT, "%s uses %s", program->path,
-                   program->libssl);
+        tool_finding_ok(check->findings, WHAT, "%s uses %s", program->path,
+                        program->libssl);
     else if (program->lends)
-        finding_note(check->findings, WHAT,
-                     "%s has an OpenSSL of its own inside, which it lends to "
-                     "modules: attest works in it if that is OpenSSL 3",
-                     program->path);
+        tool_finding_note(
+            check->findings, WHAT,
+            "%s has an OpenSSL of its own inside, which it lends to "
+            "modules: attest works in it if that is OpenSSL 3",
+            program->path);
     else if (program->has_own)
-        finding_fail(check->findings, TOOL_USAGE, WHAT,
-                     "Use a build of it that links the system's OpenSSL",
-                     "%s has TLS of its own inside (a static OpenSSL, Go's "
-                     "...), in which attest cannot work",
-                     program->path);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, WHAT,
+            "Use a build of it that links the system's OpenSSL",
+            "%s has TLS of its own inside (a static OpenSSL, Go's "
+            "...), in which attest cannot work",
+            program->path);
     else if (program->other != NULL)
-        finding_fail(check->findings, TOOL_USAGE, WHAT,
-                     "Use a build of it that links the system's OpenSSL",
-                     "%s uses %s: its connections are not attested",
-                     program->path, program->other);
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT,
+                          "Use a build of it that links the system's OpenSSL",
+                          "%s uses %s: its connections are not attested",
+                          program->path, program->other);
     else
-        finding_note(check->findings, WHAT,
-                     "%s links no libssl: it may load it later, as Python and "
-                     "Perl do",
-                     program->path);
+        tool_finding_note(
+            check->findings, WHAT,
+            "%s links no libssl: it may load it later, as Python and "
+            "Perl do",
+            program->path);
 }
 
 /* C4: Node.js ignores openssl_conf. */
@@ -239,7 +243,7 @@ static void check_section(struct check *check, const struct program *program)
         return;
     section = tool_conf_get(check->conf, "default", node_key);
     if (section == NULL)
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, WHAT,
             "Write it beside openssl_conf, with the same section; or "
             "start node with --openssl-shared-config",
@@ -248,14 +252,15 @@ static void check_section(struct check *check, const struct program *program)
             program->path, node_key, check->conf->path);
     else if (check->conf->init == NULL
              || strcmp(section, check->conf->init) != 0)
-        finding_warn(check->findings, WHAT, "Let both name one section",
-                     "%s is Node.js, and %s names [%s], which is not looked at "
-                     "here",
-                     program->path, node_key, section);
+        tool_finding_warn(
+            check->findings, WHAT, "Let both name one section",
+            "%s is Node.js, and %s names [%s], which is not looked at "
+            "here",
+            program->path, node_key, section);
     else
-        finding_ok(check->findings, WHAT,
-                   "%s is Node.js, and %s names [%s] too", program->path,
-                   node_key, section);
+        tool_finding_ok(check->findings, WHAT,
+                        "%s is Node.js, and %s names [%s] too", program->path,
+                        node_key, section);
 }
 
 static bool is_script(const char *path)
@@ -275,42 +280,44 @@ static void note_names(struct known_program *known)
 {
     char *real = realpath(known->path, NULL);
 
-    known_note(known, known->path);
+    tool_known_note(known, known->path);
     if (real != NULL)
-        known_note(known, real);
+        tool_known_note(known, real);
     free(real);
 }
 
-void check_program(struct check *check, const char *path)
+void tool_check_program(struct check *check, const char *path)
 {
     struct program program = {.path = path, .known = {.path = path}};
     struct stat st;
 
     if (stat(path, &st) != 0) {
-        finding_fail(check->findings, TOOL_USAGE, WHAT, "Write its whole path",
-                     "%s: %s", path, strerror(errno));
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT,
+                          "Write its whole path", "%s: %s", path,
+                          strerror(errno));
         return;
     }
     if (!S_ISREG(st.st_mode)) {
-        finding_fail(check->findings, TOOL_USAGE, WHAT, "Name a program",
-                     "%s is not a regular file", path);
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT, "Name a program",
+                          "%s is not a regular file", path);
         return;
     }
     note_names(&program.known);
     if (is_script(path)) {
-        finding_note(check->findings, WHAT,
-                     "%s is a script: look at the program that runs it", path);
-        known_report(check, &program.known);
+        tool_finding_note(check->findings, WHAT,
+                          "%s is a script: look at the program that runs it",
+                          path);
+        tool_known_report(check, &program.known);
         return;
     }
     check_privileges(check, path, &st);
-    look_at_libraries(&program);
+    inspect_libraries(&program);
     program.has_own = has_text(path, inside);
     program.lends = program.has_own && has_text(path, lent);
     program.is_node |= has_text(path, node_key);
     check_library(check, &program);
     check_section(check, &program);
-    known_report(check, &program.known);
+    tool_known_report(check, &program.known);
     free(program.libssl);
     free(program.other);
 }

@@ -21,9 +21,9 @@
 
 /* One user's try. */
 struct trial {
-    const struct subject *subject;
+    const struct target *target;
     const struct process *process; /* NULL: none runs, but a user is known */
-    struct place_user user;
+    struct sandbox_user user;
     char name[CHECK_USER_MAX];
     bool is_in_tpm_group;
 };
@@ -41,8 +41,9 @@ static enum atls_error become(const struct trial *trial,
                               struct atls_reason *why)
 {
     if (trial->process != NULL)
-        return place_enter(trial->process, PLACE_ROOT | PLACE_USER, why);
-    return place_become(&trial->user, why);
+        return tool_sandbox_enter(trial->process, SANDBOX_ROOT | SANDBOX_USER,
+                                  why);
+    return tool_sandbox_become(&trial->user, why);
 }
 
 /* A quoter reads its files when the program makes its first context, with the
@@ -55,11 +56,11 @@ static enum atls_error prepare(struct check *check, const struct trial *trial,
     enum atls_error r = ATLS_OK;
 
     if (is_early)
-        r = subject_new_attester(check, trial->subject, why, ret_attester);
+        r = tool_target_new_attester(check, trial->target, why, ret_attester);
     if (r == ATLS_OK)
         r = become(trial, why);
     if (r == ATLS_OK && !is_early)
-        r = check_new_attester(check, why, ret_attester);
+        r = tool_check_new_attester(check, why, ret_attester);
     return r;
 }
 
@@ -76,19 +77,21 @@ static void check_direct_use(struct check *check, const struct trial *trial)
             && faccessat(AT_FDCWD, devices[i], R_OK | W_OK, AT_EACCESS) == 0)
             found = devices[i];
     if (found != NULL)
-        finding_warn(check->findings, WHAT,
-                     "Take the right away: never a server in group " TPM_GROUP,
-                     "%s may open %s itself: who takes over the server can "
-                     "have anything quoted",
-                     trial->name, found);
+        tool_finding_warn(
+            check->findings, WHAT,
+            "Take the right away: never a server in group " TPM_GROUP,
+            "%s may open %s itself: who takes over the server can "
+            "have anything quoted",
+            trial->name, found);
     else if (trial->is_in_tpm_group)
-        finding_warn(check->findings, WHAT,
-                     "Take it out: gpasswd -d, or SupplementaryGroups= of the "
-                     "unit",
-                     "%s is in group " TPM_GROUP
-                     ", which may use the TPM: who takes over the server can "
-                     "have anything quoted",
-                     trial->name);
+        tool_finding_warn(
+            check->findings, WHAT,
+            "Take it out: gpasswd -d, or SupplementaryGroups= of the "
+            "unit",
+            "%s is in group " TPM_GROUP
+            ", which may use the TPM: who takes over the server can "
+            "have anything quoted",
+            trial->name);
 }
 
 /* ---- the door ---- */
@@ -146,7 +149,7 @@ static bool holds_connection(const struct process *process, const char *socket)
         return false;
     /* The number may be another's by now: not as long as the folder is alive. */
     if (faccessat(process->dir, "stat", F_OK, 0) == 0)
-        (void)process_visit_sockets(process, note_door, &door);
+        (void)tool_process_visit_sockets(process, note_door, &door);
     close(door.pidfd);
     return door.is_open;
 }
@@ -167,15 +170,16 @@ static void report_unreachable(struct check *check, const struct trial *trial,
              (int)(strrchr(socket, '/') - socket), socket, process->root,
              (int)(strrchr(socket, '/') - socket), socket);
     if (has_door)
-        finding_warn(check->findings, WHAT, next,
-                     "%s cannot reach %s in its root %s, but process %d holds "
-                     "a connection that was made before: good until the agent "
-                     "restarts",
-                     trial->name, socket, process->root, process->pid);
+        tool_finding_warn(
+            check->findings, WHAT, next,
+            "%s cannot reach %s in its root %s, but process %d holds "
+            "a connection that was made before: good until the agent "
+            "restarts",
+            trial->name, socket, process->root, process->pid);
     else
-        finding_fail(check->findings, TOOL_UNAVAILABLE, WHAT, next,
-                     "%s gets no evidence in its root %s: %s", trial->name,
-                     process->root, why->text);
+        tool_finding_fail(check->findings, TOOL_UNAVAILABLE, WHAT, next,
+                          "%s gets no evidence in its root %s: %s", trial->name,
+                          process->root, why->text);
 }
 
 /* Its rights, or those of the socket, were changed after it was connected. */
@@ -187,13 +191,13 @@ static bool may_not_connect(const char *socket)
 
 static void report_kept_out(struct check *check, const struct trial *trial)
 {
-    finding_warn(check->findings, WHAT,
-                 "Let it search the socket's folders and write the socket "
-                 "(SocketMode= of attestd.socket)",
-                 "%s may not connect to %s, but process %d holds a connection "
-                 "that was made before: good until the agent restarts",
-                 trial->name, check->configuration.attester.socket,
-                 trial->process->pid);
+    tool_finding_warn(
+        check->findings, WHAT,
+        "Let it search the socket's folders and write the socket "
+        "(SocketMode= of attestd.socket)",
+        "%s may not connect to %s, but process %d holds a connection "
+        "that was made before: good until the agent restarts",
+        trial->name, check->configuration.attester.socket, trial->process->pid);
 }
 
 static void report_failure(struct check *check, const struct trial *trial,
@@ -213,12 +217,12 @@ static void report_failure(struct check *check, const struct trial *trial,
     }
     if (why->text[0] == '\0')
         (void)atls_fail(why, why->code, NULL);
-    finding_fail(check->findings,
-                 tool_exit_status(why->code) == TOOL_UNAVAILABLE
-                     ? TOOL_UNAVAILABLE
-                     : TOOL_USAGE,
-                 WHAT, check_quoter_hint(why->code), "%s gets no evidence: %s",
-                 trial->name, why->text);
+    tool_finding_fail(check->findings,
+                      tool_exit_status(why->code) == TOOL_UNAVAILABLE
+                          ? TOOL_UNAVAILABLE
+                          : TOOL_USAGE,
+                      WHAT, tool_check_quoter_hint(why->code),
+                      "%s gets no evidence: %s", trial->name, why->text);
 }
 
 /* A log is opened when the program begins: what one user has opened, those have
@@ -226,7 +230,7 @@ static void report_failure(struct check *check, const struct trial *trial,
 static bool opens_its_log(const struct trial *trial)
 {
     const struct process *first =
-        trial->process != NULL ? trial->subject->list.items[0] : NULL;
+        trial->process != NULL ? trial->target->list.items[0] : NULL;
 
     return first == NULL || (first != trial->process && first->uid != 0);
 }
@@ -238,7 +242,7 @@ static int try_as_user(struct check *check, const void *arg)
     struct atls_attester *attester = NULL;
     struct peer_evidence evidence = {0};
     struct atls_reason why = {0};
-    enum atls_error r = subject_read_settings(check, trial->subject, &why);
+    enum atls_error r = tool_target_read_settings(check, trial->target, &why);
     bool is_connected = false;
     int64_t begin;
 
@@ -247,23 +251,23 @@ static int try_as_user(struct check *check, const void *arg)
         && check->configuration.attester.socket != NULL)
         is_connected = holds_connection(trial->process,
                                         check->configuration.attester.socket);
-    if (r == ATLS_OK && check_why_not_tried(check) != NULL)
+    if (r == ATLS_OK && tool_check_why_not_tried(check) != NULL)
         return 0; /* said so for the configuration */
     if (r == ATLS_OK)
         r = prepare(check, trial, &why, &attester);
     begin = atls_now_ms();
     if (r == ATLS_OK)
-        r = here_evidence(attester, stand_in, &why, &evidence);
+        r = tool_local_evidence(attester, stand_in, &why, &evidence);
     if (r == ATLS_OK)
-        finding_ok(check->findings, WHAT, "%s gets evidence from %s in %lld ms",
-                   trial->name, quoter_of(check),
-                   (long long)(atls_now_ms() - begin));
+        tool_finding_ok(check->findings, WHAT,
+                        "%s gets evidence from %s in %lld ms", trial->name,
+                        quoter_of(check), (long long)(atls_now_ms() - begin));
     else
         report_failure(check, trial, is_connected, &why);
     check_direct_use(check, trial);
     if (opens_its_log(trial))
-        check_logging(check);
-    peer_evidence_clear(&evidence);
+        tool_check_logging(check);
+    tool_peer_evidence_clear(&evidence);
     atls_attester_free(attester);
     return 0;
 }
@@ -276,26 +280,28 @@ static int look_for_policy(struct check *check, const void *arg)
     struct atls_reason why = {0};
     const char *policy;
 
-    if (subject_read_settings(check, trial->subject, &why) != ATLS_OK)
+    if (tool_target_read_settings(check, trial->target, &why) != ATLS_OK)
         return 0; /* said so for the configuration */
     policy = check->configuration.policy;
     if (policy == NULL
-        || place_enter(trial->process, PLACE_ROOT | PLACE_USER, &why) != ATLS_OK
+        || tool_sandbox_enter(trial->process, SANDBOX_ROOT | SANDBOX_USER, &why)
+               != ATLS_OK
         || faccessat(AT_FDCWD, policy, R_OK, AT_EACCESS) == 0)
         return 0;
-    finding_warn(check->findings, WHAT,
-                 "Restart the program after each change of the policy, its "
-                 "roots and CRLs, or let it reach them",
-                 "%s, in the root %s, cannot read %s (%s): process %d goes by "
-                 "what it has read before, whatever changes",
-                 trial->name, trial->process->root, policy, strerror(errno),
-                 trial->process->pid);
+    tool_finding_warn(
+        check->findings, WHAT,
+        "Restart the program after each change of the policy, its "
+        "roots and CRLs, or let it reach them",
+        "%s, in the root %s, cannot read %s (%s): process %d goes by "
+        "what it has read before, whatever changes",
+        trial->name, trial->process->root, policy, strerror(errno),
+        trial->process->pid);
     return 0;
 }
 
 /* ---- in the parent ---- */
 
-static bool is_in_tpm_group(const struct place_user *user)
+static bool is_in_tpm_group(const struct sandbox_user *user)
 {
     const struct group *tss = getgrnam(TPM_GROUP);
     bool is_in = tss != NULL && user->gid == tss->gr_gid;
@@ -308,34 +314,35 @@ static bool is_in_tpm_group(const struct place_user *user)
 static void try(struct check *check, struct trial *trial)
 {
     trial->is_in_tpm_group = is_in_tpm_group(&trial->user);
-    (void)place_run(check, try_as_user, trial);
+    (void)tool_sandbox_run(check, try_as_user, trial);
 }
 
-static bool was_tried(const struct subject *subject, size_t i)
+static bool was_tried(const struct target *target, size_t i)
 {
     for (size_t j = 0; j < i; j++)
-        if (subject_is_worker(subject, j)
-            && process_is_alike(subject->list.items[j], subject->list.items[i]))
+        if (tool_target_is_worker(target, j)
+            && tool_process_is_alike(target->list.items[j],
+                                     target->list.items[i]))
             return true;
     return false;
 }
 
 /* Each user among its processes once.
  *   visit  gets a trial with the user's name */
-static void visit_users(struct check *check, const struct subject *subject,
+static void visit_users(struct check *check, const struct target *target,
                         void (*visit)(struct check *check, struct trial *trial))
 {
-    for (size_t i = 0; i < subject->list.count; i++) {
-        const struct process *process = subject->list.items[i];
+    for (size_t i = 0; i < target->list.count; i++) {
+        const struct process *process = target->list.items[i];
         struct trial trial = {
-            .subject = subject,
+            .target = target,
             .process = process,
-            .user = place_user_of(process),
+            .user = tool_sandbox_user_of(process),
         };
 
-        if (!subject_is_worker(subject, i) || was_tried(subject, i))
+        if (!tool_target_is_worker(target, i) || was_tried(target, i))
             continue;
-        check_user(check, trial.user.uid, trial.name);
+        tool_check_user(check, trial.user.uid, trial.name);
         visit(check, &trial);
     }
 }
@@ -343,34 +350,34 @@ static void visit_users(struct check *check, const struct subject *subject,
 static void try_process(struct check *check, struct trial *trial)
 {
     if (trial->process->has_other_users)
-        finding_note(check->findings, WHAT,
-                     "process %d has a user namespace of its own: its "
-                     "rights are not tried",
-                     trial->process->pid);
+        tool_finding_note(check->findings, WHAT,
+                          "process %d has a user namespace of its own: its "
+                          "rights are not tried",
+                          trial->process->pid);
     else
         try(check, trial);
 }
 
-void check_rights(struct check *check, const struct subject *subject)
+void tool_check_rights(struct check *check, const struct target *target)
 {
-    visit_users(check, subject, try_process);
+    visit_users(check, target, try_process);
 }
 
 static void try_reach(struct check *check, struct trial *trial)
 {
     if (trial->process->inner.path != NULL && !trial->process->has_other_users)
-        (void)place_run(check, look_for_policy, trial);
+        (void)tool_sandbox_run(check, look_for_policy, trial);
 }
 
-void check_reach(struct check *check, const struct subject *subject)
+void tool_check_reach(struct check *check, const struct target *target)
 {
-    visit_users(check, subject, try_reach);
+    visit_users(check, target, try_reach);
 }
 
-void check_rights_of_unit(struct check *check, const struct subject *subject)
+void tool_check_rights_of_unit(struct check *check, const struct target *target)
 {
-    struct trial trial = {.subject = subject, .user = subject->user};
+    struct trial trial = {.target = target, .user = target->user};
 
-    check_user(check, trial.user.uid, trial.name);
+    tool_check_user(check, trial.user.uid, trial.name);
     try(check, &trial);
 }

@@ -5,8 +5,8 @@
 #include "tools/check/checks.h"
 
 /* Scan first: it refuses what OpenSSL's parser would read for ever. */
-enum atls_error check_load(struct check *check, const char *path,
-                           struct atls_reason *why)
+enum atls_error tool_check_load(struct check *check, const char *path,
+                                struct atls_reason *why)
 {
     char *found = path != NULL ? NULL : CONF_get1_default_config_file();
     enum atls_error r;
@@ -15,7 +15,7 @@ enum atls_error check_load(struct check *check, const char *path,
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     if (path == NULL)
         path = found;
-    r = cnf_scan_file(path, why, &check->scan);
+    r = tool_cnf_scan_file(path, why, &check->scan);
     if (r == ATLS_E_LIMIT)
         r = why->code = ATLS_E_CONFIG; /* of a configuration, not of evidence */
     if (r == ATLS_OK)
@@ -24,26 +24,26 @@ enum atls_error check_load(struct check *check, const char *path,
     return r;
 }
 
-void check_run(struct check *check)
+void tool_check_run(struct check *check)
 {
-    if (!check_configuration(check))
+    if (!tool_check_configuration(check))
         return;
-    check_module(check);
+    tool_check_module(check);
     if (check->configuration.broken.code != ATLS_OK)
         return;
     if (check->configuration.has_verifier)
-        check_policy(check);
+        tool_check_policy(check);
     if (check->configuration.has_attester)
-        check_attester(check);
+        tool_check_attester(check);
 }
 
-void check_load_and_run(struct check *check, const char *path)
+void tool_check_load_and_run(struct check *check, const char *path)
 {
     struct atls_reason why = {0};
 
-    if (check_load(check, path, &why) != ATLS_OK)
-        finding_fail(check->findings, TOOL_USAGE, "configuration",
-                     "OpenSSL runs programs without it", "%s", why.text);
+    if (tool_check_load(check, path, &why) != ATLS_OK)
+        tool_finding_fail(check->findings, TOOL_USAGE, "configuration",
+                          "OpenSSL runs programs without it", "%s", why.text);
     else
-        check_run(check);
+        tool_check_run(check);
 }

@@ -37,7 +37,7 @@ static enum atls_error enter_namespace(const struct process *process,
     return ATLS_OK;
 }
 
-bool place_is_container(const struct process *process)
+bool tool_sandbox_is_container(const struct process *process)
 {
     return process->has_other_mounts && process->has_other_root;
 }
@@ -99,8 +99,8 @@ static bool shut_off(void)
            && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
-enum atls_error place_become(const struct place_user *user,
-                             struct atls_reason *why)
+enum atls_error tool_sandbox_become(const struct sandbox_user *user,
+                                    struct atls_reason *why)
 {
     if (geteuid() != 0 && geteuid() == user->uid && getegid() == user->gid)
         return ATLS_OK; /* and no right to be anybody else */
@@ -116,9 +116,9 @@ enum atls_error place_become(const struct place_user *user,
     return ATLS_OK;
 }
 
-struct place_user place_user_of(const struct process *process)
+struct sandbox_user tool_sandbox_user_of(const struct process *process)
 {
-    return (struct place_user){
+    return (struct sandbox_user){
         .uid = process->uid,
         .gid = process->gid,
         .group_count = process->group_count,
@@ -128,14 +128,14 @@ struct place_user place_user_of(const struct process *process)
     };
 }
 
-enum atls_error place_borrow(const struct place_user *user,
-                             struct atls_reason *why,
-                             struct place_borrowed *ret_own)
+enum atls_error tool_sandbox_borrow(const struct sandbox_user *user,
+                                    struct atls_reason *why,
+                                    struct sandbox_borrowed *ret_own)
 {
-    *ret_own = (struct place_borrowed){.gid = getegid()};
+    *ret_own = (struct sandbox_borrowed){.gid = getegid()};
     if (geteuid() == user->uid)
         return ATLS_OK;
-    ret_own->group_count = getgroups(PLACE_GROUPS_MAX, ret_own->groups);
+    ret_own->group_count = getgroups(SANDBOX_GROUPS_MAX, ret_own->groups);
     if (ret_own->group_count < 0
         || setgroups(user->group_count, user->groups) != 0)
         return atls_fail(why, ATLS_E_IO,
@@ -149,35 +149,35 @@ enum atls_error place_borrow(const struct place_user *user,
 }
 
 /* Nothing that follows would be true with other rights than our own. */
-void place_give_back(const struct place_borrowed *own)
+void tool_sandbox_give_back(const struct sandbox_borrowed *own)
 {
     if (own->is_borrowed
         && (seteuid(0) != 0 || setegid(own->gid) != 0
             || setgroups((size_t)own->group_count, own->groups) != 0
             || !shut_off()))
-        _exit(PLACE_RESULT_MAX + 1);
+        _exit(SANDBOX_RESULT_MAX + 1);
 }
 
-enum atls_error place_enter(const struct process *process, unsigned places,
-                            struct atls_reason *why)
+enum atls_error tool_sandbox_enter(const struct process *process,
+                                   unsigned sandbox, struct atls_reason *why)
 {
-    const struct place_user user = place_user_of(process);
+    const struct sandbox_user user = tool_sandbox_user_of(process);
     enum atls_error r = ATLS_OK;
 
-    if ((places & PLACE_USER) != 0 && process->has_other_users)
+    if ((sandbox & SANDBOX_USER) != 0 && process->has_other_users)
         return atls_fail(why, ATLS_E_IO,
                          "process %d has a user namespace of its own: its user "
                          "is nobody's here",
                          process->pid);
-    if ((places & PLACE_NETWORK) != 0 && process->has_other_network)
+    if ((sandbox & SANDBOX_NETWORK) != 0 && process->has_other_network)
         r = enter_namespace(process, "ns/net", CLONE_NEWNET, why);
-    if (r == ATLS_OK && (places & PLACE_MOUNTS) != 0
+    if (r == ATLS_OK && (sandbox & SANDBOX_MOUNTS) != 0
         && process->has_other_mounts)
         r = enter_namespace(process, "ns/mnt", CLONE_NEWNS, why);
-    if (r == ATLS_OK && (places & PLACE_ROOT) != 0)
+    if (r == ATLS_OK && (sandbox & SANDBOX_ROOT) != 0)
         r = enter_root(process, why);
-    if (r == ATLS_OK && (places & PLACE_USER) != 0)
-        r = place_become(&user, why);
+    if (r == ATLS_OK && (sandbox & SANDBOX_USER) != 0)
+        r = tool_sandbox_become(&user, why);
     return r;
 }
 
@@ -195,40 +195,40 @@ static bool cut_off(void)
     return is_cut;
 }
 
-static void run_child(struct check *check, place_body *body, const void *arg,
+static void run_child(struct check *check, sandbox_body *body, const void *arg,
                       int out) __attribute__((noreturn));
-static void run_child(struct check *check, place_body *body, const void *arg,
+static void run_child(struct check *check, sandbox_body *body, const void *arg,
                       int out)
 {
     bool is_sent;
     int result;
 
-    alarm(PLACE_SECONDS_MAX);
+    alarm(SANDBOX_SECONDS_MAX);
     if (!cut_off())
-        _exit(PLACE_RESULT_MAX + 1);
-    findings_free(check->findings); /* the parent has its own */
-    check->findings = findings_new();
+        _exit(SANDBOX_RESULT_MAX + 1);
+    tool_findings_free(check->findings); /* the parent has its own */
+    check->findings = tool_findings_new();
     if (check->findings == NULL)
-        _exit(PLACE_RESULT_MAX + 1);
+        _exit(SANDBOX_RESULT_MAX + 1);
     result = body(check, arg);
-    is_sent = findings_send(check->findings, out);
-    findings_free(check->findings);
-    _exit(is_sent ? result : PLACE_RESULT_MAX + 1);
+    is_sent = tool_findings_send(check->findings, out);
+    tool_findings_free(check->findings);
+    _exit(is_sent ? result : SANDBOX_RESULT_MAX + 1);
 }
 
 static int fail_child(struct check *check, int status)
 {
     if (WIFSIGNALED(status))
-        finding_fail(check->findings, TOOL_USAGE, WHAT, "Try again",
-                     "looking at it from inside ended by signal %d (%s)",
-                     WTERMSIG(status), strsignal(WTERMSIG(status)));
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT, "Try again",
+                          "looking at it from inside ended by signal %d (%s)",
+                          WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
-        finding_fail(check->findings, TOOL_USAGE, WHAT, "Try again",
-                     "looking at it from inside failed");
+        tool_finding_fail(check->findings, TOOL_USAGE, WHAT, "Try again",
+                          "looking at it from inside failed");
     return -1;
 }
 
-int place_run(struct check *check, place_body *body, const void *arg)
+int tool_sandbox_run(struct check *check, sandbox_body *body, const void *arg)
 {
     int fds[2], status = 0;
     bool is_complete;
@@ -242,14 +242,14 @@ int place_run(struct check *check, place_body *body, const void *arg)
         run_child(check, body, arg, fds[1]);
     }
     close(fds[1]);
-    is_complete = child > 0 && findings_receive(check->findings, fds[0]);
+    is_complete = child > 0 && tool_findings_receive(check->findings, fds[0]);
     close(fds[0]);
     if (child < 0)
         return fail_child(check, 0);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (!is_complete || !WIFEXITED(status)
-        || WEXITSTATUS(status) > PLACE_RESULT_MAX)
+        || WEXITSTATUS(status) > SANDBOX_RESULT_MAX)
         return fail_child(check, status);
     return WEXITSTATUS(status);
 }

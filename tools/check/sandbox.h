@@ -11,67 +11,68 @@
  * the process itself is touched.
  */
 
-enum place {
-    PLACE_MOUNTS = 1,  /* its mount namespace, at that namespace's root */
-    PLACE_ROOT = 2,    /* its root folder, where it has called chroot(2) */
-    PLACE_NETWORK = 4, /* its network namespace */
-    PLACE_USER = 8     /* its user, groups and capabilities, for good; not where
+enum sandbox {
+    SANDBOX_MOUNTS = 1,  /* its mount namespace, at that namespace's root */
+    SANDBOX_ROOT = 2,    /* its root folder, where it has called chroot(2) */
+    SANDBOX_NETWORK = 4, /* its network namespace */
+    SANDBOX_USER = 8 /* its user, groups and capabilities, for good; not where
                           it has a user namespace of its own */
 };
 
 /* Other mounts with another root, whose root user makes devices that its cgroup
  * keeps from it and not from us. */
-bool place_is_container(const struct process *process);
+bool tool_sandbox_is_container(const struct process *process);
 
 /*
- * Go there; only in a child of place_run(). Where everything is as here already,
+ * Go there; only in a child of tool_sandbox_run(). Where everything is as here already,
  * no right is needed and nothing happens.
  * ATLS_OK, or ATLS_E_IO with what could not be entered and what to do.
  */
-enum atls_error place_enter(const struct process *process, unsigned places,
-                            struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_sandbox_enter(const struct process *process,
+                                   unsigned sandbox,
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
 
-/* Be nobody but this user; as the last part of place_enter(). */
-#define PLACE_GROUPS_MAX PROCESS_GROUPS_MAX
-struct place_user {
+/* Be nobody but this user; as the last part of tool_sandbox_enter(). */
+#define SANDBOX_GROUPS_MAX PROCESS_GROUPS_MAX
+struct sandbox_user {
     uid_t uid;
     gid_t gid;
     size_t group_count;
     const gid_t *groups;
     uint64_t capabilities;
 };
-enum atls_error place_become(const struct place_user *user,
-                             struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_sandbox_become(const struct sandbox_user *user,
+                                    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Its user; the groups are borrowed from it. */
-struct place_user place_user_of(const struct process *process);
+struct sandbox_user tool_sandbox_user_of(const struct process *process);
 
 /*
  * Open files with the rights of this user, without capabilities, until they are
  * given back: for reading alone, nothing foreign may run meanwhile. ATLS_OK or
  * ATLS_E_IO; give back in either case.
  */
-struct place_borrowed {
+struct sandbox_borrowed {
     bool is_borrowed;
     gid_t gid;
     int group_count;
-    gid_t groups[PLACE_GROUPS_MAX];
+    gid_t groups[SANDBOX_GROUPS_MAX];
 };
-enum atls_error place_borrow(const struct place_user *user,
-                             struct atls_reason *why,
-                             struct place_borrowed *ret_own) ATLS_MUST_CHECK;
-void place_give_back(const struct place_borrowed *own);
+enum atls_error tool_sandbox_borrow(
+    const struct sandbox_user *user, struct atls_reason *why,
+    struct sandbox_borrowed *ret_own) ATLS_MUST_CHECK;
+void tool_sandbox_give_back(const struct sandbox_borrowed *own);
 
 /*
  * Run body in a child that has a copy of everything; what it finds is added to
- * check->findings. It has PLACE_SECONDS_MAX, no terminal, and nobody may trace
+ * check->findings. It has SANDBOX_SECONDS_MAX, no terminal, and nobody may trace
  * it: as another user it must not be a way back to us.
- *   body  returns 0..PLACE_RESULT_MAX
+ *   body  returns 0..SANDBOX_RESULT_MAX
  * Returns what body returned, or -1 after a FAIL that says how the child ended.
  */
-#define PLACE_SECONDS_MAX 120u
-#define PLACE_RESULT_MAX 63
-typedef int place_body(struct check *check, const void *arg);
-int place_run(struct check *check, place_body *body, const void *arg);
+#define SANDBOX_SECONDS_MAX 120u
+#define SANDBOX_RESULT_MAX 63
+typedef int sandbox_body(struct check *check, const void *arg);
+int tool_sandbox_run(struct check *check, sandbox_body *body, const void *arg);
 
 #endif

@@ -54,7 +54,7 @@ static void report_unknown_key(struct check *check, const char *section,
     static const char *const roles[] = {"", "attester", "verifier"};
     struct atls_suggestion near;
     const char *file;
-    unsigned line = check_line(check, section, key, &file);
+    unsigned line = tool_check_line(check, section, key, &file);
     char next[160] = "See attest(7) for the keys there are";
 
     atls_suggestion_begin(&near, key);
@@ -69,15 +69,16 @@ static void report_unknown_key(struct check *check, const char *section,
         if (is_known_key(roles[i], key))
             snprintf(next, sizeof(next), "It belongs into the %s section",
                      roles[i][0] != '\0' ? roles[i] : "provider's own");
-    finding_fail(check->findings, TOOL_USAGE, "unknown key", next,
-                 "%s:%u: %s in [%s] has no effect", file, line, key, section);
+    tool_finding_fail(check->findings, TOOL_USAGE, "unknown key", next,
+                      "%s:%u: %s in [%s] has no effect", file, line, key,
+                      section);
 }
 
 /* C10: OpenSSL hands the module only the keys it asks for. */
 static void check_keys(struct check *check, const char *section,
                        const char *role)
 {
-    const STACK_OF(CONF_VALUE) *values = check_keys_of(check, section);
+    const STACK_OF(CONF_VALUE) *values = tool_check_keys_of(check, section);
 
     for (int i = 0; i < sk_CONF_VALUE_num(values); i++) {
         const char *key = sk_CONF_VALUE_value(values, i)->name;
@@ -90,7 +91,7 @@ static void check_keys(struct check *check, const char *section,
 static bool has_known_key(const struct check *check, const char *section,
                           const char *role)
 {
-    const STACK_OF(CONF_VALUE) *values = check_keys_of(check, section);
+    const STACK_OF(CONF_VALUE) *values = tool_check_keys_of(check, section);
     bool found = false;
 
     for (int i = 0; i < sk_CONF_VALUE_num(values); i++)
@@ -103,20 +104,21 @@ static bool has_known_key(const struct check *check, const char *section,
 static bool check_roles(struct check *check)
 {
     const struct tool_conf *conf = check->conf;
-    const bool has_attester = check_keys_of(check, conf->attester) != NULL;
+    const bool has_attester = tool_check_keys_of(check, conf->attester) != NULL;
     const char *next = "Until then every handshake is refused";
 
     if (has_known_key(check, conf->attester, "attester")
         || has_known_key(check, conf->verifier, "verifier"))
         return true;
-    if (has_attester || check_keys_of(check, conf->verifier) != NULL)
-        finding_fail(check->findings, TOOL_USAGE, "settings", next,
-                     "[%s] has no %s",
-                     has_attester ? conf->attester : conf->verifier,
-                     has_attester ? "quoter" : "policy");
+    if (has_attester || tool_check_keys_of(check, conf->verifier) != NULL)
+        tool_finding_fail(check->findings, TOOL_USAGE, "settings", next,
+                          "[%s] has no %s",
+                          has_attester ? conf->attester : conf->verifier,
+                          has_attester ? "quoter" : "policy");
     else if (conf->attester == NULL && conf->verifier == NULL)
-        finding_fail(check->findings, TOOL_USAGE, "settings", next,
-                     "[%s] has neither attester nor verifier", conf->provider);
+        tool_finding_fail(check->findings, TOOL_USAGE, "settings", next,
+                          "[%s] has neither attester nor verifier",
+                          conf->provider);
     else
         return true; /* what is named is not there: the provider says so */
     return false;
@@ -131,20 +133,20 @@ static void check_values(struct check *check)
     if (!check_roles(check))
         return;
     if (configuration->broken.code != ATLS_OK)
-        finding_fail(check->findings, TOOL_USAGE, "settings",
-                     "Until then every handshake is refused", "%s",
-                     configuration->broken.text);
+        tool_finding_fail(check->findings, TOOL_USAGE, "settings",
+                          "Until then every handshake is refused", "%s",
+                          configuration->broken.text);
     else if (configuration->attester_broken.code != ATLS_OK)
-        finding_fail(check->findings, TOOL_USAGE, "settings",
-                     "Until then this machine proves nothing", "%s",
-                     configuration->attester_broken.text);
+        tool_finding_fail(check->findings, TOOL_USAGE, "settings",
+                          "Until then this machine proves nothing", "%s",
+                          configuration->attester_broken.text);
     else
-        finding_ok(check->findings, "settings", "%s%s%s",
-                   configuration->has_attester ? "attester" : "",
-                   configuration->has_attester && configuration->has_verifier
-                       ? " and "
-                       : "",
-                   configuration->has_verifier ? "verifier" : "");
+        tool_finding_ok(
+            check->findings, "settings", "%s%s%s",
+            configuration->has_attester ? "attester" : "",
+            configuration->has_attester && configuration->has_verifier ? " and "
+                                                                       : "",
+            configuration->has_verifier ? "verifier" : "");
 }
 
 /* S33: what it has not mapped by now it cannot map any more. */
@@ -156,15 +158,16 @@ static void check_map(struct check *check)
         || process->inner.path != NULL || !process->has_other_root
         || check->configuration.maps_at_start)
         return;
-    finding_fail(check->findings, TOOL_USAGE, "settings",
-                 "Write map = start into the section that has module, and "
-                 "restart it",
-                 "process %d is in a chroot and has made no TLS context so "
-                 "far: it cannot make one there",
-                 process->pid);
+    tool_finding_fail(
+        check->findings, TOOL_USAGE, "settings",
+        "Write map = start into the section that has module, and "
+        "restart it",
+        "process %d is in a chroot and has made no TLS context so "
+        "far: it cannot make one there",
+        process->pid);
 }
 
-void check_settings(struct check *check)
+void tool_check_settings(struct check *check)
 {
     check_keys(check, check->conf->provider, "");
     check_keys(check, check->conf->attester, "attester");

@@ -35,38 +35,39 @@ static bool is_master(const struct process *parent,
 
 /* prctl(2), PR_SET_DUMPABLE: anybody can look as if he had been root. Only a root
  * that is there proves that there was one. */
-void subject_choose_reader(struct subject *subject)
+void tool_target_choose_reader(struct target *target)
 {
-    const struct process *named = subject->list.items[0];
+    const struct process *named = target->list.items[0];
     struct process *parent = NULL;
 
-    subject->reader = named;
+    target->reader = named;
     if (named->may_have_been_root
-        && process_read(named->parent, NULL, &parent) == ATLS_OK
+        && tool_process_read(named->parent, NULL, &parent) == ATLS_OK
         && is_master(parent, named))
-        subject->reader = subject->master = parent;
+        target->reader = target->master = parent;
     else
-        process_free(parent);
-    subject->user = place_user_of(subject->reader);
+        tool_process_free(parent);
+    target->user = tool_sandbox_user_of(target->reader);
 }
 
 /* A service that is stopped. */
-bool subject_use_user(struct check *check, struct subject *subject,
-                      gid_t groups[PLACE_GROUPS_MAX])
+bool tool_target_use_user(struct check *check, struct target *target,
+                          gid_t groups[SANDBOX_GROUPS_MAX])
 {
     const char *name =
-        subject->unit->user[0] != '\0' ? subject->unit->user : "root";
+        target->unit->user[0] != '\0' ? target->unit->user : "root";
     const struct passwd *user = getpwnam(name);
-    int count = PLACE_GROUPS_MAX;
+    int count = SANDBOX_GROUPS_MAX;
 
     if (user == NULL) {
-        finding_fail(check->findings, TOOL_USAGE, "service",
-                     "Correct User= in the unit", "there is no user %s", name);
+        tool_finding_fail(check->findings, TOOL_USAGE, "service",
+                          "Correct User= in the unit", "there is no user %s",
+                          name);
         return false;
     }
     if (getgrouplist(name, user->pw_gid, groups, &count) < 0)
         count = 0;
-    subject->user = (struct place_user){
+    target->user = (struct sandbox_user){
         .uid = user->pw_uid,
         .gid = user->pw_gid,
         .group_count = (size_t)count,
@@ -101,14 +102,14 @@ static bool is_of_openssl(const char *text)
 }
 
 /* C3: with AT_SECURE set, secure_getenv(3) finds nothing. */
-static void use_environment(const struct subject *subject, bool all)
+static void use_environment(const struct target *target, bool all)
 {
-    const char *end = subject->environment + subject->environment_len;
+    const char *end = target->environment + target->environment_len;
 
     clearenv();
-    if (subject->reader != NULL && subject->reader->is_secure)
+    if (target->reader != NULL && target->reader->is_secure)
         return;
-    for (const char *p = subject->environment; p != NULL && p < end;
+    for (const char *p = target->environment; p != NULL && p < end;
          p += strlen(p) + 1)
         if (all || is_of_openssl(p))
             set_variable(p);
@@ -128,14 +129,14 @@ static bool is_in_root(const struct process *process, const char *path)
     return faccessat(process->dir, way, F_OK, 0) == 0;
 }
 
-static unsigned places_of(const struct subject *subject)
+static unsigned places_of(const struct target *target)
 {
     char *path = CONF_get1_default_config_file();
-    const bool is_there = is_in_root(
-        subject->reader, subject->conf != NULL ? subject->conf : path);
+    const bool is_there =
+        is_in_root(target->reader, target->conf != NULL ? target->conf : path);
 
     OPENSSL_free(path);
-    return PLACE_MOUNTS | PLACE_NETWORK | (is_there ? PLACE_ROOT : 0u);
+    return SANDBOX_MOUNTS | SANDBOX_NETWORK | (is_there ? SANDBOX_ROOT : 0u);
 }
 
 /* Relative names are relative to this. */
@@ -149,16 +150,16 @@ static void enter_folder(const struct process *process)
     }
 }
 
-static enum atls_error enter(const struct subject *subject,
+static enum atls_error enter(const struct target *target,
                              struct atls_reason *why)
 {
     enum atls_error r;
 
-    if (subject->reader == NULL)
+    if (target->reader == NULL)
         return ATLS_OK; /* a service that is stopped: here */
-    r = place_enter(subject->reader, places_of(subject), why);
+    r = tool_sandbox_enter(target->reader, places_of(target), why);
     if (r == ATLS_OK)
-        enter_folder(subject->reader);
+        enter_folder(target->reader);
     return r;
 }
 
@@ -166,35 +167,35 @@ static enum atls_error enter(const struct subject *subject,
 
 /* A file of root's in our own root, named with --conf, is read with the rights of
  * whoever named it: a worker may have read it before it gave up its own. */
-static bool is_ours(const struct subject *subject)
+static bool is_ours(const struct target *target)
 {
-    const struct process *reader = subject->reader;
+    const struct process *reader = target->reader;
     struct stat st;
 
-    return subject->conf != NULL
+    return target->conf != NULL
            && (reader == NULL
                || (!reader->has_other_mounts && !reader->has_other_root))
-           && stat(subject->conf, &st) == 0 && S_ISREG(st.st_mode)
+           && stat(target->conf, &st) == 0 && S_ISREG(st.st_mode)
            && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0
-           && check_folders_are_safe(subject->conf);
+           && tool_check_folders_are_safe(target->conf);
 }
 
 /* $ENV::NAME in the file stands for any variable; nothing but the parser ever
  * sees those (TSS2_LOGFILE, TZ, GCONV_PATH ...). */
-static enum atls_error load(struct check *check, const struct subject *subject,
+static enum atls_error load(struct check *check, const struct target *target,
                             struct atls_reason *why)
 {
     enum atls_error r;
 
-    use_environment(subject, true);
-    r = check_load(check, subject->conf, why);
-    use_environment(subject, false);
+    use_environment(target, true);
+    r = tool_check_load(check, target->conf, why);
+    use_environment(target, false);
     return r;
 }
 
 /* A configuration of a third user is his word, not the process's. */
 static enum atls_error check_owners(const struct check *check,
-                                    const struct subject *subject,
+                                    const struct target *target,
                                     struct atls_reason *why)
 {
     for (size_t i = 0; i < check->scan->file_count; i++) {
@@ -203,58 +204,58 @@ static enum atls_error check_owners(const struct check *check,
 
         if (stat(file, &st) != 0)
             return atls_fail(why, ATLS_E_IO, "%s: %s", file, strerror(errno));
-        if (st.st_uid != 0 && st.st_uid != subject->user.uid)
+        if (st.st_uid != 0 && st.st_uid != target->user.uid)
             return atls_fail(why, ATLS_E_CONFIG,
                              "%s belongs to user %u, who is neither root nor "
                              "user %u that reads it: give it to root (chown "
                              "root); nothing more of it is looked at",
-                             file, st.st_uid, subject->user.uid);
+                             file, st.st_uid, target->user.uid);
     }
     return ATLS_OK;
 }
 
-enum atls_error subject_read_settings(struct check *check,
-                                      const struct subject *subject,
-                                      struct atls_reason *why)
+enum atls_error tool_target_read_settings(struct check *check,
+                                          const struct target *target,
+                                          struct atls_reason *why)
 {
-    struct place_borrowed own;
+    struct sandbox_borrowed own;
     bool is_own;
     enum atls_error r;
 
-    use_environment(subject, false);
+    use_environment(target, false);
     check->of_process = true;
-    check->is_elsewhere = subject->reader != NULL
-                          && (subject->reader->has_other_mounts
-                              || subject->reader->has_other_root);
+    check->is_elsewhere =
+        target->reader != NULL
+        && (target->reader->has_other_mounts || target->reader->has_other_root);
     check->has_no_devices =
-        subject->reader != NULL && place_is_container(subject->reader);
-    r = enter(subject, why);
+        target->reader != NULL && tool_sandbox_is_container(target->reader);
+    r = enter(target, why);
     if (r != ATLS_OK)
         return r;
-    is_own = is_ours(subject);
+    is_own = is_ours(target);
     if (!is_own)
-        r = place_borrow(&subject->user, why, &own);
+        r = tool_sandbox_borrow(&target->user, why, &own);
     if (r == ATLS_OK)
-        r = load(check, subject, why);
+        r = load(check, target, why);
     if (!is_own)
-        place_give_back(&own);
+        tool_sandbox_give_back(&own);
     if (r == ATLS_OK)
-        r = check_owners(check, subject, why);
+        r = check_owners(check, target, why);
     if (r == ATLS_OK)
         tool_conf_configuration(check->conf, &check->configuration);
     return r;
 }
 
-enum atls_error subject_new_attester(const struct check *check,
-                                     const struct subject *subject,
-                                     struct atls_reason *why,
-                                     struct atls_attester **ret_attester)
+enum atls_error tool_target_new_attester(const struct check *check,
+                                         const struct target *target,
+                                         struct atls_reason *why,
+                                         struct atls_attester **ret_attester)
 {
-    struct place_borrowed own;
-    enum atls_error r = place_borrow(&subject->user, why, &own);
+    struct sandbox_borrowed own;
+    enum atls_error r = tool_sandbox_borrow(&target->user, why, &own);
 
     if (r == ATLS_OK)
-        r = check_new_attester(check, why, ret_attester);
-    place_give_back(&own);
+        r = tool_check_new_attester(check, why, ret_attester);
+    tool_sandbox_give_back(&own);
     return r;
 }

@@ -24,7 +24,7 @@ static bool excludes_tls13(const char *list)
 
 /* System-wide limits below TLS 1.3 make every attested handshake fail (design
  * fact 2: they are applied to every SSL_CTX). */
-void check_tls13(struct check *check)
+void tool_check_tls13(struct check *check)
 {
     const char *ssl = tool_conf_get(check->conf, check->conf->init, "ssl_conf");
     const char *system = tool_conf_get(check->conf, ssl, "system_default");
@@ -33,12 +33,12 @@ void check_tls13(struct check *check)
 
     if (max != NULL && strcasecmp(max, "TLSv1.3") != 0
         && strcasecmp(max, "None") != 0)
-        finding_fail(check->findings, TOOL_USAGE, "TLS 1.3",
-                     "Take MaxProtocol out",
-                     "[%s] has MaxProtocol = %s: attestation needs TLS 1.3",
-                     system, max);
+        tool_finding_fail(
+            check->findings, TOOL_USAGE, "TLS 1.3", "Take MaxProtocol out",
+            "[%s] has MaxProtocol = %s: attestation needs TLS 1.3", system,
+            max);
     if (list != NULL && excludes_tls13(list))
-        finding_fail(
+        tool_finding_fail(
             check->findings, TOOL_USAGE, "TLS 1.3", "Let Protocol have TLSv1.3",
             "[%s] has Protocol = %s: attestation needs TLS 1.3", system, list);
 }

@@ -109,7 +109,7 @@ static bool take_environment(struct unit *unit, char *text)
 /* NAME=VALUE lines, values perhaps in quotes (systemd.exec(5)). */
 static bool take_environment_file(struct unit *unit, const char *path)
 {
-    FILE *file = input_check(path, UNIT_FILE_MAX, NULL) == ATLS_OK
+    FILE *file = tool_input_check(path, UNIT_FILE_MAX, NULL) == ATLS_OK
                      ? fopen(path, "re")
                      : NULL;
     char *line = NULL;
@@ -219,7 +219,7 @@ static struct unit *unit_new(const char *name)
         && unit->user != NULL && unit->root != NULL && unit->after != NULL
         && unit->program != NULL)
         return unit;
-    unit_free(unit);
+    tool_unit_free(unit);
     return NULL;
 }
 
@@ -287,8 +287,8 @@ static enum atls_error ask(struct unit *unit, const char *name,
     return ATLS_OK;
 }
 
-enum atls_error unit_read(const char *name, struct atls_reason *why,
-                          struct unit **ret_unit)
+enum atls_error tool_unit_read(const char *name, struct atls_reason *why,
+                               struct unit **ret_unit)
 {
     struct unit *unit;
     enum atls_error r;
@@ -301,14 +301,14 @@ enum atls_error unit_read(const char *name, struct atls_reason *why,
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     r = ask(unit, name, why);
     if (r != ATLS_OK) {
-        unit_free(unit);
+        tool_unit_free(unit);
         return r;
     }
     *ret_unit = unit;
     return ATLS_OK;
 }
 
-void unit_free(struct unit *unit)
+void tool_unit_free(struct unit *unit)
 {
     if (unit == NULL)
         return;
@@ -322,22 +322,22 @@ void unit_free(struct unit *unit)
     free(unit);
 }
 
-bool unit_exists(const char *name)
+bool tool_unit_exists(const char *name)
 {
     struct unit *unit = NULL;
-    bool exists = unit_read(name, NULL, &unit) == ATLS_OK;
+    bool exists = tool_unit_read(name, NULL, &unit) == ATLS_OK;
 
-    unit_free(unit);
+    tool_unit_free(unit);
     return exists;
 }
 
 /* ---- control groups ---- */
 
-bool unit_of_process(const struct process *process,
-                     char ret_name[UNIT_NAME_MAX + 1])
+bool tool_unit_of_process(const struct process *process,
+                          char ret_name[UNIT_NAME_MAX + 1])
 {
     static const char suffix[] = ".service";
-    FILE *file = process_open(process, "cgroup");
+    FILE *file = tool_process_open(process, "cgroup");
     bool is_found = false;
     char *line = NULL;
     size_t room = 0;
@@ -381,9 +381,9 @@ static FILE *open_control_group(const char *group)
     return file;
 }
 
-enum atls_error unit_list_processes(const struct unit *unit,
-                                    struct process_list *list,
-                                    struct atls_reason *why)
+enum atls_error tool_unit_list_processes(const struct unit *unit,
+                                         struct process_list *list,
+                                         struct atls_reason *why)
 {
     const bool has_group = strlen(unit->control_group) > 1;
     FILE *file = has_group ? open_control_group(unit->control_group) : NULL;
@@ -393,7 +393,7 @@ enum atls_error unit_list_processes(const struct unit *unit,
     if (file == NULL)
         return ATLS_OK; /* those that descend from the main one are there */
     while (r == ATLS_OK && fscanf(file, "%d", &pid) == 1)
-        r = process_list_add(list, pid, why);
+        r = tool_process_list_add(list, pid, why);
     fclose(file);
     return r;
 }

@@ -32,25 +32,25 @@ struct unit {
 /*
  * Ask systemd (systemctl show).
  *   name  of a user's making: checked before it is passed on
- *   ret_unit  set only on success; unit_free() it
+ *   ret_unit  set only on success; tool_unit_free() it
  * Returns ATLS_OK, ATLS_E_USAGE (no such name, no such unit, no systemd),
  * ATLS_E_NOMEM.
  */
-enum atls_error unit_read(const char *name, struct atls_reason *why,
-                          struct unit **ret_unit) ATLS_MUST_CHECK;
-void unit_free(struct unit *unit); /* NULL is fine */
+enum atls_error tool_unit_read(const char *name, struct atls_reason *why,
+                               struct unit **ret_unit) ATLS_MUST_CHECK;
+void tool_unit_free(struct unit *unit); /* NULL is fine */
 
 /* The unit that a process belongs to, by its control group: true and its name
  * when that is a service. */
-bool unit_of_process(const struct process *process,
-                     char ret_name[UNIT_NAME_MAX + 1]);
+bool tool_unit_of_process(const struct process *process,
+                          char ret_name[UNIT_NAME_MAX + 1]);
 
 /* Add the processes of its control group. ATLS_OK, ATLS_E_NOMEM. */
-enum atls_error unit_list_processes(const struct unit *unit,
-                                    struct process_list *list,
-                                    struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_unit_list_processes(
+    const struct unit *unit, struct process_list *list,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Does systemd know a unit of that name, installed on this machine? */
-bool unit_exists(const char *name);
+bool tool_unit_exists(const char *name);
 
 #endif

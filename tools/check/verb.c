@@ -46,7 +46,7 @@ static bool folders_are_safe(char *folder)
     return safe;
 }
 
-bool check_folders_are_safe(const char *path)
+bool tool_check_folders_are_safe(const char *path)
 {
     char *folder = realpath(path, NULL);
     bool safe = folders_are_safe(folder);
@@ -55,23 +55,23 @@ bool check_folders_are_safe(const char *path)
     return safe;
 }
 
-bool check_folders(struct check *check, const char *what, const char *path)
+bool tool_check_folders(struct check *check, const char *what, const char *path)
 {
     char *folder = realpath(path, NULL);
     bool safe = folders_are_safe(folder);
 
     if (!safe)
-        finding_fail(check->findings, TOOL_USAGE, what,
-                     "Take the right away: chmod go-w",
-                     "others can replace %s: the folder %s is writable by "
-                     "group or others",
-                     path, folder != NULL ? folder : "it is in");
+        tool_finding_fail(check->findings, TOOL_USAGE, what,
+                          "Take the right away: chmod go-w",
+                          "others can replace %s: the folder %s is writable by "
+                          "group or others",
+                          path, folder != NULL ? folder : "it is in");
     free(folder);
     return safe;
 }
 
-void check_user(const struct check *check, uid_t uid,
-                char ret_user[CHECK_USER_MAX])
+void tool_check_user(const struct check *check, uid_t uid,
+                     char ret_user[CHECK_USER_MAX])
 {
     const struct passwd *user = check->is_elsewhere ? NULL : getpwuid(uid);
 
@@ -81,39 +81,41 @@ void check_user(const struct check *check, uid_t uid,
         snprintf(ret_user, CHECK_USER_MAX, "user %u", uid);
 }
 
-bool check_permissions(struct check *check, const char *what, const char *path)
+bool tool_check_permissions(struct check *check, const char *what,
+                            const char *path)
 {
     struct stat st;
 
     if (stat(path, &st) != 0) {
-        finding_fail(check->findings, TOOL_USAGE, what, "Create it", "%s: %s",
-                     path, strerror(errno));
+        tool_finding_fail(check->findings, TOOL_USAGE, what, "Create it",
+                          "%s: %s", path, strerror(errno));
         return false;
     }
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        finding_fail(check->findings, TOOL_USAGE, what,
-                     "Take the right away: chmod go-w",
-                     "%s is writable by group or others (mode %03o)", path,
-                     (unsigned)st.st_mode & 0777u);
+        tool_finding_fail(check->findings, TOOL_USAGE, what,
+                          "Take the right away: chmod go-w",
+                          "%s is writable by group or others (mode %03o)", path,
+                          (unsigned)st.st_mode & 0777u);
         return false;
     }
-    return check_surroundings(check, what, path);
+    return tool_check_surroundings(check, what, path);
 }
 
-bool check_surroundings(struct check *check, const char *what, const char *path)
+bool tool_check_surroundings(struct check *check, const char *what,
+                             const char *path)
 {
     char owner[CHECK_USER_MAX];
     struct stat st;
 
     if (stat(path, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid()) {
-        check_user(check, st.st_uid, owner);
-        finding_warn(check->findings, what, "Give it to root: chown root",
-                     "%s belongs to %s, who can change it", path, owner);
+        tool_check_user(check, st.st_uid, owner);
+        tool_finding_warn(check->findings, what, "Give it to root: chown root",
+                          "%s belongs to %s, who can change it", path, owner);
     }
-    return check_folders(check, what, path);
+    return tool_check_folders(check, what, path);
 }
 
-int64_t check_time_of(const ASN1_TIME *time)
+int64_t tool_check_time_of(const ASN1_TIME *time)
 {
     struct tm tm;
 
@@ -122,8 +124,8 @@ int64_t check_time_of(const ASN1_TIME *time)
     return (int64_t)timegm(&tm);
 }
 
-void check_expiry(struct check *check, const char *what, const char *thing,
-                  int64_t expires, const char *next)
+void tool_check_expiry(struct check *check, const char *what, const char *thing,
+                       int64_t expires, const char *next)
 {
     char date[ATLS_DATE_MAX];
     long long days;
@@ -133,12 +135,12 @@ void check_expiry(struct check *check, const char *what, const char *thing,
     atls_certificate_date_of(expires, date);
     days = (long long)(expires - check->now) / SECONDS_PER_DAY;
     if (expires < check->now)
-        finding_fail(check->findings, TOOL_USAGE, what, next,
-                     "%s expired on %s", thing, date);
+        tool_finding_fail(check->findings, TOOL_USAGE, what, next,
+                          "%s expired on %s", thing, date);
     else
-        finding_warn(check->findings, what, next,
-                     "%s expires on %s, in %lld day%s", thing, date, days,
-                     days == 1 ? "" : "s");
+        tool_finding_warn(check->findings, what, next,
+                          "%s expires on %s, in %lld day%s", thing, date, days,
+                          days == 1 ? "" : "s");
 }
 
 /* ---- the verb ---- */
@@ -258,16 +260,16 @@ static int parse_arguments(int argc, char **argv,
 static void look(struct check *check, const struct arguments *arguments)
 {
     if (arguments->pid != 0) {
-        check_pid(check, (pid_t)arguments->pid, arguments->conf);
+        tool_check_pid(check, (pid_t)arguments->pid, arguments->conf);
         return;
     }
     if (arguments->service != NULL) {
-        check_service(check, arguments->service, arguments->conf);
+        tool_check_service(check, arguments->service, arguments->conf);
         return;
     }
-    check_load_and_run(check, arguments->conf);
+    tool_check_load_and_run(check, arguments->conf);
     if (arguments->program != NULL)
-        check_program(check, arguments->program);
+        tool_check_program(check, arguments->program);
 }
 
 static int run(int argc, char **argv, struct tool_options *options)
@@ -280,16 +282,16 @@ static int run(int argc, char **argv, struct tool_options *options)
     if (status != TOOL_DONE)
         return status;
     check.warn_seconds = (int64_t)arguments.warn_days * SECONDS_PER_DAY;
-    check.findings = findings_new();
+    check.findings = tool_findings_new();
     if (check.findings == NULL) {
         (void)atls_fail(&why, ATLS_E_NOMEM, NULL);
         return tool_fail(options, &why);
     }
     look(&check, &arguments);
-    status = findings_print(check.findings, options, arguments.strict);
+    status = tool_findings_print(check.findings, options, arguments.strict);
     tool_conf_free(check.conf);
-    cnf_scan_free(check.scan);
-    findings_free(check.findings);
+    tool_cnf_scan_free(check.scan);
+    tool_findings_free(check.findings);
     return status;
 }
 

@@ -63,8 +63,8 @@ static enum atls_error append(struct scanner *scanner, enum cnf_kind kind,
     return ATLS_OK;
 }
 
-const struct cnf_entry *cnf_scan_find(const struct cnf_scan *scan,
-                                      const char *section, const char *key)
+const struct cnf_entry *tool_cnf_scan_find(const struct cnf_scan *scan,
+                                           const char *section, const char *key)
 {
     const struct cnf_entry *found = NULL;
 
@@ -82,7 +82,7 @@ const struct cnf_entry *cnf_scan_find(const struct cnf_scan *scan,
     return found;
 }
 
-void cnf_scan_free(struct cnf_scan *scan)
+void tool_cnf_scan_free(struct cnf_scan *scan)
 {
     if (scan == NULL)
         return;
@@ -455,8 +455,8 @@ static enum atls_error scan_path(struct scanner *scanner, const char *path)
     return r;
 }
 
-enum atls_error cnf_scan_file(const char *path, struct atls_reason *why,
-                              struct cnf_scan **ret_scan)
+enum atls_error tool_cnf_scan_file(const char *path, struct atls_reason *why,
+                                   struct cnf_scan **ret_scan)
 {
     struct scanner scanner = {.why = why};
     enum atls_error r = ATLS_E_NOMEM;
@@ -472,6 +472,6 @@ enum atls_error cnf_scan_file(const char *path, struct atls_reason *why,
     if (r == ATLS_OK)
         *ret_scan = scanner.scan;
     else
-        cnf_scan_free(scanner.scan);
+        tool_cnf_scan_free(scanner.scan);
     return r;
 }

@@ -45,19 +45,20 @@ struct cnf_scan {
 
 /*
  * Scan a file and what it includes.
- *   ret_scan  set only on success; cnf_scan_free() it
+ *   ret_scan  set only on success; tool_cnf_scan_free() it
  * Returns ATLS_OK, ATLS_E_IO (not a readable regular file), ATLS_E_LIMIT (too
  * large, too deep or too many files), ATLS_E_CONFIG (an include that is no regular
  * file, at which OpenSSL might wait for ever), ATLS_E_NOMEM. What does not look
  * like a configuration is no error here: OpenSSL's parser says so.
  */
-enum atls_error cnf_scan_file(const char *path, struct atls_reason *why,
-                              struct cnf_scan **ret_scan) ATLS_MUST_CHECK;
-void cnf_scan_free(struct cnf_scan *scan); /* NULL is fine */
+enum atls_error tool_cnf_scan_file(const char *path, struct atls_reason *why,
+                                   struct cnf_scan **ret_scan) ATLS_MUST_CHECK;
+void tool_cnf_scan_free(struct cnf_scan *scan); /* NULL is fine */
 
 /* The entry that counts: the last one with that section and key (key NULL: the
  * first header of the section). NULL if there is none. */
-const struct cnf_entry *cnf_scan_find(const struct cnf_scan *scan,
-                                      const char *section, const char *key);
+const struct cnf_entry *tool_cnf_scan_find(const struct cnf_scan *scan,
+                                           const char *section,
+                                           const char *key);
 
 #endif

@@ -122,8 +122,8 @@ static enum atls_error check_readable(const char *path, struct atls_reason *why)
     enum atls_error r = ATLS_OK;
 
     if (strcmp(path, "/dev/null") != 0) /* how people say: none */
-        r = cnf_scan_file(path, why, &scan);
-    cnf_scan_free(scan);
+        r = tool_cnf_scan_file(path, why, &scan);
+    tool_cnf_scan_free(scan);
     if (r == ATLS_E_LIMIT)
         return why->code = ATLS_E_CONFIG; /* of a configuration, not evidence */
     return r;

@@ -13,7 +13,7 @@
 #include "evidence/codec.h"
 #include "tools/common/input.h"
 
-#define SAVED_VERSION 1
+#define EVIDENCE_VERSION 1
 
 /* ---- writing ---- */
 
@@ -54,10 +54,11 @@ static json_t *evidence_json(const struct peer_evidence *evidence)
     json_t *root = json_object();
     int failed;
 
-    failed = json_object_set_new(root, "version", json_integer(SAVED_VERSION))
-             | json_object_set_new(root, "role", json_string(role))
-             | json_object_set_new(
-                 root, "cmw", base64_json(evidence->cmw, evidence->cmw_len));
+    failed =
+        json_object_set_new(root, "version", json_integer(EVIDENCE_VERSION))
+        | json_object_set_new(root, "role", json_string(role))
+        | json_object_set_new(root, "cmw",
+                              base64_json(evidence->cmw, evidence->cmw_len));
     if (evidence->has_channel) {
         atls_hex(evidence->channel, ATLS_CHANNEL_LEN, hex);
         failed |= json_object_set_new(root, "channel", json_string(hex));
@@ -82,9 +83,9 @@ static json_t *evidence_json(const struct peer_evidence *evidence)
     return root;
 }
 
-enum atls_error saved_write(const char *path,
-                            const struct peer_evidence *evidence,
-                            struct atls_reason *why)
+enum atls_error tool_evidence_file_write(const char *path,
+                                         const struct peer_evidence *evidence,
+                                         struct atls_reason *why)
 {
     json_t *root = evidence_json(evidence);
     FILE *file;
@@ -138,7 +139,7 @@ static int read_certificate(const char *text, struct peer_evidence *evidence)
     int len = 0;
 
     if (bio != NULL)
-        cert = PEM_read_bio_X509(bio, NULL, input_no_password, NULL);
+        cert = PEM_read_bio_X509(bio, NULL, tool_input_no_password, NULL);
     if (cert != NULL)
         len = i2d_X509(cert, &evidence->cert_der);
     X509_free(cert);
@@ -175,7 +176,7 @@ static const char *read_members(json_t *root, struct peer_evidence *evidence)
                     &address, "time", &time)
         != 0)
         return "version or cmw (missing, or a member of the wrong type)";
-    if (version != SAVED_VERSION)
+    if (version != EVIDENCE_VERSION)
         return "version (only 1 is known)";
     if (strcmp(role, "s") != 0 && strcmp(role, "c") != 0)
         return "role";
@@ -215,7 +216,7 @@ static enum atls_error read_json(const char *path, const uint8_t *data,
     wrong = read_members(root, &evidence);
     json_decref(root);
     if (wrong != NULL) {
-        peer_evidence_clear(&evidence);
+        tool_peer_evidence_clear(&evidence);
         return atls_fail(why, ATLS_E_MALFORMED,
                          "%s: no saved evidence: wrong %s", path, wrong);
     }
@@ -229,7 +230,7 @@ static bool is_record(const uint8_t *data, size_t len)
     return len > 0 && (data[0] == 0x82 || data[0] == 0x83);
 }
 
-bool saved_begins_so(const uint8_t *data, size_t len)
+bool tool_evidence_file_begins(const uint8_t *data, size_t len)
 {
     size_t i = 0;
 
@@ -238,12 +239,14 @@ bool saved_begins_so(const uint8_t *data, size_t len)
     return is_record(data, len) || (i < len && data[i] == '{');
 }
 
-enum atls_error saved_read(const char *path, struct atls_reason *why,
-                           struct peer_evidence *ret)
+enum atls_error tool_evidence_file_read(const char *path,
+                                        struct atls_reason *why,
+                                        struct peer_evidence *ret)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, SAVED_FILE_MAX, why, &data, &len);
+    enum atls_error r =
+        tool_input_read(path, EVIDENCE_FILE_MAX, why, &data, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -257,7 +260,7 @@ enum atls_error saved_read(const char *path, struct atls_reason *why,
             .role = ATLS_ROLE_SERVER, .cmw = data, .cmw_len = len};
         return ATLS_OK; /* data transferred */
     }
-    if (saved_begins_so(data, len))
+    if (tool_evidence_file_begins(data, len))
         r = read_json(path, data, len, why, ret);
     else
         r = atls_fail(why, ATLS_E_MALFORMED,

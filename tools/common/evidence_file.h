@@ -23,23 +23,24 @@
  */
 
 /* Largest file that is read: a CMW record in base64, a certificate, the rest. */
-#define SAVED_FILE_MAX (256u * 1024u)
+#define EVIDENCE_FILE_MAX (256u * 1024u)
 
 /* Write it, over an existing file. Returns ATLS_OK, ATLS_E_IO, ATLS_E_NOMEM. */
-enum atls_error saved_write(const char *path,
-                            const struct peer_evidence *evidence,
-                            struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_evidence_file_write(
+    const char *path, const struct peer_evidence *evidence,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Does a file begin like saved evidence: a JSON object, or a CMW record? */
-bool saved_begins_so(const uint8_t *data, size_t len);
+bool tool_evidence_file_begins(const uint8_t *data, size_t len);
 
 /*
  * Read saved evidence, or a bare CMW record (binary).
- *   ret  set only on success; peer_evidence_clear() it
+ *   ret  set only on success; tool_peer_evidence_clear() it
  * Returns ATLS_OK, ATLS_E_IO (cannot be read), ATLS_E_MALFORMED (is neither),
  * ATLS_E_LIMIT (too large), ATLS_E_NOMEM.
  */
-enum atls_error saved_read(const char *path, struct atls_reason *why,
-                           struct peer_evidence *ret) ATLS_MUST_CHECK;
+enum atls_error tool_evidence_file_read(
+    const char *path, struct atls_reason *why,
+    struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 #endif

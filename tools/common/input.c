@@ -47,8 +47,8 @@ static enum atls_error open_regular(const char *path, size_t max,
     return ATLS_OK;
 }
 
-enum atls_error input_check(const char *path, size_t max,
-                            struct atls_reason *why)
+enum atls_error tool_input_check(const char *path, size_t max,
+                                 struct atls_reason *why)
 {
     int fd = -1;
     enum atls_error r = open_regular(path, max, why, &fd);
@@ -87,9 +87,9 @@ static enum atls_error read_on(int fd, const char *path, size_t max,
     return ATLS_OK;
 }
 
-enum atls_error input_read(const char *path, size_t max,
-                           struct atls_reason *why, uint8_t **ret_data,
-                           size_t *ret_len)
+enum atls_error tool_input_read(const char *path, size_t max,
+                                struct atls_reason *why, uint8_t **ret_data,
+                                size_t *ret_len)
 {
     uint8_t *data = NULL;
     size_t len = 0;
@@ -109,7 +109,7 @@ enum atls_error input_read(const char *path, size_t max,
     return ATLS_OK;
 }
 
-int input_no_password(char *buffer, int size, int writing, void *arg)
+int tool_input_no_password(char *buffer, int size, int writing, void *arg)
 {
     (void)buffer, (void)size, (void)writing, (void)arg;
     return -1;
@@ -121,7 +121,8 @@ static X509 *parse_certificate(const uint8_t *data, size_t len)
     X509 *cert = X509_new_ex(atls_libctx(), NULL);
 
     if (bio != NULL && cert != NULL
-        && PEM_read_bio_X509(bio, &cert, input_no_password, NULL) == NULL) {
+        && PEM_read_bio_X509(bio, &cert, tool_input_no_password, NULL)
+               == NULL) {
         X509_free(cert);
         cert = X509_new_ex(atls_libctx(), NULL);
         if (cert != NULL
@@ -134,13 +135,13 @@ static X509 *parse_certificate(const uint8_t *data, size_t len)
     return cert;
 }
 
-enum atls_error input_certificate(const char *path, struct atls_reason *why,
-                                  X509 **ret_cert)
+enum atls_error tool_input_certificate(const char *path,
+                                       struct atls_reason *why, X509 **ret_cert)
 {
     uint8_t *data = NULL;
     size_t len = 0;
     enum atls_error r =
-        input_read(path, INPUT_CERTIFICATE_MAX, why, &data, &len);
+        tool_input_read(path, INPUT_CERTIFICATE_MAX, why, &data, &len);
     X509 *cert;
 
     if (r == ATLS_E_LIMIT)

@@ -27,18 +27,18 @@
  *             last octet
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_LIMIT, ATLS_E_NOMEM.
  */
-enum atls_error input_read(const char *path, size_t max,
-                           struct atls_reason *why, uint8_t **ret_data,
-                           size_t *ret_len) ATLS_MUST_CHECK;
+enum atls_error tool_input_read(const char *path, size_t max,
+                                struct atls_reason *why, uint8_t **ret_data,
+                                size_t *ret_len) ATLS_MUST_CHECK;
 
 /* pem_password_cb that has none: what is read here is no secret, and a block that
  * says it is encrypted must not make OpenSSL ask the terminal. */
-int input_no_password(char *buffer, int size, int writing, void *arg);
+int tool_input_no_password(char *buffer, int size, int writing, void *arg);
 
 /* Is it such a file, for what opens it by itself? Returns ATLS_OK, ATLS_E_IO,
  * ATLS_E_LIMIT. */
-enum atls_error input_check(const char *path, size_t max,
-                            struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_input_check(const char *path, size_t max,
+                                 struct atls_reason *why) ATLS_MUST_CHECK;
 
 /*
  * The first certificate of a PEM file, or a DER file.
@@ -46,7 +46,8 @@ enum atls_error input_check(const char *path, size_t max,
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_CONFIG (holds none, or is too large),
  * ATLS_E_NOMEM. Leaves entries in the OpenSSL error queue.
  */
-enum atls_error input_certificate(const char *path, struct atls_reason *why,
-                                  X509 **ret_cert) ATLS_MUST_CHECK;
+enum atls_error tool_input_certificate(const char *path,
+                                       struct atls_reason *why,
+                                       X509 **ret_cert) ATLS_MUST_CHECK;
 
 #endif

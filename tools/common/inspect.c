@@ -72,8 +72,9 @@ static void appraise(const struct peer_evidence *evidence,
     ret_report->verdict = atls_appraise(&appraisal, ret_report);
 }
 
-enum atls_error look_at(const struct peer_evidence *evidence,
-                        struct atls_reason *why, struct atls_report *ret_report)
+enum atls_error tool_inspect(const struct peer_evidence *evidence,
+                             struct atls_reason *why,
+                             struct atls_report *ret_report)
 {
     char name[] = "none";
     struct atls_section section = {

@@ -14,8 +14,8 @@
  *   ret_report  always initialised; atls_report_clear() it
  * Returns ATLS_OK, ATLS_E_NOMEM, or that error's code.
  */
-enum atls_error look_at(const struct peer_evidence *evidence,
-                        struct atls_reason *why,
-                        struct atls_report *ret_report) ATLS_MUST_CHECK;
+enum atls_error tool_inspect(const struct peer_evidence *evidence,
+                             struct atls_reason *why,
+                             struct atls_report *ret_report) ATLS_MUST_CHECK;
 
 #endif

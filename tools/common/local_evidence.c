@@ -25,10 +25,10 @@ static enum atls_error quote(struct atls_attester *attester,
     return r;
 }
 
-enum atls_error here_evidence(struct atls_attester *attester,
-                              struct atls_span cert_der,
-                              struct atls_reason *why,
-                              struct peer_evidence *ret)
+enum atls_error tool_local_evidence(struct atls_attester *attester,
+                                    struct atls_span cert_der,
+                                    struct atls_reason *why,
+                                    struct peer_evidence *ret)
 {
     struct peer_evidence evidence = {
         .role = ATLS_ROLE_SERVER,
@@ -49,7 +49,7 @@ enum atls_error here_evidence(struct atls_attester *attester,
     else
         r = atls_fail(why, ATLS_E_CRYPTO, NULL);
     if (r != ATLS_OK) {
-        peer_evidence_clear(&evidence);
+        tool_peer_evidence_clear(&evidence);
         return r;
     }
     *ret = evidence;

@@ -12,12 +12,12 @@
  * nowhere.
  *   cert_der  of the server; len 0: a stand-in that nobody measured takes its
  *             place (ATLS_STAND_IN_CERTIFICATE)
- *   ret       set only on success; peer_evidence_clear() it. It has no name.
+ *   ret       set only on success; tool_peer_evidence_clear() it. It has no name.
  * Returns ATLS_OK, ATLS_E_CRYPTO, ATLS_E_NOMEM, or what the attester returns.
  */
-enum atls_error here_evidence(struct atls_attester *attester,
-                              struct atls_span cert_der,
-                              struct atls_reason *why,
-                              struct peer_evidence *ret) ATLS_MUST_CHECK;
+enum atls_error tool_local_evidence(struct atls_attester *attester,
+                                    struct atls_span cert_der,
+                                    struct atls_reason *why,
+                                    struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 #endif

@@ -76,8 +76,9 @@ static const char *host_end(const char *text, const char **ret_host)
     return colon;
 }
 
-enum atls_error peer_address_parse(const char *text, struct atls_reason *why,
-                                   struct peer_address *ret_address)
+enum atls_error tool_peer_address_parse(const char *text,
+                                        struct atls_reason *why,
+                                        struct peer_address *ret_address)
 {
     struct peer_address address = {.port = PEER_PORT_DEFAULT};
     const char *host;
@@ -281,7 +282,7 @@ static enum atls_error new_context(struct fetch *fetch, const char *cafile,
         SSL_CTX_set_default_verify_paths(fetch->ctx);
         return ATLS_OK;
     }
-    if (input_check(cafile, INPUT_ROOTS_MAX, why) != ATLS_OK) {
+    if (tool_input_check(cafile, INPUT_ROOTS_MAX, why) != ATLS_OK) {
         atls_reason_prefix(why, "--cafile: ");
         return why->code = ATLS_E_CONFIG;
     }
@@ -490,7 +491,7 @@ static enum atls_error fetch_evidence(struct fetch *fetch, const char *cafile,
     if (r == ATLS_OK)
         *ret = evidence;
     else
-        peer_evidence_clear(&evidence);
+        tool_peer_evidence_clear(&evidence);
 
     SSL_free(fetch->ssl);
     SSL_CTX_free(fetch->ctx);
@@ -503,18 +504,19 @@ static enum atls_error fetch_evidence(struct fetch *fetch, const char *cafile,
     return r;
 }
 
-enum atls_error peer_fetch(const struct peer_address *address,
-                           const char *cafile, unsigned timeout_ms,
-                           struct atls_reason *why, struct peer_evidence *ret)
+enum atls_error tool_peer_fetch(const struct peer_address *address,
+                                const char *cafile, unsigned timeout_ms,
+                                struct atls_reason *why,
+                                struct peer_evidence *ret)
 {
     struct fetch fetch = {.address = address, .fd = -1};
 
     return fetch_evidence(&fetch, cafile, timeout_ms, why, ret);
 }
 
-enum peer_answer peer_ask(const struct peer_address *address,
-                          unsigned timeout_ms, struct atls_reason *why,
-                          struct peer_evidence *ret)
+enum peer_answer tool_peer_ask(const struct peer_address *address,
+                               unsigned timeout_ms, struct atls_reason *why,
+                               struct peer_evidence *ret)
 {
     struct fetch fetch = {.address = address, .fd = -1, .answer = PEER_NO_TLS};
     enum atls_error r = fetch_evidence(&fetch, NULL, timeout_ms, why, ret);
@@ -522,9 +524,10 @@ enum peer_answer peer_ask(const struct peer_address *address,
     return r == ATLS_OK ? PEER_EVIDENCE : fetch.answer;
 }
 
-enum peer_answer peer_ask_plainly(const struct peer_address *address,
-                                  unsigned timeout_ms, struct atls_reason *why,
-                                  struct peer_evidence *ret)
+enum peer_answer tool_peer_ask_plainly(const struct peer_address *address,
+                                       unsigned timeout_ms,
+                                       struct atls_reason *why,
+                                       struct peer_evidence *ret)
 {
     struct fetch fetch = {
         .address = address, .is_plain = true, .fd = -1, .answer = PEER_NO_TLS};
@@ -536,7 +539,7 @@ enum peer_answer peer_ask_plainly(const struct peer_address *address,
     return fetch.answer;
 }
 
-void peer_evidence_clear(struct peer_evidence *evidence)
+void tool_peer_evidence_clear(struct peer_evidence *evidence)
 {
     OPENSSL_free(evidence->name);
     OPENSSL_free(evidence->address);

@@ -32,9 +32,9 @@ struct peer_address {
  * Read "host", "host:port", "192.0.2.1:port", "[2001:db8::1]:port", "::1".
  * Returns ATLS_OK or ATLS_E_USAGE.
  */
-enum atls_error peer_address_parse(const char *text, struct atls_reason *why,
-                                   struct peer_address *ret_address)
-    ATLS_MUST_CHECK;
+enum atls_error tool_peer_address_parse(
+    const char *text, struct atls_reason *why,
+    struct peer_address *ret_address) ATLS_MUST_CHECK;
 
 /* Evidence, live or out of a file, and all that judging it needs. */
 struct peer_evidence {
@@ -48,7 +48,8 @@ struct peer_evidence {
     uint8_t *cert_der; /* the sender's TLS certificate; NULL: not known */
     size_t cert_len;
     int64_t time; /* of the connection, seconds since 1970; 0: not known */
-    bool is_live; /* from peer_fetch(); these are "" and false otherwise: */
+    bool
+        is_live; /* from tool_peer_fetch(); these are "" and false otherwise: */
     bool pki_valid;
     char pki[160]; /* "ok", or why chain or name of the certificate fail */
     char tls[96];  /* "TLSv1.3, cipher suite, group" */
@@ -60,16 +61,16 @@ struct peer_evidence {
  *   cafile      PEM roots for that check; NULL: the system's
  *   timeout_ms  for connection and handshake together, from when the name is
  *               resolved: the resolver has deadlines of its own (resolv.conf)
- *   ret         set only on success; peer_evidence_clear() it
+ *   ret         set only on success; tool_peer_evidence_clear() it
  * Returns ATLS_OK, ATLS_E_NO_EVIDENCE (none sent; also when there was no
  * connection or no handshake to send it in), ATLS_E_VERSION (no TLS 1.3),
  * ATLS_E_MISPLACED, ATLS_E_MALFORMED (not an Attestation extension),
  * ATLS_E_CONFIG (unusable cafile), ATLS_E_NOMEM.
  */
-enum atls_error peer_fetch(const struct peer_address *address,
-                           const char *cafile, unsigned timeout_ms,
-                           struct atls_reason *why,
-                           struct peer_evidence *ret) ATLS_MUST_CHECK;
+enum atls_error tool_peer_fetch(const struct peer_address *address,
+                                const char *cafile, unsigned timeout_ms,
+                                struct atls_reason *why,
+                                struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 /* What a port answers. */
 enum peer_answer {
@@ -82,21 +83,22 @@ enum peer_answer {
 
 /*
  * The same question, where the answer is not known to be TLS at all.
- *   ret  set only with PEER_EVIDENCE; peer_evidence_clear() it
+ *   ret  set only with PEER_EVIDENCE; tool_peer_evidence_clear() it
  */
-enum peer_answer peer_ask(const struct peer_address *address,
-                          unsigned timeout_ms, struct atls_reason *why,
-                          struct peer_evidence *ret);
+enum peer_answer tool_peer_ask(const struct peer_address *address,
+                               unsigned timeout_ms, struct atls_reason *why,
+                               struct peer_evidence *ret);
 
 /*
  * The same without asking for evidence: what does it show to everybody else?
  *   ret  set only with PEER_NO_EVIDENCE: what the connection tells, the certificate
- *        among it, and no record; peer_evidence_clear() it
+ *        among it, and no record; tool_peer_evidence_clear() it
  */
-enum peer_answer peer_ask_plainly(const struct peer_address *address,
-                                  unsigned timeout_ms, struct atls_reason *why,
-                                  struct peer_evidence *ret);
+enum peer_answer tool_peer_ask_plainly(const struct peer_address *address,
+                                       unsigned timeout_ms,
+                                       struct atls_reason *why,
+                                       struct peer_evidence *ret);
 
-void peer_evidence_clear(struct peer_evidence *evidence);
+void tool_peer_evidence_clear(struct peer_evidence *evidence);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define TIMEOUT_MAX_S 600u
 
-bool source_is_file(const char *text)
+bool tool_source_is_file(const char *text)
 {
     static const char *const endings[] = {".json", ".cbor", ".cmw"};
     size_t len = strlen(text);
@@ -28,22 +28,24 @@ bool source_is_file(const char *text)
     return stat(text, &st) == 0;
 }
 
-enum atls_error source_read(const char *text,
-                            const struct source_options *options,
-                            struct atls_reason *why, struct peer_evidence *ret)
+enum atls_error tool_source_read(const char *text,
+                                 const struct source_options *options,
+                                 struct atls_reason *why,
+                                 struct peer_evidence *ret)
 {
     struct peer_address address;
     enum atls_error r;
 
-    if (source_is_file(text))
-        return saved_read(text, why, ret);
-    r = peer_address_parse(text, why, &address);
+    if (tool_source_is_file(text))
+        return tool_evidence_file_read(text, why, ret);
+    r = tool_peer_address_parse(text, why, &address);
     if (r != ATLS_OK)
         return r;
-    return peer_fetch(&address, options->cafile, options->timeout_ms, why, ret);
+    return tool_peer_fetch(&address, options->cafile, options->timeout_ms, why,
+                           ret);
 }
 
-bool source_timeout(const char *text, unsigned *ret_ms)
+bool tool_source_timeout(const char *text, unsigned *ret_ms)
 {
     unsigned seconds;
 

@@ -15,16 +15,16 @@ struct source_options {
  * Is it a file? What has a slash, ends in .json, .cbor or .cmw, or names
  * something that exists in the working directory.
  */
-bool source_is_file(const char *text);
+bool tool_source_is_file(const char *text);
 
-/* Get the evidence; ret is set only on success: peer_evidence_clear() it.
- * Errors of saved_read(), or of peer_address_parse() and peer_fetch(). */
-enum atls_error source_read(const char *text,
-                            const struct source_options *options,
-                            struct atls_reason *why,
-                            struct peer_evidence *ret) ATLS_MUST_CHECK;
+/* Get the evidence; ret is set only on success: tool_peer_evidence_clear() it.
+ * Errors of tool_evidence_file_read(), or of tool_peer_address_parse() and tool_peer_fetch(). */
+enum atls_error tool_source_read(const char *text,
+                                 const struct source_options *options,
+                                 struct atls_reason *why,
+                                 struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 /* A timeout in whole seconds as --timeout takes it, 1..600. */
-bool source_timeout(const char *text, unsigned *ret_ms);
+bool tool_source_timeout(const char *text, unsigned *ret_ms);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-bool term_has_colour(FILE *out)
+bool tool_term_has_colour(FILE *out)
 {
     const char *no_color = getenv("NO_COLOR");
     const char *term = getenv("TERM");

@@ -7,6 +7,6 @@
 
 /* May output carry colour: a terminal that knows it, and no NO_COLOR in the
  * environment (no-color.org: set and not empty)? */
-bool term_has_colour(FILE *out);
+bool tool_term_has_colour(FILE *out);
 
 #endif

@@ -54,12 +54,13 @@ static enum atls_error make_content(const struct maker *maker,
     if (r != ATLS_OK)
         return r;
     if (section->kind == ATLS_EVENT_CERTIFICATE)
-        return measure_content_certificate(value, maker->why, ret_content);
+        return tool_measure_content_certificate(value, maker->why, ret_content);
     if (section->kind == ATLS_EVENT_AUTHORITY)
-        return measure_content_authority(value, maker->why, ret_content);
+        return tool_measure_content_authority(value, maker->why, ret_content);
     if (value[0] == '/')
-        return measure_content_component(name, value, maker->why, ret_content);
-    return measure_content_given(name, value, maker->why, ret_content);
+        return tool_measure_content_component(name, value, maker->why,
+                                              ret_content);
+    return tool_measure_content_given(name, value, maker->why, ret_content);
 }
 
 static enum atls_error add(struct maker *maker, const struct section *section,
@@ -113,7 +114,8 @@ static enum atls_error check_once(const struct maker *maker,
         const struct cnf_entry *entry = &maker->scan->entries[i];
 
         if (entry->kind == CNF_KEY && strcmp(entry->section, section->name) == 0
-            && cnf_scan_find(maker->scan, section->name, entry->key) != entry)
+            && tool_cnf_scan_find(maker->scan, section->name, entry->key)
+                   != entry)
             return atls_fail(maker->why, ATLS_E_CONFIG,
                              "%s:%u: [%s] %s stands there twice: which one is "
                              "meant? Remove the other",
@@ -163,9 +165,9 @@ static enum atls_error add_sections(struct maker *maker)
     return ATLS_OK;
 }
 
-enum atls_error measure_all_list(const struct measure_conf *conf,
-                                 struct atls_reason *why,
-                                 struct measure_list *ret_list)
+enum atls_error tool_measure_all_list(const struct measure_conf *conf,
+                                      struct atls_reason *why,
+                                      struct measure_list *ret_list)
 {
     struct maker maker = {.conf = conf, .why = why};
     struct cnf_scan *scan = NULL;
@@ -180,20 +182,20 @@ enum atls_error measure_all_list(const struct measure_conf *conf,
                          "[attestd] and [components], lines NAME = /PATH",
                          AGENT_CONFIGURATION_PATH);
     if (conf->openssl != NULL && strcmp(conf->path, "/dev/null") != 0)
-        r = cnf_scan_file(conf->path, why, &scan);
+        r = tool_cnf_scan_file(conf->path, why, &scan);
     maker.scan = scan;
     if (r == ATLS_OK)
         r = add_sections(&maker);
-    cnf_scan_free(scan);
+    tool_cnf_scan_free(scan);
     if (r != ATLS_OK) {
-        measure_list_clear(&maker.list);
+        tool_measure_list_clear(&maker.list);
         return r;
     }
     *ret_list = maker.list;
     return ATLS_OK;
 }
 
-void measure_list_clear(struct measure_list *list)
+void tool_measure_list_clear(struct measure_list *list)
 {
     OPENSSL_free(list->items);
     *list = (struct measure_list){.count = 0};

@@ -27,15 +27,15 @@ struct measure_list {
 /*
  * Read the files that a configuration names; touches no TPM.
  *   conf      names of items live as long as it does
- *   ret_list  set only on success; measure_list_clear() it
+ *   ret_list  set only on success; tool_measure_list_clear() it
  * Values are absolute paths, of components also sha256:<64 hex digits>; names
  * are those of components, each once in its section. Returns ATLS_OK,
  * ATLS_E_CONFIG (also where there is nothing to measure), ATLS_E_NOMEM, or the
  * errors of content.h, with file, section and name.
  */
-enum atls_error measure_all_list(const struct measure_conf *conf,
-                                 struct atls_reason *why,
-                                 struct measure_list *ret_list) ATLS_MUST_CHECK;
-void measure_list_clear(struct measure_list *list);
+enum atls_error tool_measure_all_list(
+    const struct measure_conf *conf, struct atls_reason *why,
+    struct measure_list *ret_list) ATLS_MUST_CHECK;
+void tool_measure_list_clear(struct measure_list *list);
 
 #endif

@@ -28,10 +28,10 @@ static bool is_agents(const char *path)
     struct cnf_scan *scan = NULL;
     bool found;
 
-    if (cnf_scan_file(path, &ignored, &scan) != ATLS_OK)
+    if (tool_cnf_scan_file(path, &ignored, &scan) != ATLS_OK)
         return false;
-    found = cnf_scan_find(scan, AGENT_SECTION, NULL) != NULL;
-    cnf_scan_free(scan);
+    found = tool_cnf_scan_find(scan, AGENT_SECTION, NULL) != NULL;
+    tool_cnf_scan_free(scan);
     return found;
 }
 
@@ -71,9 +71,9 @@ static enum atls_error load_default(const char *agent_path,
     return load_agents(agent_path, why, conf);
 }
 
-enum atls_error measure_conf_load(const char *path, const char *agent_path,
-                                  struct atls_reason *why,
-                                  struct measure_conf *ret_conf)
+enum atls_error tool_measure_conf_load(const char *path, const char *agent_path,
+                                       struct atls_reason *why,
+                                       struct measure_conf *ret_conf)
 {
     struct measure_conf conf = {.is_named = path != NULL};
     enum atls_error r;
@@ -92,7 +92,7 @@ enum atls_error measure_conf_load(const char *path, const char *agent_path,
     return ATLS_OK;
 }
 
-void measure_conf_clear(struct measure_conf *conf)
+void tool_measure_conf_clear(struct measure_conf *conf)
 {
     if (conf->is_agents)
         agent_configuration_clear(&conf->agent);
@@ -183,9 +183,9 @@ static void complete_by_default(struct measure_target *target)
         (void)mkdir("/run/attest", 0755);
 }
 
-enum atls_error measure_conf_complete(const struct measure_conf *conf,
-                                      struct measure_target *target,
-                                      struct atls_reason *why)
+enum atls_error tool_measure_conf_complete(const struct measure_conf *conf,
+                                           struct measure_target *target,
+                                           struct atls_reason *why)
 {
     enum atls_error r;
 
@@ -201,9 +201,9 @@ enum atls_error measure_conf_complete(const struct measure_conf *conf,
 }
 
 /* Keys that have no say in lengths are any that are legal. */
-void measure_conf_outline(const struct measure_conf *conf,
-                          const struct measure_target *target,
-                          struct atls_evidence *ret_outline)
+void tool_measure_conf_outline(const struct measure_conf *conf,
+                               const struct measure_target *target,
+                               struct atls_evidence *ret_outline)
 {
     const struct tool_conf *openssl = conf->openssl;
     struct atls_quoter_config config = {

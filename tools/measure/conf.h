@@ -33,13 +33,13 @@ struct measure_conf {
  *               quoter = tcti:, else agent_path where there is such a file,
  *               else that openssl.cnf, else none
  *   agent_path  AGENT_CONFIGURATION_PATH; borrowed, as path is
- *   ret_conf    set only on success; measure_conf_clear() it
+ *   ret_conf    set only on success; tool_measure_conf_clear() it
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_CONFIG, ATLS_E_NOMEM.
  */
-enum atls_error measure_conf_load(
+enum atls_error tool_measure_conf_load(
     const char *path, const char *agent_path, struct atls_reason *why,
     struct measure_conf *ret_conf) ATLS_MUST_CHECK;
-void measure_conf_clear(struct measure_conf *conf);
+void tool_measure_conf_clear(struct measure_conf *conf);
 
 /* Where to measure; strings owned elsewhere. */
 struct measure_target {
@@ -54,13 +54,13 @@ struct measure_target {
  * Returns ATLS_OK or ATLS_E_CONFIG with the file's name: also where a file that
  * the user named does not say which TPM, as no extend can be undone.
  */
-enum atls_error measure_conf_complete(const struct measure_conf *conf,
-                                      struct measure_target *target,
-                                      struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_measure_conf_complete(
+    const struct measure_conf *conf, struct measure_target *target,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* What evidence has beside the log there, as far as the file says it. */
-void measure_conf_outline(const struct measure_conf *conf,
-                          const struct measure_target *target,
-                          struct atls_evidence *ret_outline);
+void tool_measure_conf_outline(const struct measure_conf *conf,
+                               const struct measure_target *target,
+                               struct atls_evidence *ret_outline);
 
 #endif

@@ -70,9 +70,9 @@ static enum atls_error name_component(const char *name, struct atls_reason *why,
     return ATLS_OK;
 }
 
-enum atls_error measure_content_given(const char *name, const char *digest,
-                                      struct atls_reason *why,
-                                      char ret_content[MEASURE_CONTENT_SIZE])
+enum atls_error tool_measure_content_given(
+    const char *name, const char *digest, struct atls_reason *why,
+    char ret_content[MEASURE_CONTENT_SIZE])
 {
     struct atls_event event;
     enum atls_error r = name_component(name, why, &event);
@@ -84,7 +84,7 @@ enum atls_error measure_content_given(const char *name, const char *digest,
     return r;
 }
 
-enum atls_error measure_content_component(
+enum atls_error tool_measure_content_component(
     const char *name, const char *path, struct atls_reason *why,
     char ret_content[MEASURE_CONTENT_SIZE])
 {
@@ -98,13 +98,13 @@ enum atls_error measure_content_component(
     return r;
 }
 
-enum atls_error measure_content_certificate(
+enum atls_error tool_measure_content_certificate(
     const char *path, struct atls_reason *why,
     char ret_content[MEASURE_CONTENT_SIZE])
 {
     struct atls_event event = {.kind = ATLS_EVENT_CERTIFICATE};
     X509 *cert = NULL;
-    enum atls_error r = input_certificate(path, why, &cert);
+    enum atls_error r = tool_input_certificate(path, why, &cert);
 
     if (r == ATLS_OK)
         r = hash_certificate(cert, why, event.digest);
@@ -114,13 +114,13 @@ enum atls_error measure_content_certificate(
     return r;
 }
 
-enum atls_error measure_content_authority(
+enum atls_error tool_measure_content_authority(
     const char *path, struct atls_reason *why,
     char ret_content[MEASURE_CONTENT_SIZE])
 {
     struct atls_event event = {.kind = ATLS_EVENT_AUTHORITY};
     X509 *cert = NULL;
-    enum atls_error r = input_certificate(path, why, &cert);
+    enum atls_error r = tool_input_certificate(path, why, &cert);
 
     if (r == ATLS_OK && !is_authority(cert))
         r = atls_fail(why, ATLS_E_USAGE,

@@ -208,15 +208,16 @@ static enum atls_error make_content(const struct request *request,
                                     char ret_content[MEASURE_CONTENT_SIZE])
 {
     if (request->certificate != NULL)
-        return measure_content_certificate(request->certificate, why,
-                                           ret_content);
+        return tool_measure_content_certificate(request->certificate, why,
+                                                ret_content);
     if (request->authority != NULL)
-        return measure_content_authority(request->authority, why, ret_content);
+        return tool_measure_content_authority(request->authority, why,
+                                              ret_content);
     if (request->digest != NULL)
-        return measure_content_given(request->name, request->digest, why,
-                                     ret_content);
-    return measure_content_component(request->name, request->path, why,
-                                     ret_content);
+        return tool_measure_content_given(request->name, request->digest, why,
+                                          ret_content);
+    return tool_measure_content_component(request->name, request->path, why,
+                                          ret_content);
 }
 
 /* Once, for many that are measured one after the other. */
@@ -318,7 +319,7 @@ static int measure(const struct tool_options *options,
     enum atls_error r;
     int status;
 
-    measure_conf_outline(conf, target, &outline);
+    tool_measure_conf_outline(conf, target, &outline);
     r = atls_tpm_open(target->tcti, &why, &tpm);
     if (r == ATLS_OK)
         r = atls_measuring_begin(tpm, target->log, target->pcr,
@@ -340,17 +341,18 @@ static int run_all(const struct tool_options *options, struct request *request)
     enum atls_error r;
     int status;
 
-    r = measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH, &why, &conf);
+    r = tool_measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH, &why,
+                               &conf);
     if (r == ATLS_OK)
-        r = measure_all_list(&conf, &why, &list);
+        r = tool_measure_all_list(&conf, &why, &list);
     if (r == ATLS_OK)
-        r = measure_conf_complete(&conf, &request->target, &why);
+        r = tool_measure_conf_complete(&conf, &request->target, &why);
     if (r == ATLS_OK)
         status = measure(options, request, &conf, &list);
     else
         status = tool_fail(options, &why);
-    measure_list_clear(&list);
-    measure_conf_clear(&conf);
+    tool_measure_list_clear(&list);
+    tool_measure_conf_clear(&conf);
     return status;
 }
 
@@ -365,15 +367,15 @@ static int run_one(const struct tool_options *options, struct request *request)
 
     r = make_content(request, &why, item.content);
     if (r == ATLS_OK)
-        r = measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH, &why,
-                              &conf);
+        r = tool_measure_conf_load(request->conf, AGENT_CONFIGURATION_PATH,
+                                   &why, &conf);
     if (r == ATLS_OK)
-        r = measure_conf_complete(&conf, &request->target, &why);
+        r = tool_measure_conf_complete(&conf, &request->target, &why);
     if (r == ATLS_OK)
         status = measure(options, request, &conf, &list);
     else
         status = tool_fail(options, &why);
-    measure_conf_clear(&conf);
+    tool_measure_conf_clear(&conf);
     return status;
 }
 

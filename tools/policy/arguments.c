@@ -57,9 +57,9 @@ static const char **word_of(struct policy_arguments *arguments, int opt)
     case OPT_BOOT_LOG:
         return &arguments->boot_log;
     case OPT_CONF:
-        return &arguments->here.conf;
+        return &arguments->local.conf;
     case OPT_CERTIFICATE_FILE:
-        return &arguments->here.certificate;
+        return &arguments->local.certificate;
     case OPT_MEASURED_LOG:
         return &arguments->measured_log;
     case OPT_BANK:
@@ -89,7 +89,7 @@ static const char **word_of(struct policy_arguments *arguments, int opt)
 
 static void set_flag(struct policy_arguments *arguments, int opt)
 {
-    arguments->from_here = arguments->from_here || opt == OPT_HERE;
+    arguments->from_local = arguments->from_local || opt == OPT_HERE;
     arguments->force = arguments->force || opt == OPT_FORCE;
     arguments->draft.allow_zero =
         arguments->draft.allow_zero || opt == OPT_ALLOW_ZERO;
@@ -105,15 +105,15 @@ static bool is_certificate_rule(const char *text)
 static int check_source(const struct tool_options *options,
                         const struct policy_arguments *arguments)
 {
-    const int sources = (arguments->source != NULL) + arguments->from_here
+    const int sources = (arguments->source != NULL) + arguments->from_local
                         + (arguments->boot_log != NULL);
 
     if (sources != 1)
         return tool_usage(options, "give one of --from SOURCE, --here and "
                                    "--boot-log FILE");
-    if (!arguments->from_here
-        && (arguments->here.conf != NULL
-            || arguments->here.certificate != NULL))
+    if (!arguments->from_local
+        && (arguments->local.conf != NULL
+            || arguments->local.certificate != NULL))
         return tool_usage(options,
                           "--conf and --certificate-file belong to --here");
     if (arguments->boot_log == NULL
@@ -130,9 +130,9 @@ static int check_source(const struct tool_options *options,
     return TOOL_DONE;
 }
 
-int policy_arguments_parse(int argc, char **argv,
-                           const struct tool_options *options,
-                           struct policy_arguments *ret)
+int tool_policy_arguments_parse(int argc, char **argv,
+                                const struct tool_options *options,
+                                struct policy_arguments *ret)
 {
     int opt;
 
@@ -145,7 +145,7 @@ int policy_arguments_parse(int argc, char **argv,
             *word = optarg;
         else if (opt != OPT_TIMEOUT)
             set_flag(ret, opt);
-        else if (!source_timeout(optarg, &ret->from.timeout_ms))
+        else if (!tool_source_timeout(optarg, &ret->from.timeout_ms))
             return tool_usage(
                 options, "--timeout %s: expected seconds, 1 to 600", optarg);
     }

@@ -8,13 +8,13 @@
 #include "tools/common/tool.h"
 
 /* The command line of `attest policy` where it writes one. Exactly one source:
- * source, from_here or boot_log. Strings are argv's. */
+ * source, from_local or boot_log. Strings are argv's. */
 struct policy_arguments {
     const char *source; /* --from */
-    bool from_here;
+    bool from_local;
     const char *boot_log;
     struct source_options from;
-    struct policy_here here;
+    struct policy_local local;
     const char *measured_log;
     const char *bank;   /* NULL: sha256 */
     const char *host;   /* NULL: what the evidence says */
@@ -27,8 +27,8 @@ struct policy_arguments {
  * Read it; ret holds the defaults.
  * Returns TOOL_DONE, or TOOL_USAGE after a message.
  */
-int policy_arguments_parse(int argc, char **argv,
-                           const struct tool_options *options,
-                           struct policy_arguments *ret);
+int tool_policy_arguments_parse(int argc, char **argv,
+                                const struct tool_options *options,
+                                struct policy_arguments *ret);
 
 #endif

@@ -64,7 +64,7 @@ static int parse_options(int argc, char **argv,
             ret->from.cafile = optarg;
             break;
         case OPT_TIMEOUT:
-            if (!source_timeout(optarg, &ret->from.timeout_ms))
+            if (!tool_source_timeout(optarg, &ret->from.timeout_ms))
                 return tool_usage(options,
                                   "--timeout %s: expected seconds, 1 to 600",
                                   optarg);
@@ -329,8 +329,8 @@ static int check_evidence(const struct tool_options *options,
     struct atls_reason why = {0};
     const char *because = NULL;
 
-    if (sections_choose(policy, arguments->section, evidence, &why, &match,
-                        &because)
+    if (tool_sections_choose(policy, arguments->section, evidence, &why, &match,
+                             &because)
         != ATLS_OK)
         return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
                                         : tool_fail(options, &why);
@@ -348,7 +348,7 @@ static int check_evidence(const struct tool_options *options,
     return finish(&check, policy, check_sections(&check, &match));
 }
 
-int policy_check(int argc, char **argv, const struct tool_options *options)
+int tool_policy_check(int argc, char **argv, const struct tool_options *options)
 {
     struct arguments arguments = {.now = (int64_t)time(NULL),
                                   .from.timeout_ms = PEER_TIMEOUT_DEFAULT_MS};
@@ -364,13 +364,14 @@ int policy_check(int argc, char **argv, const struct tool_options *options)
     print_warnings(policy);
     if (arguments.source == NULL)
         status = show_policy(options, policy);
-    else if (source_read(arguments.source, &arguments.from, &why, &evidence)
+    else if (tool_source_read(arguments.source, &arguments.from, &why,
+                              &evidence)
              != ATLS_OK)
         status = why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
                                           : tool_fail(options, &why);
     else
         status = check_evidence(options, &arguments, policy, &evidence);
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
     atls_policy_unref(policy);
     return status;
 }

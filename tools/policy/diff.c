@@ -14,7 +14,8 @@
 
 /* ---- differences ---- */
 
-void diff_add(struct diff *diff, const char *what, const char *a, const char *b)
+void tool_diff_add(struct diff *diff, const char *what, const char *a,
+                   const char *b)
 {
     diff->count++;
     if (diff->differences != NULL)
@@ -28,7 +29,7 @@ void diff_add(struct diff *diff, const char *what, const char *a, const char *b)
                a != NULL ? a : b);
 }
 
-void diff_same(struct diff *diff, const char *fmt, ...)
+void tool_diff_same(struct diff *diff, const char *fmt, ...)
 {
     char text[256];
     va_list args;
@@ -92,40 +93,40 @@ static enum atls_error compare_evidence(const struct tool_options *options,
                                         struct atls_reason *why)
 {
     struct peer_evidence evidence[2] = {{0}, {0}};
-    enum atls_error r = saved_read(paths[0], why, &evidence[0]);
+    enum atls_error r = tool_evidence_file_read(paths[0], why, &evidence[0]);
 
     if (r == ATLS_OK)
-        r = saved_read(paths[1], why, &evidence[1]);
+        r = tool_evidence_file_read(paths[1], why, &evidence[1]);
     if (r == ATLS_OK && !options->json) {
         print_head("A", paths[0], &evidence[0]);
         print_head("B", paths[1], &evidence[1]);
         puts("what both say is compared; attest policy check verifies");
     }
     if (r == ATLS_OK)
-        r = diff_evidence(diff, paths, evidence, why);
-    peer_evidence_clear(&evidence[0]);
-    peer_evidence_clear(&evidence[1]);
+        r = tool_diff_evidence(diff, paths, evidence, why);
+    tool_peer_evidence_clear(&evidence[0]);
+    tool_peer_evidence_clear(&evidence[1]);
     return r;
 }
 
 /* Evidence or a policy? By what is in it. */
-static enum atls_error look_at(const char *path, struct atls_reason *why,
+static enum atls_error inspect(const char *path, struct atls_reason *why,
                                bool *ret_is_evidence)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, ATLS_FILE_MAX, why, &data, &len);
+    enum atls_error r = tool_input_read(path, ATLS_FILE_MAX, why, &data, &len);
 
     if (r == ATLS_E_LIMIT)
         return why->code = ATLS_E_USAGE;
-    if (r == ATLS_E_IO && !source_is_file(path))
+    if (r == ATLS_E_IO && !tool_source_is_file(path))
         return atls_fail(why, r,
                          "%s is no file; what a server shows is compared once "
                          "it is saved: attest show %s --save FILE",
                          path, path);
     if (r != ATLS_OK)
         return r;
-    *ret_is_evidence = saved_begins_so(data, len);
+    *ret_is_evidence = tool_evidence_file_begins(data, len);
     OPENSSL_free(data);
     if (len == 0)
         return atls_fail(why, ATLS_E_USAGE,
@@ -138,10 +139,10 @@ static int compare(const struct tool_options *options, struct diff *diff,
 {
     struct atls_reason why = {0};
     bool is_evidence[2] = {false, false};
-    enum atls_error r = look_at(paths[0], &why, &is_evidence[0]);
+    enum atls_error r = inspect(paths[0], &why, &is_evidence[0]);
 
     if (r == ATLS_OK)
-        r = look_at(paths[1], &why, &is_evidence[1]);
+        r = inspect(paths[1], &why, &is_evidence[1]);
     if (r == ATLS_OK && is_evidence[0] != is_evidence[1])
         return tool_usage(options,
                           "a policy and evidence are not of one kind: attest "
@@ -150,13 +151,13 @@ static int compare(const struct tool_options *options, struct diff *diff,
                           paths[is_evidence[0] ? 0 : 1]);
     if (r == ATLS_OK)
         r = is_evidence[0] ? compare_evidence(options, diff, paths, &why)
-                           : diff_policies(diff, paths, &why);
+                           : tool_diff_policies(diff, paths, &why);
     if (r != ATLS_OK)
         return tool_fail(options, &why);
     return finish(options, diff, is_evidence[0] ? "evidence" : "policy");
 }
 
-int policy_diff(int argc, char **argv, const struct tool_options *options)
+int tool_policy_diff(int argc, char **argv, const struct tool_options *options)
 {
     static const struct option longopts[] = {{NULL, 0, NULL, 0}};
     const struct atls_reason no_memory = {.code = ATLS_E_NOMEM};

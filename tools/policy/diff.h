@@ -22,21 +22,23 @@ struct diff {
 /* One difference.
  *   what  what it is in
  *   a, b  as they are in either; NULL: that one does not have it */
-void diff_add(struct diff *diff, const char *what, const char *a,
-              const char *b);
+void tool_diff_add(struct diff *diff, const char *what, const char *a,
+                   const char *b);
 
 /* What both have alike: told in a line at the end. */
-void diff_same(struct diff *diff, const char *fmt, ...)
+void tool_diff_same(struct diff *diff, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Two pieces of evidence, as they say: nothing is verified. Returns ATLS_OK, the
  * errors of atls_evidence_decode() with the file's name. */
-enum atls_error diff_evidence(struct diff *diff, const char *const paths[2],
-                              const struct peer_evidence evidence[2],
-                              struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_diff_evidence(struct diff *diff,
+                                   const char *const paths[2],
+                                   const struct peer_evidence evidence[2],
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Two policies. Returns ATLS_OK, the errors of atls_policy_load(). */
-enum atls_error diff_policies(struct diff *diff, const char *const paths[2],
-                              struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_diff_policies(struct diff *diff,
+                                   const char *const paths[2],
+                                   struct atls_reason *why) ATLS_MUST_CHECK;
 
 #endif

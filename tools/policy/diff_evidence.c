@@ -63,7 +63,7 @@ static void add_boot_event(const struct pair *pair,
     if (b != NULL)
         describe_event(&pair->b->boot_log, b, hash, words_b, sizeof(words_b));
     snprintf(what, sizeof(what), "  boot log of PCR %u", pcr);
-    diff_add(pair->diff, what, words_a, words_b);
+    tool_diff_add(pair->diff, what, words_a, words_b);
 }
 
 /* ---- PCRs ---- */
@@ -81,8 +81,8 @@ static void add_pcr(const struct pair *pair, const struct atls_hash *hash,
         atls_hex(a, hash->len, hex_a);
     if (b != NULL)
         atls_hex(b, hash->len, hex_b);
-    diff_add(pair->diff, what, a != NULL ? hex_a : NULL,
-             b != NULL ? hex_b : NULL);
+    tool_diff_add(pair->diff, what, a != NULL ? hex_a : NULL,
+                  b != NULL ? hex_b : NULL);
     if (a != NULL && b != NULL)
         add_boot_event(pair, hash, pcr);
 }
@@ -104,7 +104,7 @@ static void compare_bank(const struct pair *pair, const struct atls_hash *hash)
             len += (size_t)snprintf(same + len, sizeof(same) - len, " %u", pcr);
     }
     if (len > 0)
-        diff_same(pair->diff, "%s PCRs%s", hash->name, same);
+        tool_diff_same(pair->diff, "%s PCRs%s", hash->name, same);
 }
 
 static void compare_pcrs(const struct pair *pair)
@@ -170,7 +170,7 @@ static void add_component(const struct pair *pair, const char *name,
     atls_event_parse(b, &event);
     atls_hex(event.digest, sizeof(event.digest), hex_b + 7);
     snprintf(what, sizeof(what), "component %s", name);
-    diff_add(pair->diff, what, hex_a, hex_b);
+    tool_diff_add(pair->diff, what, hex_a, hex_b);
 }
 
 /* Events of a that b has not; a component with another digest is one change. */
@@ -190,8 +190,9 @@ static void compare_events(const struct pair *pair,
             match = find_component(other, in, event.name);
         atls_event_show(in->log[i], words, sizeof(words));
         if (match == other->log_count)
-            diff_add(pair->diff, "measured log", in == pair->a ? words : NULL,
-                     in == pair->a ? NULL : words);
+            tool_diff_add(pair->diff, "measured log",
+                          in == pair->a ? words : NULL,
+                          in == pair->a ? NULL : words);
         else if (in == pair->a)
             add_component(pair, event.name, in->log[i], other->log[match]);
     }
@@ -208,10 +209,10 @@ static void compare_logs(const struct pair *pair)
     for (size_t i = 0; same && i < a->log_count; i++)
         same = span_equal(a->log[i], b->log[i]);
     if (same)
-        diff_same(pair->diff, "measured log");
+        tool_diff_same(pair->diff, "measured log");
     else if (pair->diff->count == before)
-        diff_add(pair->diff, "measured log", "the same events",
-                 "in another order");
+        tool_diff_add(pair->diff, "measured log", "the same events",
+                      "in another order");
 }
 
 /* ---- keys and certificates ---- */
@@ -237,9 +238,9 @@ static void compare_machines(const struct pair *pair)
     atls_trust_machine_names(pair->a->chain[0], a, sizeof(a));
     atls_trust_machine_names(pair->b->chain[0], b, sizeof(b));
     if (strcmp(a, b) == 0)
-        diff_same(pair->diff, "machine");
+        tool_diff_same(pair->diff, "machine");
     else
-        diff_add(pair->diff, "machine", a, b);
+        tool_diff_add(pair->diff, "machine", a, b);
 }
 
 static void compare_certificates(struct diff *diff, const char *what,
@@ -250,22 +251,23 @@ static void compare_certificates(struct diff *diff, const char *what,
 
     if (span_equal(a, b)) {
         if (a.len > 0)
-            diff_same(diff, "%s", what);
+            tool_diff_same(diff, "%s", what);
         return;
     }
     atls_certificate_describe(a, words_a, sizeof(words_a));
     atls_certificate_describe(b, words_b, sizeof(words_b));
-    diff_add(diff,
-             a.len > 0 && b.len > 0 && same_key(a, b) ? what_with_same_key
-                                                      : what,
-             a.len > 0 ? words_a : NULL, b.len > 0 ? words_b : NULL);
+    tool_diff_add(diff,
+                  a.len > 0 && b.len > 0 && same_key(a, b) ? what_with_same_key
+                                                           : what,
+                  a.len > 0 ? words_a : NULL, b.len > 0 ? words_b : NULL);
 }
 
 /* ---- the whole ---- */
 
-enum atls_error diff_evidence(struct diff *diff, const char *const paths[2],
-                              const struct peer_evidence evidence[2],
-                              struct atls_reason *why)
+enum atls_error tool_diff_evidence(struct diff *diff,
+                                   const char *const paths[2],
+                                   const struct peer_evidence evidence[2],
+                                   struct atls_reason *why)
 {
     struct atls_evidence *decoded[2] = {NULL, NULL};
     struct atls_span certs[2];

@@ -84,10 +84,10 @@ static void compare_values(struct diff *diff, const char *what, const char *key,
 
     /* Without memory the whole value stands for the part. */
     if (more_in_a || more_in_b)
-        diff_add(diff, what, only_a != NULL || !more_in_a ? only_a : a,
-                 only_b != NULL || !more_in_b ? only_b : b);
+        tool_diff_add(diff, what, only_a != NULL || !more_in_a ? only_a : a,
+                      only_b != NULL || !more_in_b ? only_b : b);
     else if (strcmp(key, "servers") == 0 && strcmp(a, b) != 0)
-        diff_add(diff, what, a, b);
+        tool_diff_add(diff, what, a, b);
     free(only_a);
     free(only_b);
 }
@@ -111,7 +111,7 @@ static void compare_keys(struct diff *diff, const struct atls_scan_section *a,
 
         name_key(a->name, pair->key, what, sizeof(what));
         if (other == NULL)
-            diff_add(diff, what, pair->value, NULL);
+            tool_diff_add(diff, what, pair->value, NULL);
         else if (!is_trust(pair->key))
             compare_values(diff, what, pair->key, pair->value, other->value);
     }
@@ -120,7 +120,7 @@ static void compare_keys(struct diff *diff, const struct atls_scan_section *a,
 
         name_key(b->name, pair->key, what, sizeof(what));
         if (atls_scan_find(a, pair->key) == NULL)
-            diff_add(diff, what, NULL, pair->value);
+            tool_diff_add(diff, what, NULL, pair->value);
     }
 }
 
@@ -142,7 +142,7 @@ static void add_section(struct diff *diff, const struct atls_scan_section *one,
     snprintf(what, sizeof(what), "[%s]", one->name);
     snprintf(words, sizeof(words), "a section of %zu key%s", one->pair_count,
              one->pair_count == 1 ? "" : "s");
-    diff_add(diff, what, in_a ? words : NULL, in_a ? NULL : words);
+    tool_diff_add(diff, what, in_a ? words : NULL, in_a ? NULL : words);
 }
 
 /* ---- trust ---- */
@@ -170,7 +170,7 @@ static void add_certificates(struct diff *diff, const char *section,
         if (has_certificate(other, cert))
             continue;
         atls_certificate_subject(cert, subject, sizeof(subject));
-        diff_add(diff, what, in_a ? subject : NULL, in_a ? NULL : subject);
+        tool_diff_add(diff, what, in_a ? subject : NULL, in_a ? NULL : subject);
     }
 }
 
@@ -213,7 +213,7 @@ static void compare(struct diff *diff, const struct side sides[2])
         compare_trust(diff, atls_policy_find(sides[0].policy, a->name),
                       atls_policy_find(sides[1].policy, a->name));
         if (diff->count == before)
-            diff_same(diff, "[%s]", a->name);
+            tool_diff_same(diff, "[%s]", a->name);
     }
     for (size_t i = 0; i < sides[1].scan.section_count; i++)
         if (find_section(&sides[0].scan, sides[1].scan.sections[i].name)
@@ -230,8 +230,9 @@ static enum atls_error read_side(const char *path, struct atls_reason *why,
     return r == ATLS_OK ? atls_scan_read(path, why, &ret->scan) : r;
 }
 
-enum atls_error diff_policies(struct diff *diff, const char *const paths[2],
-                              struct atls_reason *why)
+enum atls_error tool_diff_policies(struct diff *diff,
+                                   const char *const paths[2],
+                                   struct atls_reason *why)
 {
     struct side sides[2];
     enum atls_error r;

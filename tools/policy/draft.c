@@ -232,23 +232,23 @@ static void write_values(const struct policy_writer *writer)
 
     write_bank(writer);
     if (draft->reference == NULL)
-        policy_writer_pcrs(writer);
+        tool_policy_writer_pcrs(writer);
     else
         fprintf(writer->out, "reference   = %s\n", draft->reference);
-    if (draft->allow_zero && policy_writer_boot_is_zero(writer))
+    if (draft->allow_zero && tool_policy_writer_boot_is_zero(writer))
         fputs("allow_zero  = yes  # no firmware measures there\n", writer->out);
-    policy_writer_log_rules(writer);
+    tool_policy_writer_log_rules(writer);
     if (draft->reference != NULL) {
         fprintf(writer->out, "\n[%s]\n", draft->reference);
-        policy_writer_pcrs(writer);
+        tool_policy_writer_pcrs(writer);
     }
-    policy_writer_components(writer);
+    tool_policy_writer_components(writer);
 }
 
-enum atls_error policy_draft_write(const struct policy_draft *draft,
-                                   const struct atls_evidence *evidence,
-                                   struct atls_reason *why, FILE *out,
-                                   char ret_section[POLICY_DRAFT_SECTION_MAX])
+enum atls_error tool_policy_draft_write(
+    const struct policy_draft *draft, const struct atls_evidence *evidence,
+    struct atls_reason *why, FILE *out,
+    char ret_section[POLICY_DRAFT_SECTION_MAX])
 {
     struct policy_writer writer = {
         .draft = draft, .evidence = evidence, .why = why, .out = out};
@@ -258,7 +258,7 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
     r = check_draft(draft, ret_section, why);
     if (r != ATLS_OK)
         return r;
-    r = policy_writer_choose(&writer);
+    r = tool_policy_writer_choose(&writer);
     if (r != ATLS_OK)
         return r;
     write_head(&writer, ret_section);
@@ -279,13 +279,13 @@ enum atls_error policy_draft_write(const struct policy_draft *draft,
     return ATLS_OK;
 }
 
-enum atls_error policy_draft_write_reference(
+enum atls_error tool_policy_draft_write_reference(
     const struct policy_draft *draft, const struct atls_evidence *evidence,
     struct atls_reason *why, FILE *out)
 {
     struct policy_writer writer = {
         .draft = draft, .evidence = evidence, .why = why, .out = out};
-    enum atls_error r = policy_writer_choose(&writer);
+    enum atls_error r = tool_policy_writer_choose(&writer);
 
     if (r != ATLS_OK)
         return r;
@@ -294,8 +294,8 @@ enum atls_error policy_draft_write_reference(
             "#\n# It counts where a section for servers with bank = %s names "
             "it:\n#   reference = %s\n\n[%s]\n",
             writer.bank->name, draft->reference, draft->reference);
-    policy_writer_pcrs(&writer);
-    policy_writer_components(&writer);
+    tool_policy_writer_pcrs(&writer);
+    tool_policy_writer_components(&writer);
     return ATLS_OK;
 }
 
@@ -323,9 +323,10 @@ static void compare_machine(const struct policy_draft *draft,
     visit(arg, line);
 }
 
-void policy_draft_compare(const struct policy_draft *draft,
-                          const struct atls_evidence *evidence,
-                          void (*visit)(void *arg, const char *line), void *arg)
+void tool_policy_draft_compare(const struct policy_draft *draft,
+                               const struct atls_evidence *evidence,
+                               void (*visit)(void *arg, const char *line),
+                               void *arg)
 {
     unsigned components = 0;
 

@@ -42,16 +42,16 @@ struct policy_draft {
  * the evidence lacks a PCR of pcrs), ATLS_E_MALFORMED (AK certificate),
  * ATLS_E_NOMEM. Errors of out are the caller's to see.
  */
-enum atls_error policy_draft_write(
+enum atls_error tool_policy_draft_write(
     const struct policy_draft *draft, const struct atls_evidence *evidence,
     struct atls_reason *why, FILE *out,
     char ret_section[POLICY_DRAFT_SECTION_MAX]) ATLS_MUST_CHECK;
 
 /*
- * Write the section of a reference alone; draft is one that policy_draft_write()
+ * Write the section of a reference alone; draft is one that tool_policy_draft_write()
  * has taken. Returns ATLS_OK, ATLS_E_USAGE.
  */
-enum atls_error policy_draft_write_reference(
+enum atls_error tool_policy_draft_write_reference(
     const struct policy_draft *draft, const struct atls_evidence *evidence,
     struct atls_reason *why, FILE *out) ATLS_MUST_CHECK;
 
@@ -59,9 +59,9 @@ enum atls_error policy_draft_write_reference(
  * What a person should compare with what they know from elsewhere, a line each,
  * handed to visit.
  */
-void policy_draft_compare(const struct policy_draft *draft,
-                          const struct atls_evidence *evidence,
-                          void (*visit)(void *arg, const char *line),
-                          void *arg);
+void tool_policy_draft_compare(const struct policy_draft *draft,
+                               const struct atls_evidence *evidence,
+                               void (*visit)(void *arg, const char *line),
+                               void *arg);
 
 #endif

@@ -62,7 +62,7 @@ static enum atls_error parse_pcrs(struct policy_writer *writer,
 }
 
 /* The first bank of these that the evidence has: policies default to SHA-256. */
-enum atls_error policy_writer_choose(struct policy_writer *writer)
+enum atls_error tool_policy_writer_choose(struct policy_writer *writer)
 {
     static const uint16_t banks[] = {TPM2_ALG_SHA256, TPM2_ALG_SHA384,
                                      TPM2_ALG_SHA512};
@@ -109,7 +109,7 @@ static void write_events(const struct policy_writer *writer, unsigned pcr)
         fprintf(writer->out, "#   ... and %zu more\n", count - EVENTS_SHOWN);
 }
 
-void policy_writer_pcrs(const struct policy_writer *writer)
+void tool_policy_writer_pcrs(const struct policy_writer *writer)
 {
     char hex[2 * ATLS_PCR_DIGEST_MAX + 1];
 
@@ -130,7 +130,7 @@ void policy_writer_pcrs(const struct policy_writer *writer)
     }
 }
 
-bool policy_writer_boot_is_zero(const struct policy_writer *writer)
+bool tool_policy_writer_boot_is_zero(const struct policy_writer *writer)
 {
     static const uint8_t zero[ATLS_PCR_DIGEST_MAX];
 
@@ -191,7 +191,7 @@ static void write_component(const struct policy_writer *writer, size_t first)
     fputc('\n', writer->out);
 }
 
-void policy_writer_components(const struct policy_writer *writer)
+void tool_policy_writer_components(const struct policy_writer *writer)
 {
     const struct atls_evidence *evidence = writer->evidence;
     struct atls_event event;
@@ -244,7 +244,7 @@ static void write_pattern(const struct policy_writer *writer,
     }
 }
 
-void policy_writer_log_rules(const struct policy_writer *writer)
+void tool_policy_writer_log_rules(const struct policy_writer *writer)
 {
     const struct atls_evidence *evidence = writer->evidence;
     struct atls_event event;

@@ -17,7 +17,7 @@
 #define AGENT_SECTION "attestd"
 
 /* What the quote is bound to besides the channel; nothing: the stand-in. */
-static enum atls_error take_certificate(const struct policy_here *here,
+static enum atls_error take_certificate(const struct policy_local *local,
                                         struct atls_reason *why,
                                         uint8_t **ret_der, size_t *ret_len)
 {
@@ -25,9 +25,9 @@ static enum atls_error take_certificate(const struct policy_here *here,
     enum atls_error r;
     int len;
 
-    if (here->certificate == NULL)
+    if (local->certificate == NULL)
         return ATLS_OK;
-    r = input_certificate(here->certificate, why, &cert);
+    r = tool_input_certificate(local->certificate, why, &cert);
     if (r != ATLS_OK)
         return r;
     len = i2d_X509(cert, ret_der);
@@ -38,16 +38,16 @@ static enum atls_error take_certificate(const struct policy_here *here,
     return ATLS_OK;
 }
 
-static enum atls_error take_name(const struct policy_here *here,
+static enum atls_error take_name(const struct policy_local *local,
                                  struct atls_reason *why,
                                  struct peer_evidence *evidence)
 {
     char name[HOST_NAME_MAX + 1] = "";
 
-    if (here->host == NULL && gethostname(name, sizeof(name) - 1) != 0)
+    if (local->host == NULL && gethostname(name, sizeof(name) - 1) != 0)
         return atls_fail(why, ATLS_E_IO, "no host name: %s; give --host",
                          strerror(errno));
-    evidence->name = OPENSSL_strdup(here->host != NULL ? here->host : name);
+    evidence->name = OPENSSL_strdup(local->host != NULL ? local->host : name);
     if (evidence->name == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     return ATLS_OK;
@@ -65,25 +65,25 @@ static enum atls_error quote(const struct atls_attester_config *config,
         atls_reason_prefix(why, "%s: ", path);
         return r;
     }
-    r = here_evidence(attester, cert_der, why, ret);
+    r = tool_local_evidence(attester, cert_der, why, ret);
     atls_attester_free(attester);
     return r;
 }
 
-static enum atls_error make(const struct policy_here *here,
+static enum atls_error make(const struct policy_local *local,
                             const struct atls_attester_config *config,
                             const char *path, struct atls_reason *why,
                             struct peer_evidence *evidence)
 {
     struct atls_span cert = {NULL, 0};
     uint8_t *der = NULL;
-    enum atls_error r = take_certificate(here, why, &der, &cert.len);
+    enum atls_error r = take_certificate(local, why, &der, &cert.len);
 
     cert.data = der;
     if (r == ATLS_OK)
         r = quote(config, path, cert, why, evidence);
     if (r == ATLS_OK)
-        r = take_name(here, why, evidence);
+        r = take_name(local, why, evidence);
     OPENSSL_free(der);
     return r;
 }
@@ -122,14 +122,14 @@ static bool is_agents(const struct tool_conf *conf)
     return found;
 }
 
-enum atls_error policy_here_make(const struct policy_here *here,
-                                 struct atls_reason *why,
-                                 struct peer_evidence *ret)
+enum atls_error tool_policy_local_make(const struct policy_local *local,
+                                       struct atls_reason *why,
+                                       struct peer_evidence *ret)
 {
     struct peer_evidence evidence = {0};
     struct atls_configuration configuration;
     struct tool_conf *conf = NULL;
-    enum atls_error r = tool_conf_load(here->conf, why, &conf);
+    enum atls_error r = tool_conf_load(local->conf, why, &conf);
 
     if (r == ATLS_OK && conf->init == NULL && is_agents(conf))
         r = atls_fail(why, ATLS_E_CONFIG,
@@ -139,10 +139,10 @@ enum atls_error policy_here_make(const struct policy_here *here,
     if (r == ATLS_OK)
         r = configure(conf, why, &configuration);
     if (r == ATLS_OK)
-        r = make(here, &configuration.attester, conf->path, why, &evidence);
+        r = make(local, &configuration.attester, conf->path, why, &evidence);
     tool_conf_free(conf);
     if (r != ATLS_OK) {
-        peer_evidence_clear(&evidence);
+        tool_peer_evidence_clear(&evidence);
         return r;
     }
     *ret = evidence;

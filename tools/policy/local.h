@@ -6,7 +6,7 @@
 #include "tools/common/peer.h"
 
 /* Evidence of this machine, as its provider would make it for a handshake. */
-struct policy_here {
+struct policy_local {
     const char *conf; /* openssl.cnf; NULL: OPENSSL_CONF, else the system's */
     const char *host; /* NULL: this machine's host name */
     const char *certificate; /* PEM or DER of the server; NULL: a stand-in that
@@ -15,13 +15,13 @@ struct policy_here {
 
 /*
  * Make it, with a channel value out of nowhere.
- *   ret  set only on success; peer_evidence_clear() it
+ *   ret  set only on success; tool_peer_evidence_clear() it
  * Returns ATLS_OK, ATLS_E_IO or ATLS_E_CONFIG (a file, or no attester in
  * openssl.cnf), ATLS_E_CRYPTO, ATLS_E_NOMEM, or what the
  * quoter returns.
  */
-enum atls_error policy_here_make(const struct policy_here *here,
-                                 struct atls_reason *why,
-                                 struct peer_evidence *ret) ATLS_MUST_CHECK;
+enum atls_error tool_policy_local_make(
+    const struct policy_local *local, struct atls_reason *why,
+    struct peer_evidence *ret) ATLS_MUST_CHECK;
 
 #endif

@@ -16,8 +16,9 @@ static enum atls_error cannot_write(const struct policy_output *output,
                      strerror(error));
 }
 
-enum atls_error policy_output_open(struct policy_output *output,
-                                   struct atls_reason *why, FILE **ret_file)
+enum atls_error tool_policy_output_open(struct policy_output *output,
+                                        struct atls_reason *why,
+                                        FILE **ret_file)
 {
     const char *folder = getenv("TMPDIR");
     FILE *file;
@@ -48,8 +49,9 @@ enum atls_error policy_output_open(struct policy_output *output,
     return cannot_write(output, why, n);
 }
 
-enum atls_error policy_output_close(struct policy_output *output, FILE *file,
-                                    enum atls_error r, struct atls_reason *why)
+enum atls_error tool_policy_output_close(struct policy_output *output,
+                                         FILE *file, enum atls_error r,
+                                         struct atls_reason *why)
 {
     const mode_t mask = umask(022);
     int error = 0;
@@ -68,8 +70,8 @@ enum atls_error policy_output_close(struct policy_output *output, FILE *file,
 }
 
 /* link(2) never replaces. */
-enum atls_error policy_output_publish(struct policy_output *output, bool force,
-                                      struct atls_reason *why)
+enum atls_error tool_policy_output_publish(struct policy_output *output,
+                                           bool force, struct atls_reason *why)
 {
     int failed = force ? rename(output->path, output->name)
                        : link(output->path, output->name);
@@ -82,8 +84,9 @@ enum atls_error policy_output_publish(struct policy_output *output, bool force,
     return ATLS_OK;
 }
 
-enum atls_error policy_output_read(const struct policy_output *output,
-                                   struct atls_reason *why, char **ret_text)
+enum atls_error tool_policy_output_read(const struct policy_output *output,
+                                        struct atls_reason *why,
+                                        char **ret_text)
 {
     FILE *file = fopen(output->path, "re");
     char *text = NULL;
@@ -102,7 +105,7 @@ enum atls_error policy_output_read(const struct policy_output *output,
     return ATLS_OK;
 }
 
-void policy_output_discard(struct policy_output *output)
+void tool_policy_output_discard(struct policy_output *output)
 {
     if (output->path != NULL)
         unlink(output->path);

@@ -15,26 +15,27 @@ struct policy_output {
 
 /* Begin: beside its name, else where temporary files are. ATLS_OK, ATLS_E_IO,
  * ATLS_E_NOMEM. */
-enum atls_error policy_output_open(struct policy_output *output,
-                                   struct atls_reason *why,
-                                   FILE **ret_file) ATLS_MUST_CHECK;
+enum atls_error tool_policy_output_open(struct policy_output *output,
+                                        struct atls_reason *why,
+                                        FILE **ret_file) ATLS_MUST_CHECK;
 
 /* All is written: closes file in every case. With r that is not ATLS_OK returns
  * that; else ATLS_OK or ATLS_E_IO. */
-enum atls_error policy_output_close(struct policy_output *output, FILE *file,
-                                    enum atls_error r,
-                                    struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_policy_output_close(
+    struct policy_output *output, FILE *file, enum atls_error r,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* Give it its name; without force only where nothing is. ATLS_OK, ATLS_E_IO. */
-enum atls_error policy_output_publish(struct policy_output *output, bool force,
-                                      struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_policy_output_publish(struct policy_output *output,
+                                           bool force, struct atls_reason *why)
+    ATLS_MUST_CHECK;
 
 /* All of it: free() *ret_text. ATLS_OK, ATLS_E_IO. */
-enum atls_error policy_output_read(const struct policy_output *output,
-                                   struct atls_reason *why,
-                                   char **ret_text) ATLS_MUST_CHECK;
+enum atls_error tool_policy_output_read(const struct policy_output *output,
+                                        struct atls_reason *why,
+                                        char **ret_text) ATLS_MUST_CHECK;
 
 /* Remove the temporary file, if it is still there. */
-void policy_output_discard(struct policy_output *output);
+void tool_policy_output_discard(struct policy_output *output);
 
 #endif

@@ -35,7 +35,7 @@ static enum atls_error read_boot_log(struct policy_replay *replay,
 {
     size_t len = 0;
     enum atls_error r =
-        input_read(path, ATLS_BOOT_LOG_MAX, why, &replay->octets, &len);
+        tool_input_read(path, ATLS_BOOT_LOG_MAX, why, &replay->octets, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -59,7 +59,7 @@ static enum atls_error read_measured_log(struct policy_replay *replay,
                                          struct atls_reason *why)
 {
     struct atls_evidence *evidence = &replay->evidence;
-    enum atls_error r = input_check(path, ATLS_MEASURED_LOG_MAX, why);
+    enum atls_error r = tool_input_check(path, ATLS_MEASURED_LOG_MAX, why);
 
     if (r != ATLS_OK)
         return r;
@@ -74,10 +74,11 @@ static enum atls_error read_measured_log(struct policy_replay *replay,
     return ATLS_OK;
 }
 
-enum atls_error policy_replay_read(const char *boot_log,
-                                   const char *measured_log, const char *bank,
-                                   struct atls_reason *why,
-                                   struct policy_replay *ret)
+enum atls_error tool_policy_replay_read(const char *boot_log,
+                                        const char *measured_log,
+                                        const char *bank,
+                                        struct atls_reason *why,
+                                        struct policy_replay *ret)
 {
     const struct atls_hash *hash = atls_hash_by_name(bank);
     enum atls_error r;
@@ -93,7 +94,7 @@ enum atls_error policy_replay_read(const char *boot_log,
     return r;
 }
 
-void policy_replay_clear(struct policy_replay *replay)
+void tool_policy_replay_clear(struct policy_replay *replay)
 {
     atls_boot_log_clear(&replay->evidence.boot_log);
     atls_measured_log_clear(&replay->measured);

@@ -22,14 +22,13 @@ struct policy_replay {
  *   boot_log      TCG format, as the kernel's binary_bios_measurements
  *   measured_log  CEL-JSON; NULL: none
  *   bank          sha256, sha384 or sha512
- *   ret           always initialised; policy_replay_clear() it
+ *   ret           always initialised; tool_policy_replay_clear() it
  * Returns ATLS_OK, ATLS_E_USAGE (no such bank, or the log lacks it), ATLS_E_IO,
  * ATLS_E_NOMEM, or the errors of the parsers.
  */
-enum atls_error policy_replay_read(const char *boot_log,
-                                   const char *measured_log, const char *bank,
-                                   struct atls_reason *why,
-                                   struct policy_replay *ret) ATLS_MUST_CHECK;
-void policy_replay_clear(struct policy_replay *replay);
+enum atls_error tool_policy_replay_read(
+    const char *boot_log, const char *measured_log, const char *bank,
+    struct atls_reason *why, struct policy_replay *ret) ATLS_MUST_CHECK;
+void tool_policy_replay_clear(struct policy_replay *replay);
 
 #endif

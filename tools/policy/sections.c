@@ -50,11 +50,12 @@ static enum atls_error choose_by_name(const struct atls_policy *policy,
     return ATLS_OK;
 }
 
-enum atls_error sections_choose(const struct atls_policy *policy,
-                                const char *section,
-                                const struct peer_evidence *evidence,
-                                struct atls_reason *why, struct atls_match *ret,
-                                const char **ret_because)
+enum atls_error tool_sections_choose(const struct atls_policy *policy,
+                                     const char *section,
+                                     const struct peer_evidence *evidence,
+                                     struct atls_reason *why,
+                                     struct atls_match *ret,
+                                     const char **ret_because)
 {
     return section != NULL
                ? choose_by_section(policy, section, why, ret, ret_because)

@@ -17,10 +17,11 @@
  * the peer is refused without a look at its evidence: ATLS_E_NAMELESS,
  * ATLS_E_UNNAMED, ATLS_E_LIMIT.
  */
-enum atls_error sections_choose(const struct atls_policy *policy,
-                                const char *section,
-                                const struct peer_evidence *evidence,
-                                struct atls_reason *why, struct atls_match *ret,
-                                const char **ret_because) ATLS_MUST_CHECK;
+enum atls_error tool_sections_choose(const struct atls_policy *policy,
+                                     const char *section,
+                                     const struct peer_evidence *evidence,
+                                     struct atls_reason *why,
+                                     struct atls_match *ret,
+                                     const char **ret_because) ATLS_MUST_CHECK;
 
 #endif

@@ -51,12 +51,12 @@ static int run(int argc, char **argv, struct tool_options *options)
     static const struct {
         const char *word;
         int (*run)(int argc, char **argv, const struct tool_options *options);
-    } forms[] = {{"check", policy_check}, {"diff", policy_diff}};
+    } forms[] = {{"check", tool_policy_check}, {"diff", tool_policy_diff}};
 
     for (size_t i = 0; argc > 1 && i < sizeof(forms) / sizeof(forms[0]); i++)
         if (strcmp(argv[1], forms[i].word) == 0)
             return forms[i].run(argc - 1, argv + 1, options);
-    return policy_write(argc, argv, options);
+    return tool_policy_write(argc, argv, options);
 }
 
 const struct tool_verb tool_verb_policy = {

@@ -8,12 +8,14 @@
  * word that chose it. */
 
 /* Write a policy. */
-int policy_write(int argc, char **argv, const struct tool_options *options);
+int tool_policy_write(int argc, char **argv,
+                      const struct tool_options *options);
 
 /* Is a policy in order, and what does evidence lack of it? */
-int policy_check(int argc, char **argv, const struct tool_options *options);
+int tool_policy_check(int argc, char **argv,
+                      const struct tool_options *options);
 
 /* In what do two policies, or two pieces of evidence, differ? */
-int policy_diff(int argc, char **argv, const struct tool_options *options);
+int tool_policy_diff(int argc, char **argv, const struct tool_options *options);
 
 #endif

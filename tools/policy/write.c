@@ -28,7 +28,7 @@ struct job {
 /* No server's certificate is at hand to be found in the log. */
 static bool has_stand_in(const struct policy_arguments *arguments)
 {
-    return arguments->from_here && arguments->here.certificate == NULL;
+    return arguments->from_local && arguments->local.certificate == NULL;
 }
 
 /* Signature, binding, PCR digest, log, AK chain: nothing was believed before. */
@@ -60,12 +60,12 @@ static enum atls_error write_draft(struct job *job,
                                    struct atls_reason *why)
 {
     FILE *file = NULL;
-    enum atls_error r = policy_output_open(output, why, &file);
+    enum atls_error r = tool_policy_output_open(output, why, &file);
 
     if (r != ATLS_OK)
         return r;
-    r = policy_draft_write(draft, job->evidence, why, file, job->section);
-    return policy_output_close(output, file, r, why);
+    r = tool_policy_draft_write(draft, job->evidence, why, file, job->section);
+    return tool_policy_output_close(output, file, r, why);
 }
 
 /* Octets of a reason's beginning that name this file, whole or, as of
@@ -115,7 +115,7 @@ static enum atls_error try_draft(struct job *job, struct atls_reason *why)
     if (r == ATLS_OK && job->peer != NULL)
         r = appraise(job, policy, why);
     atls_policy_unref(policy);
-    policy_output_discard(&trial);
+    tool_policy_output_discard(&trial);
     return r;
 }
 
@@ -126,13 +126,13 @@ static enum atls_error write_reference(struct job *job,
                                        struct atls_reason *why)
 {
     FILE *file = NULL;
-    enum atls_error r = policy_output_open(output, why, &file);
+    enum atls_error r = tool_policy_output_open(output, why, &file);
 
     if (r != ATLS_OK)
         return r;
-    r = policy_draft_write_reference(&job->arguments->draft, job->evidence, why,
-                                     file);
-    return policy_output_close(output, file, r, why);
+    r = tool_policy_draft_write_reference(&job->arguments->draft, job->evidence,
+                                          why, file);
+    return tool_policy_output_close(output, file, r, why);
 }
 
 /* Text: what goes to standard output, NULL when it went into a file. */
@@ -147,9 +147,9 @@ static enum atls_error write_out(struct job *job, struct atls_reason *why,
 
     if (r == ATLS_OK)
         r = arguments->output != NULL
-                ? policy_output_publish(&output, arguments->force, why)
-                : policy_output_read(&output, why, ret_text);
-    policy_output_discard(&output);
+                ? tool_policy_output_publish(&output, arguments->force, why)
+                : tool_policy_output_read(&output, why, ret_text);
+    tool_policy_output_discard(&output);
     return r;
 }
 
@@ -172,7 +172,8 @@ static void append_comparison(void *arg, const char *line)
 static void compare(const struct job *job,
                     void (*visit)(void *arg, const char *line), void *arg)
 {
-    policy_draft_compare(&job->arguments->draft, job->evidence, visit, arg);
+    tool_policy_draft_compare(&job->arguments->draft, job->evidence, visit,
+                              arg);
     if (has_stand_in(job->arguments))
         visit(arg, "certificate: none was tried; is the server's in the log? "
                    "(--certificate-file)");
@@ -288,11 +289,11 @@ static int write_from_log(const struct tool_options *options,
                       .arguments = arguments,
                       .evidence = &replay.evidence};
     struct atls_reason why = {0};
-    enum atls_error r = policy_replay_read(
+    enum atls_error r = tool_policy_replay_read(
         arguments->boot_log, arguments->measured_log, bank, &why, &replay);
     int status = r == ATLS_OK ? write_policy(&job) : refuse(options, &why);
 
-    policy_replay_clear(&replay);
+    tool_policy_replay_clear(&replay);
     return status;
 }
 
@@ -307,10 +308,11 @@ static int write_from_evidence(const struct tool_options *options,
     enum atls_error r;
     int status;
 
-    arguments->here.host = arguments->host;
-    r = arguments->from_here
-            ? policy_here_make(&arguments->here, &why, &peer)
-            : source_read(arguments->source, &arguments->from, &why, &peer);
+    arguments->local.host = arguments->host;
+    r = arguments->from_local
+            ? tool_policy_local_make(&arguments->local, &why, &peer)
+            : tool_source_read(arguments->source, &arguments->from, &why,
+                               &peer);
     if (r == ATLS_OK)
         r = atls_evidence_decode((struct atls_span){peer.cmw, peer.cmw_len},
                                  &why, &decoded);
@@ -318,7 +320,7 @@ static int write_from_evidence(const struct tool_options *options,
     job.evidence = decoded;
     status = r == ATLS_OK ? write_policy(&job) : refuse(options, &why);
     atls_evidence_free(decoded);
-    peer_evidence_clear(&peer);
+    tool_peer_evidence_clear(&peer);
     return status;
 }
 
@@ -333,14 +335,14 @@ static enum atls_error check_output(const struct policy_arguments *arguments,
     return ATLS_OK;
 }
 
-int policy_write(int argc, char **argv, const struct tool_options *options)
+int tool_policy_write(int argc, char **argv, const struct tool_options *options)
 {
     struct policy_arguments arguments = {
         .draft.certificate = "measured",
         .from.timeout_ms = PEER_TIMEOUT_DEFAULT_MS,
     };
     struct atls_reason why = {0};
-    int status = policy_arguments_parse(argc, argv, options, &arguments);
+    int status = tool_policy_arguments_parse(argc, argv, options, &arguments);
 
     if (status != TOOL_DONE)
         return status;

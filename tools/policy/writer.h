@@ -14,25 +14,25 @@ struct policy_writer {
     struct atls_reason *why;
     FILE *out;
     const struct atls_hash
-        *bank;     /* set, with mask, by policy_writer_choose() */
+        *bank;     /* set, with mask, by tool_policy_writer_choose() */
     uint32_t mask; /* of the PCRs to write */
 };
 
 /* Which PCRs of which bank. Returns ATLS_OK, ATLS_E_USAGE. */
-enum atls_error policy_writer_choose(struct policy_writer *writer)
+enum atls_error tool_policy_writer_choose(struct policy_writer *writer)
     ATLS_MUST_CHECK;
 
 /* "pcr.N = value", below the boot events that made it. */
-void policy_writer_pcrs(const struct policy_writer *writer);
+void tool_policy_writer_pcrs(const struct policy_writer *writer);
 
 /* "component.NAME = digest" for each component of the measured log. */
-void policy_writer_components(const struct policy_writer *writer);
+void tool_policy_writer_components(const struct policy_writer *writer);
 
 /* components, measure_pcr and events: what else may stand in that log. */
-void policy_writer_log_rules(const struct policy_writer *writer);
+void tool_policy_writer_log_rules(const struct policy_writer *writer);
 
 /* Firmware that measured nothing must be allowed by a word of its own: are all
  * of PCRs 0-7 that are written zero? */
-bool policy_writer_boot_is_zero(const struct policy_writer *writer);
+bool tool_policy_writer_boot_is_zero(const struct policy_writer *writer);
 
 #endif

@@ -391,8 +391,8 @@ static void put_page(FILE *out, const json_t *reports)
 
 /* ---- the file ---- */
 
-enum atls_error page_write(const char *path, const json_t *reports,
-                           struct atls_reason *why)
+enum atls_error tool_html_report_write(const char *path, const json_t *reports,
+                                       struct atls_reason *why)
 {
     struct policy_output output = {.name = path};
     FILE *out = NULL;
@@ -401,13 +401,13 @@ enum atls_error page_write(const char *path, const json_t *reports,
     if (json_array_size(reports) == 0)
         return atls_fail(why, ATLS_E_USAGE,
                          "%s: there is no report to write into it", path);
-    r = policy_output_open(&output, why, &out);
+    r = tool_policy_output_open(&output, why, &out);
     if (r != ATLS_OK)
         return r;
     put_page(out, reports);
-    r = policy_output_close(&output, out, ATLS_OK, why);
+    r = tool_policy_output_close(&output, out, ATLS_OK, why);
     if (r == ATLS_OK)
-        r = policy_output_publish(&output, true, why);
-    policy_output_discard(&output);
+        r = tool_policy_output_publish(&output, true, why);
+    tool_policy_output_discard(&output);
     return r;
 }

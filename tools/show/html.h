@@ -18,7 +18,7 @@
  *            several policy sections name has several
  * Returns ATLS_OK, ATLS_E_USAGE (an empty array), ATLS_E_IO, ATLS_E_NOMEM.
  */
-enum atls_error page_write(const char *path, const json_t *reports,
-                           struct atls_reason *why) ATLS_MUST_CHECK;
+enum atls_error tool_html_report_write(const char *path, const json_t *reports,
+                                       struct atls_reason *why) ATLS_MUST_CHECK;
 
 #endif

@@ -100,7 +100,7 @@ static int parse_arguments(int argc, char **argv,
             ret->from.cafile = optarg;
             break;
         case OPT_TIMEOUT:
-            if (!source_timeout(optarg, &ret->from.timeout_ms))
+            if (!tool_source_timeout(optarg, &ret->from.timeout_ms))
                 return tool_usage(options,
                                   "--timeout %s: expected seconds, 1 to 600",
                                   optarg);
@@ -221,7 +221,7 @@ static int print_report(const struct show *show,
                         const struct atls_section *section)
 {
     enum atls_report_style style =
-        term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
+        tool_term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
 
     /* One that is lost to memory is missed when the page is written. */
     if (show->pages != NULL)
@@ -280,7 +280,7 @@ static int look(const struct show *show)
 {
     struct atls_report report;
     struct atls_reason why;
-    enum atls_error error = look_at(show->evidence, &why, &report);
+    enum atls_error error = tool_inspect(show->evidence, &why, &report);
     int printed;
 
     if (error == ATLS_E_NOMEM) {
@@ -309,7 +309,8 @@ static int judge_by_sections(struct show *show,
     const char *because = NULL;
     int worst = TOOL_DONE;
 
-    if (sections_choose(policy, name, show->evidence, &why, &match, &because)
+    if (tool_sections_choose(policy, name, show->evidence, &why, &match,
+                             &because)
         != ATLS_OK)
         return why.code == ATLS_E_USAGE
                    ? tool_usage(show->options, "%s", why.text)
@@ -352,7 +353,7 @@ static int run(int argc, char **argv, struct tool_options *options)
 
     if (status != TOOL_DONE)
         return status;
-    if (source_read(arguments.source, &arguments.from, &why, &evidence)
+    if (tool_source_read(arguments.source, &arguments.from, &why, &evidence)
         != ATLS_OK)
         return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
                                         : tool_fail(options, &why);
@@ -362,15 +363,15 @@ static int run(int argc, char **argv, struct tool_options *options)
     status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
                                       : look(&show);
     if (arguments.save != NULL
-        && saved_write(arguments.save, &evidence, &why) != ATLS_OK)
+        && tool_evidence_file_write(arguments.save, &evidence, &why) != ATLS_OK)
         status = tool_fail(options, &why);
     /* A failure without a report has been told already. */
     if (arguments.html != NULL
         && (status == TOOL_DONE || json_array_size(show.pages) > 0)
-        && page_write(arguments.html, show.pages, &why) != ATLS_OK)
+        && tool_html_report_write(arguments.html, show.pages, &why) != ATLS_OK)
         status = tool_fail(options, &why);
     json_decref(show.pages);
-    peer_evidence_clear(&evidence);
+    tool_peer_evidence_clear(&evidence);
     return status;
 }
 

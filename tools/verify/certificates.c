@@ -11,17 +11,17 @@
 #include "tools/verify/quote_parts.h"
 #include "verifier/certificate.h"
 
-static enum atls_error add(struct raw_certificates *certificates,
+static enum atls_error add(struct quote_certificates *certificates,
                            const uint8_t *der, size_t len, const char *path,
                            struct atls_reason *why)
 {
     uint8_t *copy;
 
-    if (certificates->count == RAW_CERTIFICATES_MAX)
+    if (certificates->count == QUOTE_CERTIFICATES_MAX)
         return atls_fail(why, ATLS_E_LIMIT,
                          "%s: more than %u certificates; name only those that "
                          "are needed",
-                         path, RAW_CERTIFICATES_MAX);
+                         path, QUOTE_CERTIFICATES_MAX);
     copy = OPENSSL_memdup(der, len);
     if (copy == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
@@ -33,7 +33,7 @@ static enum atls_error add(struct raw_certificates *certificates,
 
 static enum atls_error read_pem(const uint8_t *data, size_t len,
                                 const char *path, struct atls_reason *why,
-                                struct raw_certificates *certificates)
+                                struct quote_certificates *certificates)
 {
     BIO *bio = BIO_new_mem_buf(data, (int)len);
     enum atls_error r = ATLS_OK;
@@ -68,7 +68,7 @@ static bool is_zero(const uint8_t *data, size_t len)
 
 static enum atls_error read_der(const uint8_t *data, size_t len,
                                 const char *path, struct atls_reason *why,
-                                struct raw_certificates *certificates)
+                                struct quote_certificates *certificates)
 {
     const size_t before = certificates->count;
 
@@ -96,7 +96,7 @@ static enum atls_error read_der(const uint8_t *data, size_t len,
 
 static enum atls_error read_any(const uint8_t *data, size_t len,
                                 const char *path, struct atls_reason *why,
-                                struct raw_certificates *certificates)
+                                struct quote_certificates *certificates)
 {
     const size_t before = certificates->count;
     enum atls_error r;
@@ -111,12 +111,14 @@ static enum atls_error read_any(const uint8_t *data, size_t len,
     return r;
 }
 
-enum atls_error raw_certificates_read(const char *path, struct atls_reason *why,
-                                      struct raw_certificates *certificates)
+enum atls_error tool_quote_certificates_read(
+    const char *path, struct atls_reason *why,
+    struct quote_certificates *certificates)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, INPUT_ROOTS_MAX, why, &data, &len);
+    enum atls_error r =
+        tool_input_read(path, INPUT_ROOTS_MAX, why, &data, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -127,7 +129,7 @@ enum atls_error raw_certificates_read(const char *path, struct atls_reason *why,
     return r;
 }
 
-void raw_certificates_clear(struct raw_certificates *certificates)
+void tool_quote_certificates_clear(struct quote_certificates *certificates)
 {
     for (size_t i = 0; i < certificates->count; i++)
         OPENSSL_free(certificates->owned[i]);
@@ -160,8 +162,8 @@ static enum atls_error add_anchor(X509_STORE *store, struct atls_span der,
     return r;
 }
 
-enum atls_error raw_certificates_trust(
-    const struct raw_certificates *certificates, struct atls_reason *why,
+enum atls_error tool_quote_certificates_trust(
+    const struct quote_certificates *certificates, struct atls_reason *why,
     X509_STORE **ret_store)
 {
     X509_STORE *store = X509_STORE_new();

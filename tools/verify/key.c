@@ -34,7 +34,7 @@ static enum atls_error from_pem(const uint8_t *data, size_t len,
     EVP_PKEY *key = NULL;
 
     if (bio != NULL)
-        key = PEM_read_bio_PUBKEY_ex(bio, NULL, input_no_password, NULL,
+        key = PEM_read_bio_PUBKEY_ex(bio, NULL, tool_input_no_password, NULL,
                                      atls_libctx(), NULL);
     BIO_free(bio);
     if (key == NULL && strstr((const char *)data, PEM_STRING_X509 "-") != NULL)
@@ -110,12 +110,12 @@ static enum atls_error from_tpm(const uint8_t *data, size_t len,
     return r;
 }
 
-enum atls_error raw_key_read(const char *path, struct atls_reason *why,
-                             EVP_PKEY **ret_key)
+enum atls_error tool_quote_key_read(const char *path, struct atls_reason *why,
+                                    EVP_PKEY **ret_key)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, KEY_FILE_MAX, why, &data, &len);
+    enum atls_error r = tool_input_read(path, KEY_FILE_MAX, why, &data, &len);
 
     if (r == ATLS_E_LIMIT)
         return no_key(path, why);

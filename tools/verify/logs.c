@@ -76,7 +76,7 @@ static enum atls_error check_bank(const struct atls_boot_log *log,
                                   const struct atls_pcr_values *values,
                                   size_t bank, unsigned pcr,
                                   struct atls_reason *why,
-                                  struct raw_accounted *accounted)
+                                  struct quote_accounted *accounted)
 {
     const struct replay replay = {.log = log,
                                   .hash =
@@ -99,7 +99,7 @@ static enum atls_error check_bank(const struct atls_boot_log *log,
 static enum atls_error check_pcrs(const struct atls_boot_log *log,
                                   const struct atls_pcr_values *values,
                                   struct atls_reason *why,
-                                  struct raw_accounted *accounted)
+                                  struct quote_accounted *accounted)
 {
     accounted->pcrs.count = values->count;
     for (size_t i = 0; i < values->count; i++) {
@@ -123,7 +123,7 @@ static enum atls_error append_events(const char *path,
                                      struct atls_reason *why,
                                      struct atls_measured_events *events)
 {
-    enum atls_error r = input_check(path, ATLS_MEASURED_LOG_MAX, why);
+    enum atls_error r = tool_input_check(path, ATLS_MEASURED_LOG_MAX, why);
 
     if (r != ATLS_OK)
         return r;
@@ -139,7 +139,7 @@ static enum atls_error read_boot_log(const char *path, uint8_t **ret_octets,
 {
     size_t len = 0;
     enum atls_error r =
-        input_read(path, ATLS_BOOT_LOG_MAX, why, ret_octets, &len);
+        tool_input_read(path, ATLS_BOOT_LOG_MAX, why, ret_octets, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -149,10 +149,10 @@ static enum atls_error read_boot_log(const char *path, uint8_t **ret_octets,
     return r;
 }
 
-static enum atls_error check_events(const struct raw_logs *logs,
+static enum atls_error check_events(const struct quote_logs *logs,
                                     const struct atls_pcr_values *values,
                                     struct atls_reason *why,
-                                    struct raw_accounted *accounted)
+                                    struct quote_accounted *accounted)
 {
     struct atls_measured_events events = {0};
     struct atls_boot_log log = {0};
@@ -174,7 +174,7 @@ static enum atls_error check_events(const struct raw_logs *logs,
 static enum atls_error match_ima(const struct atls_ima_log *log,
                                  const struct atls_pcr_values *values,
                                  struct atls_reason *why,
-                                 struct raw_accounted *accounted)
+                                 struct quote_accounted *accounted)
 {
     bool is_quoted = false;
 
@@ -204,12 +204,13 @@ static enum atls_error match_ima(const struct atls_ima_log *log,
 static enum atls_error check_ima(const char *path,
                                  const struct atls_pcr_values *values,
                                  struct atls_reason *why,
-                                 struct raw_accounted *accounted)
+                                 struct quote_accounted *accounted)
 {
     struct atls_ima_log log = {0};
     uint8_t *octets = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, ATLS_IMA_LOG_MAX, why, &octets, &len);
+    enum atls_error r =
+        tool_input_read(path, ATLS_IMA_LOG_MAX, why, &octets, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -223,12 +224,12 @@ static enum atls_error check_ima(const char *path,
     return r;
 }
 
-enum atls_error raw_logs_check(const struct raw_logs *logs,
-                               const struct atls_pcr_values *values,
-                               struct atls_reason *why,
-                               struct raw_accounted *ret_accounted)
+enum atls_error tool_quote_logs_check(const struct quote_logs *logs,
+                                      const struct atls_pcr_values *values,
+                                      struct atls_reason *why,
+                                      struct quote_accounted *ret_accounted)
 {
-    struct raw_accounted accounted = {0};
+    struct quote_accounted accounted = {0};
     enum atls_error r = ATLS_OK;
 
     if (logs->boot != NULL || logs->event != NULL)

@@ -240,13 +240,13 @@ static enum atls_error read_text(struct reading *in, char *text, size_t len)
     return r;
 }
 
-enum atls_error raw_pcrs_read(const char *path, struct atls_reason *why,
-                              struct atls_pcr_values *ret_values)
+enum atls_error tool_quote_pcrs_read(const char *path, struct atls_reason *why,
+                                     struct atls_pcr_values *ret_values)
 {
     struct reading in = {.path = path, .why = why};
     uint8_t *data = NULL;
     size_t len = 0;
-    enum atls_error r = input_read(path, PCR_FILE_MAX, why, &data, &len);
+    enum atls_error r = tool_input_read(path, PCR_FILE_MAX, why, &data, &len);
 
     if (r != ATLS_OK)
         return r;
@@ -268,10 +268,10 @@ static uint32_t selected_mask(const struct atls_pcr_selection *selection,
     return 0;
 }
 
-void raw_pcrs_part(const struct atls_pcr_values *values,
-                   const struct atls_pcr_selection *selection,
-                   struct atls_pcr_values *ret_selected,
-                   struct atls_pcr_selection *ret_ignored)
+void tool_quote_pcrs_part(const struct atls_pcr_values *values,
+                          const struct atls_pcr_selection *selection,
+                          struct atls_pcr_values *ret_selected,
+                          struct atls_pcr_selection *ret_ignored)
 {
     memset(ret_selected, 0, sizeof(*ret_selected));
     memset(ret_ignored, 0, sizeof(*ret_ignored));

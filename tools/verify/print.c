@@ -108,7 +108,7 @@ static json_t *selection_json(const struct atls_pcr_selection *selection)
 }
 
 /* Of the logs that were given; NULL: none. */
-static json_t *accounted_json(const struct raw_accounted *accounted)
+static json_t *accounted_json(const struct quote_accounted *accounted)
 {
     json_t *object = NULL;
 
@@ -123,7 +123,7 @@ static json_t *accounted_json(const struct raw_accounted *accounted)
     return object;
 }
 
-static json_t *result_json(const struct raw_result *result)
+static json_t *result_json(const struct quote_result *result)
 {
     const struct atls_quote *quote = &result->quote;
     char extra_data[2 * sizeof(quote->extra_data) + 1];
@@ -184,7 +184,7 @@ static void print_selection(const char *words,
     }
 }
 
-static void print_accounted(const struct raw_accounted *accounted)
+static void print_accounted(const struct quote_accounted *accounted)
 {
     print_selection("The logs replay to", &accounted->pcrs);
     if (accounted->has_ima)
@@ -192,7 +192,7 @@ static void print_accounted(const struct raw_accounted *accounted)
                accounted->ima_matched, accounted->ima_count);
 }
 
-static void print_result(const struct raw_result *result)
+static void print_result(const struct quote_result *result)
 {
     const struct atls_quote *quote = &result->quote;
     char extra_data[2 * sizeof(quote->extra_data) + 1];
@@ -219,8 +219,8 @@ static void print_result(const struct raw_result *result)
     print_accounted(&result->accounted);
 }
 
-int raw_result_print(const struct tool_options *options,
-                     const struct raw_result *result)
+int tool_quote_result_print(const struct tool_options *options,
+                            const struct quote_result *result)
 {
     if (options->json)
         return tool_print_json(options, result_json(result));

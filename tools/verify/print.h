@@ -10,7 +10,7 @@
  * (attest(1), "verify"). Returns TOOL_DONE, or TOOL_USAGE after a message when it
  * cannot be written.
  */
-int raw_result_print(const struct tool_options *options,
-                     const struct raw_result *result);
+int tool_quote_result_print(const struct tool_options *options,
+                            const struct quote_result *result);
 
 #endif

@@ -32,9 +32,9 @@ static struct atls_span without_length(struct atls_span quote)
     return quote;
 }
 
-static enum atls_error find_key(const struct raw_input *input,
+static enum atls_error find_key(const struct quote_input *input,
                                 struct atls_reason *why,
-                                struct raw_result *result)
+                                struct quote_result *result)
 {
     struct atls_trust trust = {0};
     enum atls_error r;
@@ -68,10 +68,10 @@ static bool begins_as_quote(struct atls_span attest)
     return attest.len >= 4 && read_u32(attest.data) == TPM2_GENERATED_VALUE;
 }
 
-static enum atls_error check_signature(const struct raw_input *input,
+static enum atls_error check_signature(const struct quote_input *input,
                                        struct atls_span attest,
                                        struct atls_reason *why,
-                                       struct raw_result *result)
+                                       struct quote_result *result)
 {
     struct atls_signature signature;
     enum atls_error r = atls_signature_parse(input->signature, why, &signature);
@@ -144,9 +144,9 @@ static enum atls_error check_banks(const struct atls_pcr_selection *selection,
     return ATLS_OK;
 }
 
-static enum atls_error check_body(const struct raw_input *input,
+static enum atls_error check_body(const struct quote_input *input,
                                   struct atls_reason *why,
-                                  struct raw_result *result)
+                                  struct quote_result *result)
 {
     const struct atls_quote *quote = &result->quote;
     enum atls_error r = atls_quoted_check_magic(quote, why);
@@ -162,16 +162,17 @@ static enum atls_error check_body(const struct raw_input *input,
     r = check_banks(&quote->selection, why);
     if (r != ATLS_OK)
         return r;
-    raw_pcrs_part(input->values, &quote->selection, &result->values,
-                  &result->ignored);
+    tool_quote_pcrs_part(input->values, &quote->selection, &result->values,
+                         &result->ignored);
     r = atls_pcrs_check_quoted(&quote->selection, &result->values, why);
     if (r != ATLS_OK)
         return r;
     return atls_quoted_check_digest(quote, result->hash, &result->values, why);
 }
 
-static enum atls_error check(const struct raw_input *input,
-                             struct atls_reason *why, struct raw_result *result)
+static enum atls_error check(const struct quote_input *input,
+                             struct atls_reason *why,
+                             struct quote_result *result)
 {
     const struct atls_span attest = without_length(input->quote);
     enum atls_error r = find_key(input, why, result);
@@ -187,22 +188,22 @@ static enum atls_error check(const struct raw_input *input,
     return check_body(input, why, result);
 }
 
-enum atls_error raw_quote_check(const struct raw_input *input,
-                                struct atls_reason *why,
-                                struct raw_result *ret_result)
+enum atls_error tool_quote_check(const struct quote_input *input,
+                                 struct atls_reason *why,
+                                 struct quote_result *ret_result)
 {
-    struct raw_result result = {0};
+    struct quote_result result = {0};
     enum atls_error r = check(input, why, &result);
 
     if (r != ATLS_OK) {
-        raw_result_clear(&result);
+        tool_quote_result_clear(&result);
         return r;
     }
     *ret_result = result;
     return ATLS_OK;
 }
 
-void raw_result_clear(struct raw_result *result)
+void tool_quote_result_clear(struct quote_result *result)
 {
     EVP_PKEY_free(result->key);
     result->key = NULL;

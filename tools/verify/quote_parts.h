@@ -26,13 +26,13 @@
 
 /* ---- certificates ---- */
 
-#define RAW_CERTIFICATES_MAX 32u
+#define QUOTE_CERTIFICATES_MAX 32u
 
 /* DER; begins as {0}. */
-struct raw_certificates {
+struct quote_certificates {
     size_t count;
-    struct atls_span ders[RAW_CERTIFICATES_MAX];
-    uint8_t *owned[RAW_CERTIFICATES_MAX]; /* the spans' octets */
+    struct atls_span ders[QUOTE_CERTIFICATES_MAX];
+    uint8_t *owned[QUOTE_CERTIFICATES_MAX]; /* the spans' octets */
 };
 
 /*
@@ -43,18 +43,18 @@ struct raw_certificates {
  * (something that is neither follows), ATLS_E_LIMIT, ATLS_E_NOMEM. Error queue as
  * found.
  */
-enum atls_error raw_certificates_read(const char *path, struct atls_reason *why,
-                                      struct raw_certificates *certificates)
-    ATLS_MUST_CHECK;
-void raw_certificates_clear(struct raw_certificates *certificates);
+enum atls_error tool_quote_certificates_read(
+    const char *path, struct atls_reason *why,
+    struct quote_certificates *certificates) ATLS_MUST_CHECK;
+void tool_quote_certificates_clear(struct quote_certificates *certificates);
 
 /*
  * Make them anchors of trust, each by itself, as the policy key `trust` does.
  *   ret_store  X509_STORE_free() it
  * Returns ATLS_OK, ATLS_E_USAGE (one is no CA, or no certificate), ATLS_E_NOMEM.
  */
-enum atls_error raw_certificates_trust(
-    const struct raw_certificates *certificates, struct atls_reason *why,
+enum atls_error tool_quote_certificates_trust(
+    const struct quote_certificates *certificates, struct atls_reason *why,
     X509_STORE **ret_store) ATLS_MUST_CHECK;
 
 /* ---- public key ---- */
@@ -67,8 +67,8 @@ enum atls_error raw_certificates_trust(
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_CONFIG (no public key), ATLS_E_AK_ATTRIBUTES,
  * ATLS_E_NOMEM. Error queue as found.
  */
-enum atls_error raw_key_read(const char *path, struct atls_reason *why,
-                             EVP_PKEY **ret_key) ATLS_MUST_CHECK;
+enum atls_error tool_quote_key_read(const char *path, struct atls_reason *why,
+                                    EVP_PKEY **ret_key) ATLS_MUST_CHECK;
 
 /* ---- PCR values ---- */
 
@@ -77,30 +77,30 @@ enum atls_error raw_key_read(const char *path, struct atls_reason *why,
  * ...}} or an array of such. Banks that are not known here are passed over.
  * Returns ATLS_OK, ATLS_E_IO, ATLS_E_MALFORMED (with the line), ATLS_E_LIMIT.
  */
-enum atls_error raw_pcrs_read(const char *path, struct atls_reason *why,
-                              struct atls_pcr_values *ret_values)
+enum atls_error tool_quote_pcrs_read(const char *path, struct atls_reason *why,
+                                     struct atls_pcr_values *ret_values)
     ATLS_MUST_CHECK;
 
 /*
  * Part values into those of a selection and the others.
  *   ret_ignored  banks and PCRs of the others; empty when there are none
  */
-void raw_pcrs_part(const struct atls_pcr_values *values,
-                   const struct atls_pcr_selection *selection,
-                   struct atls_pcr_values *ret_selected,
-                   struct atls_pcr_selection *ret_ignored);
+void tool_quote_pcrs_part(const struct atls_pcr_values *values,
+                          const struct atls_pcr_selection *selection,
+                          struct atls_pcr_values *ret_selected,
+                          struct atls_pcr_selection *ret_ignored);
 
 /* ---- logs ---- */
 
 /* Paths; NULL: none. Files that are empty are logs without events. */
-struct raw_logs {
+struct quote_logs {
     const char *boot;  /* the TCG's format, as firmware keeps it */
     const char *event; /* CEL-JSON: systemd's log or ours */
     const char *ima;   /* the kernel's, ascii or binary */
 };
 
 /* What they account for. */
-struct raw_accounted {
+struct quote_accounted {
     struct atls_pcr_selection pcrs; /* of boot and event log together */
     bool has_ima;
     size_t ima_count;   /* entries of the log */
@@ -114,19 +114,19 @@ struct raw_accounted {
  * Returns ATLS_OK, ATLS_E_LOG_REPLAY (with the first event that diverges, where
  * that can be told), ATLS_E_SELECTION, and the errors of reading and parsing.
  */
-enum atls_error raw_logs_check(
-    const struct raw_logs *logs, const struct atls_pcr_values *values,
+enum atls_error tool_quote_logs_check(
+    const struct quote_logs *logs, const struct atls_pcr_values *values,
     struct atls_reason *why,
-    struct raw_accounted *ret_accounted) ATLS_MUST_CHECK;
+    struct quote_accounted *ret_accounted) ATLS_MUST_CHECK;
 
 /* ---- the checks ---- */
 
 /* Everything borrowed for the call. */
-struct raw_input {
+struct quote_input {
     struct atls_span quote;     /* TPMS_ATTEST, or TPM2B_ATTEST around it */
     struct atls_span signature; /* TPMT_SIGNATURE */
     /* Either the AK's chain, judged by the section, or its key: */
-    const struct raw_certificates *chain;
+    const struct quote_certificates *chain;
     const struct atls_section *section;
     EVP_PKEY *key;
     const struct atls_pcr_values *values;
@@ -134,15 +134,15 @@ struct raw_input {
     int64_t now;                 /* seconds since 1970 */
 };
 
-struct raw_result {
-    EVP_PKEY *key; /* the AK; raw_result_clear() frees it */
+struct quote_result {
+    EVP_PKEY *key; /* the AK; tool_quote_result_clear() frees it */
     char machine[ATLS_MACHINE_NAMES_MAX]; /* "" without a chain */
     struct atls_quote quote;
     uint16_t scheme; /* of the signature: TPM_ALG_ID */
     uint16_t hash;
     struct atls_pcr_values values; /* exactly those that were quoted */
     struct atls_pcr_selection ignored;
-    struct raw_accounted accounted;
+    struct quote_accounted accounted;
 };
 
 /*
@@ -155,9 +155,9 @@ struct raw_result {
  * atls_signature_verify(), atls_quote_parse(), ATLS_E_MAGIC, ATLS_E_TYPE,
  * ATLS_E_BINDING, ATLS_E_SELECTION, ATLS_E_PCR_DIGEST.
  */
-enum atls_error raw_quote_check(const struct raw_input *input,
-                                struct atls_reason *why,
-                                struct raw_result *ret_result) ATLS_MUST_CHECK;
-void raw_result_clear(struct raw_result *result);
+enum atls_error tool_quote_check(
+    const struct quote_input *input, struct atls_reason *why,
+    struct quote_result *ret_result) ATLS_MUST_CHECK;
+void tool_quote_result_clear(struct quote_result *result);
 
 #endif

@@ -66,11 +66,11 @@ struct arguments {
     const char *ak_public;
     const char *ak_eku;
     const char *machines;
-    struct raw_logs logs;
+    struct quote_logs logs;
     bool has_at;
     int64_t at;
-    struct raw_certificates chain;
-    struct raw_certificates trust;
+    struct quote_certificates chain;
+    struct quote_certificates trust;
 };
 
 /* Everything that is read before it is judged. */
@@ -83,16 +83,16 @@ struct parts {
     char **ekus;     /* one block */
     struct atls_section section;
     struct atls_pcr_values values;
-    struct raw_input input;
+    struct quote_input input;
 };
 
 /* ---- arguments ---- */
 
 /* A file that configures: what is wrong in it is no evidence. */
 static enum atls_error read_trust(const char *path, struct atls_reason *why,
-                                  struct raw_certificates *trust)
+                                  struct quote_certificates *trust)
 {
-    enum atls_error r = raw_certificates_read(path, why, trust);
+    enum atls_error r = tool_quote_certificates_read(path, why, trust);
 
     if (r == ATLS_E_CHAIN_EMPTY || r == ATLS_E_MALFORMED || r == ATLS_E_LIMIT)
         return why->code = ATLS_E_USAGE;
@@ -102,8 +102,8 @@ static enum atls_error read_trust(const char *path, struct atls_reason *why,
 static int take_file(const struct tool_options *options,
                      enum atls_error (*read)(const char *path,
                                              struct atls_reason *why,
-                                             struct raw_certificates *ret),
-                     struct raw_certificates *certificates)
+                                             struct quote_certificates *ret),
+                     struct quote_certificates *certificates)
 {
     struct atls_reason why = {0};
 
@@ -215,7 +215,7 @@ static int take_option(int opt, const struct tool_options *options, char **argv,
 
     switch (opt) {
     case OPT_AK_CHAIN:
-        return take_file(options, raw_certificates_read, &ret->chain);
+        return take_file(options, tool_quote_certificates_read, &ret->chain);
     case OPT_TRUST:
         return take_file(options, read_trust, &ret->trust);
     case OPT_AT:
@@ -351,8 +351,8 @@ static enum atls_error make_section(const struct arguments *arguments,
         arguments->machines != NULL ? arguments->machines : "any";
     const char *ekus =
         arguments->ak_eku != NULL ? arguments->ak_eku : ATLS_AK_EKU_DEFAULT;
-    enum atls_error r =
-        raw_certificates_trust(&arguments->trust, why, &parts->section.trust);
+    enum atls_error r = tool_quote_certificates_trust(&arguments->trust, why,
+                                                      &parts->section.trust);
 
     parts->section.name = name;
     if (r != ATLS_OK)
@@ -369,7 +369,7 @@ static enum atls_error read_part(const char *path, struct atls_reason *why,
                                  uint8_t **ret_data, struct atls_span *ret)
 {
     enum atls_error r =
-        input_read(path, PART_FILE_MAX, why, ret_data, &ret->len);
+        tool_input_read(path, PART_FILE_MAX, why, ret_data, &ret->len);
 
     if (r == ATLS_OK)
         ret->data = *ret_data;
@@ -400,7 +400,7 @@ static enum atls_error read_ak(const struct arguments *arguments,
         parts->input.section = &parts->section;
         return make_section(arguments, parts, why);
     }
-    r = raw_key_read(arguments->ak_public, why, &parts->key);
+    r = tool_quote_key_read(arguments->ak_public, why, &parts->key);
     parts->input.key = parts->key;
     return r;
 }
@@ -408,7 +408,7 @@ static enum atls_error read_ak(const struct arguments *arguments,
 static enum atls_error read_parts(const struct arguments *arguments,
                                   struct parts *parts, struct atls_reason *why)
 {
-    struct raw_input *input = &parts->input;
+    struct quote_input *input = &parts->input;
     enum atls_error r = read_extra_data(arguments->extra_data, parts, why);
 
     if (r != ATLS_OK)
@@ -425,7 +425,7 @@ static enum atls_error read_parts(const struct arguments *arguments,
         return r;
     input->values = &parts->values;
     input->now = arguments->has_at ? arguments->at : (int64_t)time(NULL);
-    return raw_pcrs_read(arguments->pcrs, why, &parts->values);
+    return tool_quote_pcrs_read(arguments->pcrs, why, &parts->values);
 }
 
 static void parts_clear(struct parts *parts)
@@ -447,23 +447,23 @@ static int verify(const struct tool_options *options,
                   const struct arguments *arguments)
 {
     struct parts parts = {0};
-    struct raw_result result = {0};
+    struct quote_result result = {0};
     struct atls_reason why = {0};
     enum atls_error r = read_parts(arguments, &parts, &why);
     int status;
 
     if (r == ATLS_OK)
-        r = raw_quote_check(&parts.input, &why, &result);
+        r = tool_quote_check(&parts.input, &why, &result);
     if (r == ATLS_OK)
-        r = raw_logs_check(&arguments->logs, &result.values, &why,
-                           &result.accounted);
+        r = tool_quote_logs_check(&arguments->logs, &result.values, &why,
+                                  &result.accounted);
     if (r == ATLS_OK)
-        status = raw_result_print(options, &result);
+        status = tool_quote_result_print(options, &result);
     else if (why.code == ATLS_E_USAGE)
         status = tool_usage(options, "%s", why.text);
     else
         status = tool_fail(options, &why);
-    raw_result_clear(&result);
+    tool_quote_result_clear(&result);
     parts_clear(&parts);
     return status;
 }
@@ -478,8 +478,8 @@ static int run(int argc, char **argv, struct tool_options *options)
     status = parse_arguments(argc, argv, options, &arguments);
     if (status == TOOL_DONE)
         status = verify(options, &arguments);
-    raw_certificates_clear(&arguments.chain);
-    raw_certificates_clear(&arguments.trust);
+    tool_quote_certificates_clear(&arguments.chain);
+    tool_quote_certificates_clear(&arguments.trust);
     return status;
 }
 
