@@ -181,71 +181,48 @@ struct arguments {
 };
 
 /* "30d" or "30". */
-static bool parse_days(const char *text, unsigned *ret_days)
+static int take_days(const struct tool_options *options, const char *value,
+                     void *ret)
 {
-    size_t len = strlen(text);
-    char digits[16];
+    size_t len = strlen(value);
+    char digits[16] = "";
 
-    if (len > 0 && text[len - 1] == 'd')
+    if (len > 0 && value[len - 1] == 'd')
         len--;
-    if (len >= sizeof(digits))
-        return false;
-    memcpy(digits, text, len);
-    digits[len] = '\0';
-    return tool_number(digits, 0, WARN_DAYS_MAX, ret_days);
+    if (len < sizeof(digits))
+        memcpy(digits, value, len);
+    if (tool_number(digits, 0, WARN_DAYS_MAX, ret))
+        return TOOL_DONE;
+    return tool_usage(options, "--warn %s: expected days, 0 to %u", value,
+                      WARN_DAYS_MAX);
+}
+
+static int take_pid(const struct tool_options *options, const char *value,
+                    void *ret)
+{
+    if (tool_number(value, 1, INT_MAX, ret))
+        return TOOL_DONE;
+    return tool_usage(options, "--pid %s: expected the number of a process",
+                      value);
 }
 
 static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum {
-        OPT_CONF = 256,
-        OPT_EXEC,
-        OPT_PID,
-        OPT_SERVICE,
-        OPT_WARN,
-        OPT_STRICT
+    const struct tool_option table[] = {
+        {.name = "conf", .text = &ret->conf},
+        {.name = "exec", .text = &ret->program},
+        {.name = "pid", .take = take_pid, .ret = &ret->pid},
+        {.name = "service", .text = &ret->service},
+        {.name = "warn", .take = take_days, .ret = &ret->warn_days},
+        {.name = "strict", .flag = &ret->strict},
     };
-    static const struct option longopts[] = {
-        {"conf", required_argument, NULL, OPT_CONF},
-        {"exec", required_argument, NULL, OPT_EXEC},
-        {"pid", required_argument, NULL, OPT_PID},
-        {"service", required_argument, NULL, OPT_SERVICE},
-        {"warn", required_argument, NULL, OPT_WARN},
-        {"strict", no_argument, NULL, OPT_STRICT},
-        {NULL, 0, NULL, 0}};
-    int opt;
+    int status = tool_read_options(argc, argv, options, table,
+                                   sizeof(table) / sizeof(table[0]));
 
-    while ((opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
-        switch (opt) {
-        case OPT_CONF:
-            ret->conf = optarg;
-            break;
-        case OPT_EXEC:
-            ret->program = optarg;
-            break;
-        case OPT_PID:
-            if (!tool_number(optarg, 1, INT_MAX, &ret->pid))
-                return tool_usage(options,
-                                  "--pid %s: expected the number of a process",
-                                  optarg);
-            break;
-        case OPT_SERVICE:
-            ret->service = optarg;
-            break;
-        case OPT_WARN:
-            if (!parse_days(optarg, &ret->warn_days))
-                return tool_usage(options, "--warn %s: expected days, 0 to %u",
-                                  optarg, WARN_DAYS_MAX);
-            break;
-        case OPT_STRICT:
-            ret->strict = true;
-            break;
-        default:
-            return tool_bad_option(options, opt, argv);
-        }
-    }
+    if (status != TOOL_DONE)
+        return status;
     if (optind < argc)
         return tool_usage(options,
                           "unexpected argument %s: a configuration is named "
@@ -257,7 +234,7 @@ static int parse_arguments(int argc, char **argv,
     return TOOL_DONE;
 }
 
-static void look(struct check *check, const struct arguments *arguments)
+static void inspect(struct check *check, const struct arguments *arguments)
 {
     if (arguments->pid != 0) {
         tool_check_pid(check, (pid_t)arguments->pid, arguments->conf);
@@ -287,7 +264,7 @@ static int run(int argc, char **argv, struct tool_options *options)
         (void)atls_fail(&why, ATLS_E_NOMEM, NULL);
         return tool_fail(options, &why);
     }
-    look(&check, &arguments);
+    inspect(&check, &arguments);
     status = tool_findings_print(check.findings, options, arguments.strict);
     tool_conf_free(check.conf);
     tool_cnf_scan_free(check.scan);

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "tools/common/evidence_file.h"
-#include "tools/common/tool.h"
 
 #define TIMEOUT_MAX_S 600u
 
@@ -45,12 +44,14 @@ enum atls_error tool_source_read(const char *text,
                            ret);
 }
 
-bool tool_source_timeout(const char *text, unsigned *ret_ms)
+int tool_take_timeout(const struct tool_options *options, const char *value,
+                      void *ret)
 {
-    unsigned seconds;
+    unsigned *ret_ms = ret;
 
-    if (!tool_number(text, 1, TIMEOUT_MAX_S, &seconds))
-        return false;
-    *ret_ms = seconds * 1000;
-    return true;
+    if (!tool_number(value, 1, TIMEOUT_MAX_S, ret_ms))
+        return tool_usage(options, "--timeout %s: expected seconds, 1 to 600",
+                          value);
+    *ret_ms *= 1000;
+    return TOOL_DONE;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "tools/common/peer.h"
+#include "tools/common/tool.h"
 
 /* Where evidence comes from, as the user writes it: HOST[:PORT] or FILE. */
 struct source_options {
@@ -24,7 +25,10 @@ enum atls_error tool_source_read(const char *text,
                                  struct atls_reason *why,
                                  struct peer_evidence *ret) ATLS_MUST_CHECK;
 
-/* A timeout in whole seconds as --timeout takes it, 1..600. */
-bool tool_source_timeout(const char *text, unsigned *ret_ms);
+/* Take the value of --timeout, whole seconds, 1..600.
+ *   ret  unsigned, in milliseconds
+ * Returns TOOL_DONE, or TOOL_USAGE after a message. */
+int tool_take_timeout(const struct tool_options *options, const char *value,
+                      void *ret);
 
 #endif

@@ -148,8 +148,9 @@ int tool_usage(const struct tool_options *options, const char *fmt, ...)
     return TOOL_USAGE;
 }
 
-int tool_bad_option(const struct tool_options *options, int opt,
-                    char *const *argv)
+/* The option is unknown ('?' of getopt_long(3)) or lacks its value (':'). */
+static int bad_option(const struct tool_options *options, int opt,
+                      char *const *argv)
 {
     /* getopt_long(3) has stepped over what it complains of, except in the
      * midst of a cluster of short options. */
@@ -160,6 +161,37 @@ int tool_bad_option(const struct tool_options *options, int opt,
     if (optopt > 0 && optopt < 128 && strncmp(option, "--", 2) != 0)
         return tool_usage(options, "unknown option -%c", optopt);
     return tool_usage(options, "unknown option %s", option);
+}
+
+int tool_read_options(int argc, char **argv, const struct tool_options *options,
+                      const struct tool_option *table, size_t count)
+{
+    enum { FIRST = 256 }; /* beyond what '?' and ':' are */
+    struct option longopts[TOOL_OPTIONS_MAX + 1] = {{NULL, 0, NULL, 0}};
+    int status = TOOL_DONE;
+    int opt;
+
+    for (size_t i = 0; i < count && i < TOOL_OPTIONS_MAX; i++)
+        longopts[i] = (struct option){
+            .name = table[i].name,
+            .has_arg = table[i].flag == NULL ? required_argument : no_argument,
+            .val = FIRST + (int)i,
+        };
+    while (status == TOOL_DONE
+           && (opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
+        const struct tool_option *option;
+
+        if (opt < FIRST)
+            return bad_option(options, opt, argv);
+        option = &table[opt - FIRST];
+        if (option->flag != NULL)
+            *option->flag = true;
+        else if (option->text != NULL)
+            *option->text = optarg;
+        else
+            status = option->take(options, optarg, option->ret);
+    }
+    return status;
 }
 
 bool tool_number(const char *text, unsigned min, unsigned max,

@@ -36,9 +36,8 @@ struct tool_options {
  *   name      what the user types
  *   synopsis  one line for `attest --help`, under 60 characters
  *   help      the whole text of `attest NAME --help`, ended by LF
- *   run       argv[0] is the verb's name, so that getopt_long(3) works as it is
- *             (main() has set opterr to 0 and optind to 1: report unknown
- *             options with tool_bad_option()); returns the exit status
+ *   run       argv[0] is the verb's name, as tool_read_options() needs it;
+ *             returns the exit status
  */
 struct tool_verb {
     const char *name;
@@ -73,10 +72,31 @@ int tool_fail(const struct tool_options *options,
 int tool_usage(const struct tool_options *options, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* For '?' and ':' of getopt_long (options begin with ":" to tell them apart):
- * names the option that is unknown or lacks its value. Returns TOOL_USAGE. */
-int tool_bad_option(const struct tool_options *options, int opt,
-                    char *const *argv);
+/*
+ * One option of a verb. Exactly one of text, flag and take is set:
+ *   text  where its value goes; borrowed from argv
+ *   flag  set to true; the option has no value
+ *   take  reads its value into ret: returns TOOL_DONE, or the exit status after
+ *         a message
+ */
+struct tool_option {
+    const char *name; /* without the dashes */
+    const char **text;
+    bool *flag;
+    int (*take)(const struct tool_options *options, const char *value,
+                void *ret);
+    void *ret;
+};
+
+/*
+ * Read the options of a command line; optind is the first argument after them.
+ *   table  count of them, at most TOOL_OPTIONS_MAX
+ * Returns TOOL_DONE, or the exit status after a message: an option that is
+ * unknown or lacks its value (TOOL_USAGE), or what take returned.
+ */
+#define TOOL_OPTIONS_MAX 24u
+int tool_read_options(int argc, char **argv, const struct tool_options *options,
+                      const struct tool_option *table, size_t count);
 
 /*
  * A whole number in a range, decimal digits only.

@@ -80,33 +80,6 @@ static const char help[] =
     "do not agree, or evidence has no room for more, 4 TPM unavailable or log\n"
     "locked.\n";
 
-enum {
-    OPT_NAME = 256,
-    OPT_DIGEST,
-    OPT_CERTIFICATE,
-    OPT_AUTHORITY,
-    OPT_ALL,
-    OPT_TCTI,
-    OPT_LOG,
-    OPT_PCR,
-    OPT_WAIT,
-    OPT_CONF
-};
-
-static const struct option long_options[] = {
-    {"name", required_argument, NULL, OPT_NAME},
-    {"digest", required_argument, NULL, OPT_DIGEST},
-    {"certificate", required_argument, NULL, OPT_CERTIFICATE},
-    {"authority", required_argument, NULL, OPT_AUTHORITY},
-    {"all", no_argument, NULL, OPT_ALL},
-    {"tcti", required_argument, NULL, OPT_TCTI},
-    {"log", required_argument, NULL, OPT_LOG},
-    {"pcr", required_argument, NULL, OPT_PCR},
-    {"wait", required_argument, NULL, OPT_WAIT},
-    {"conf", required_argument, NULL, OPT_CONF},
-    {NULL, 0, NULL, 0},
-};
-
 /* The command line, then completed from the configuration. */
 struct request {
     const char *name;
@@ -120,58 +93,51 @@ struct request {
     unsigned wait_ms;
 };
 
-/* One option; returns false for a number that is out of range. */
-static bool take_option(struct request *request, int opt)
+static int out_of_range(const struct tool_options *options, const char *value)
 {
-    switch (opt) {
-    case OPT_NAME:
-        request->name = optarg;
-        return true;
-    case OPT_DIGEST:
-        request->digest = optarg;
-        return true;
-    case OPT_CERTIFICATE:
-        request->certificate = optarg;
-        return true;
-    case OPT_AUTHORITY:
-        request->authority = optarg;
-        return true;
-    case OPT_ALL:
-        request->is_all = true;
-        return true;
-    case OPT_TCTI:
-        request->target.tcti = optarg;
-        return true;
-    case OPT_LOG:
-        request->target.log = optarg;
-        return true;
-    case OPT_CONF:
-        request->conf = optarg;
-        return true;
-    case OPT_PCR:
-        return tool_number(optarg, MEASURE_PCR_MIN, MEASURE_PCR_MAX,
-                           &request->target.pcr);
-    default:
-        return tool_number(optarg, 0, WAIT_MAX_MS, &request->wait_ms);
-    }
+    return tool_usage(options,
+                      "%s is out of range: --pcr takes %u to %u, --wait "
+                      "milliseconds up to %u",
+                      value, MEASURE_PCR_MIN, MEASURE_PCR_MAX, WAIT_MAX_MS);
+}
+
+static int take_pcr(const struct tool_options *options, const char *value,
+                    void *ret)
+{
+    return tool_number(value, MEASURE_PCR_MIN, MEASURE_PCR_MAX, ret)
+               ? TOOL_DONE
+               : out_of_range(options, value);
+}
+
+static int take_wait(const struct tool_options *options, const char *value,
+                     void *ret)
+{
+    return tool_number(value, 0, WAIT_MAX_MS, ret)
+               ? TOOL_DONE
+               : out_of_range(options, value);
 }
 
 static int parse_options(int argc, char **argv,
                          const struct tool_options *options,
                          struct request *request)
 {
-    int opt;
+    const struct tool_option table[] = {
+        {.name = "name", .text = &request->name},
+        {.name = "digest", .text = &request->digest},
+        {.name = "certificate", .text = &request->certificate},
+        {.name = "authority", .text = &request->authority},
+        {.name = "all", .flag = &request->is_all},
+        {.name = "tcti", .text = &request->target.tcti},
+        {.name = "log", .text = &request->target.log},
+        {.name = "pcr", .take = take_pcr, .ret = &request->target.pcr},
+        {.name = "wait", .take = take_wait, .ret = &request->wait_ms},
+        {.name = "conf", .text = &request->conf},
+    };
+    int status = tool_read_options(argc, argv, options, table,
+                                   sizeof(table) / sizeof(table[0]));
 
-    while ((opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-        if (opt == '?' || opt == ':')
-            return tool_bad_option(options, opt, argv);
-        if (!take_option(request, opt))
-            return tool_usage(
-                options,
-                "%s is out of range: --pcr takes %u to %u, --wait "
-                "milliseconds up to %u",
-                optarg, MEASURE_PCR_MIN, MEASURE_PCR_MAX, WAIT_MAX_MS);
-    }
+    if (status != TOOL_DONE)
+        return status;
     if (argc - optind > 1)
         return tool_usage(options, "one component at a time: %s is too much",
                           argv[optind + 1]);

@@ -35,52 +35,31 @@ struct check {
 
 /* ---- arguments ---- */
 
-static int parse_options(int argc, char **argv,
-                         const struct tool_options *options,
-                         struct arguments *ret)
+static int take_time(const struct tool_options *options, const char *value,
+                     void *ret)
 {
-    enum { OPT_SECTION = 256, OPT_AT, OPT_CAFILE, OPT_TIMEOUT };
-    static const struct option longopts[] = {
-        {"section", required_argument, NULL, OPT_SECTION},
-        {"at", required_argument, NULL, OPT_AT},
-        {"cafile", required_argument, NULL, OPT_CAFILE},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {NULL, 0, NULL, 0}};
-    int opt;
-
-    while ((opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
-        switch (opt) {
-        case OPT_SECTION:
-            ret->section = optarg;
-            break;
-        case OPT_AT:
-            if (!tool_time(optarg, &ret->now))
-                return tool_usage(options,
-                                  "--at %s: expected a time in UTC such as "
-                                  "2027-06-30T00:00:00Z",
-                                  optarg);
-            break;
-        case OPT_CAFILE:
-            ret->from.cafile = optarg;
-            break;
-        case OPT_TIMEOUT:
-            if (!tool_source_timeout(optarg, &ret->from.timeout_ms))
-                return tool_usage(options,
-                                  "--timeout %s: expected seconds, 1 to 600",
-                                  optarg);
-            break;
-        default:
-            return tool_bad_option(options, opt, argv);
-        }
-    }
-    return TOOL_DONE;
+    if (tool_time(value, ret))
+        return TOOL_DONE;
+    return tool_usage(options,
+                      "--at %s: expected a time in UTC such as "
+                      "2027-06-30T00:00:00Z",
+                      value);
 }
 
 static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    int status = parse_options(argc, argv, options, ret);
+    const struct tool_option table[] = {
+        {.name = "section", .text = &ret->section},
+        {.name = "at", .take = take_time, .ret = &ret->now},
+        {.name = "cafile", .text = &ret->from.cafile},
+        {.name = "timeout",
+         .take = tool_take_timeout,
+         .ret = &ret->from.timeout_ms},
+    };
+    int status = tool_read_options(argc, argv, options, table,
+                                   sizeof(table) / sizeof(table[0]));
 
     if (status != TOOL_DONE)
         return status;

@@ -159,14 +159,12 @@ static int compare(const struct tool_options *options, struct diff *diff,
 
 int tool_policy_diff(int argc, char **argv, const struct tool_options *options)
 {
-    static const struct option longopts[] = {{NULL, 0, NULL, 0}};
     const struct atls_reason no_memory = {.code = ATLS_E_NOMEM};
     struct diff diff = {.count = 0};
-    int opt = getopt_long(argc, argv, ":", longopts, NULL);
-    int status;
+    int status = tool_read_options(argc, argv, options, NULL, 0);
 
-    if (opt != -1)
-        return tool_bad_option(options, opt, argv);
+    if (status != TOOL_DONE)
+        return status;
     if (argc - optind != 2)
         return tool_usage(options, "diff: expected two policies, or two files "
                                    "of evidence");

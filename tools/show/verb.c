@@ -64,51 +64,21 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    enum {
-        OPT_POLICY = 256,
-        OPT_SECTION,
-        OPT_SAVE,
-        OPT_HTML,
-        OPT_CAFILE,
-        OPT_TIMEOUT
+    const struct tool_option table[] = {
+        {.name = "policy", .text = &ret->policy},
+        {.name = "section", .text = &ret->section},
+        {.name = "save", .text = &ret->save},
+        {.name = "html", .text = &ret->html},
+        {.name = "cafile", .text = &ret->from.cafile},
+        {.name = "timeout",
+         .take = tool_take_timeout,
+         .ret = &ret->from.timeout_ms},
     };
-    static const struct option longopts[] = {
-        {"policy", required_argument, NULL, OPT_POLICY},
-        {"section", required_argument, NULL, OPT_SECTION},
-        {"save", required_argument, NULL, OPT_SAVE},
-        {"html", required_argument, NULL, OPT_HTML},
-        {"cafile", required_argument, NULL, OPT_CAFILE},
-        {"timeout", required_argument, NULL, OPT_TIMEOUT},
-        {NULL, 0, NULL, 0}};
-    int opt;
+    int status = tool_read_options(argc, argv, options, table,
+                                   sizeof(table) / sizeof(table[0]));
 
-    while ((opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
-        switch (opt) {
-        case OPT_POLICY:
-            ret->policy = optarg;
-            break;
-        case OPT_SECTION:
-            ret->section = optarg;
-            break;
-        case OPT_SAVE:
-            ret->save = optarg;
-            break;
-        case OPT_HTML:
-            ret->html = optarg;
-            break;
-        case OPT_CAFILE:
-            ret->from.cafile = optarg;
-            break;
-        case OPT_TIMEOUT:
-            if (!tool_source_timeout(optarg, &ret->from.timeout_ms))
-                return tool_usage(options,
-                                  "--timeout %s: expected seconds, 1 to 600",
-                                  optarg);
-            break;
-        default:
-            return tool_bad_option(options, opt, argv);
-        }
-    }
+    if (status != TOOL_DONE)
+        return status;
     if (argc - optind != 1)
         return tool_usage(options, argc == optind
                                        ? "expected HOST[:PORT] or FILE"

@@ -88,28 +88,26 @@ struct parts {
 
 /* ---- arguments ---- */
 
-/* A file that configures: what is wrong in it is no evidence. */
-static enum atls_error read_trust(const char *path, struct atls_reason *why,
-                                  struct quote_certificates *trust)
-{
-    enum atls_error r = tool_quote_certificates_read(path, why, trust);
-
-    if (r == ATLS_E_CHAIN_EMPTY || r == ATLS_E_MALFORMED || r == ATLS_E_LIMIT)
-        return why->code = ATLS_E_USAGE;
-    return r;
-}
-
-static int take_file(const struct tool_options *options,
-                     enum atls_error (*read)(const char *path,
-                                             struct atls_reason *why,
-                                             struct quote_certificates *ret),
-                     struct quote_certificates *certificates)
+static int take_chain(const struct tool_options *options, const char *value,
+                      void *ret)
 {
     struct atls_reason why = {0};
 
-    if (read(optarg, &why, certificates) != ATLS_OK)
+    if (tool_quote_certificates_read(value, &why, ret) != ATLS_OK)
         return tool_fail(options, &why);
     return TOOL_DONE;
+}
+
+/* A file that configures: what is wrong in it is no evidence. */
+static int take_trust(const struct tool_options *options, const char *value,
+                      void *ret)
+{
+    struct atls_reason why = {0};
+    enum atls_error r = tool_quote_certificates_read(value, &why, ret);
+
+    if (r == ATLS_E_CHAIN_EMPTY || r == ATLS_E_MALFORMED || r == ATLS_E_LIMIT)
+        r = why.code = ATLS_E_USAGE;
+    return r == ATLS_OK ? TOOL_DONE : tool_fail(options, &why);
 }
 
 /* What may stand behind the seconds (RFC 3339 §5.6): a fraction, then Z or the
@@ -150,86 +148,18 @@ static bool parse_time(const char *text, int64_t *ret_seconds)
     return true;
 }
 
-static int take_time(const struct tool_options *options,
-                     struct arguments *arguments)
+static int take_time(const struct tool_options *options, const char *value,
+                     void *ret)
 {
-    if (!parse_time(optarg, &arguments->at))
+    struct arguments *arguments = ret;
+
+    if (!parse_time(value, &arguments->at))
         return tool_usage(options,
                           "--at %s: expected a time as of RFC 3339, such as "
                           "2025-12-06T00:00:00Z",
-                          optarg);
+                          value);
     arguments->has_at = true;
     return TOOL_DONE;
-}
-
-enum {
-    OPT_QUOTE = 256,
-    OPT_SIGNATURE,
-    OPT_PCRS,
-    OPT_EXTRA_DATA,
-    OPT_AK_CHAIN,
-    OPT_TRUST,
-    OPT_AK_PUBLIC,
-    OPT_AT,
-    OPT_EKU,
-    OPT_MACHINES,
-    OPT_BOOT_LOG,
-    OPT_EVENT_LOG,
-    OPT_IMA_LOG
-};
-
-static const struct option longopts[] = {
-    {"quote", required_argument, NULL, OPT_QUOTE},
-    {"signature", required_argument, NULL, OPT_SIGNATURE},
-    {"pcrs", required_argument, NULL, OPT_PCRS},
-    {"extra-data", required_argument, NULL, OPT_EXTRA_DATA},
-    {"ak-chain", required_argument, NULL, OPT_AK_CHAIN},
-    {"trust", required_argument, NULL, OPT_TRUST},
-    {"ak-public", required_argument, NULL, OPT_AK_PUBLIC},
-    {"at", required_argument, NULL, OPT_AT},
-    {"eku", required_argument, NULL, OPT_EKU},
-    {"machines", required_argument, NULL, OPT_MACHINES},
-    {"boot-log", required_argument, NULL, OPT_BOOT_LOG},
-    {"event-log", required_argument, NULL, OPT_EVENT_LOG},
-    {"ima-log", required_argument, NULL, OPT_IMA_LOG},
-    {NULL, 0, NULL, 0}};
-
-static int take_option(int opt, const struct tool_options *options, char **argv,
-                       struct arguments *ret)
-{
-    const struct {
-        int opt;
-        const char **value;
-    } words[] = {
-        {OPT_QUOTE, &ret->quote},
-        {OPT_SIGNATURE, &ret->signature},
-        {OPT_PCRS, &ret->pcrs},
-        {OPT_EXTRA_DATA, &ret->extra_data},
-        {OPT_AK_PUBLIC, &ret->ak_public},
-        {OPT_EKU, &ret->ak_eku},
-        {OPT_MACHINES, &ret->machines},
-        {OPT_BOOT_LOG, &ret->logs.boot},
-        {OPT_EVENT_LOG, &ret->logs.event},
-        {OPT_IMA_LOG, &ret->logs.ima},
-    };
-
-    switch (opt) {
-    case OPT_AK_CHAIN:
-        return take_file(options, tool_quote_certificates_read, &ret->chain);
-    case OPT_TRUST:
-        return take_file(options, read_trust, &ret->trust);
-    case OPT_AT:
-        return take_time(options, ret);
-    default:
-        break;
-    }
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (words[i].opt != opt)
-            continue;
-        *words[i].value = optarg;
-        return TOOL_DONE;
-    }
-    return tool_bad_option(options, opt, argv);
 }
 
 static int check_arguments(const struct tool_options *options,
@@ -262,14 +192,26 @@ static int parse_arguments(int argc, char **argv,
                            const struct tool_options *options,
                            struct arguments *ret)
 {
-    int opt;
+    const struct tool_option table[] = {
+        {.name = "quote", .text = &ret->quote},
+        {.name = "signature", .text = &ret->signature},
+        {.name = "pcrs", .text = &ret->pcrs},
+        {.name = "extra-data", .text = &ret->extra_data},
+        {.name = "ak-chain", .take = take_chain, .ret = &ret->chain},
+        {.name = "trust", .take = take_trust, .ret = &ret->trust},
+        {.name = "ak-public", .text = &ret->ak_public},
+        {.name = "at", .take = take_time, .ret = ret},
+        {.name = "eku", .text = &ret->ak_eku},
+        {.name = "machines", .text = &ret->machines},
+        {.name = "boot-log", .text = &ret->logs.boot},
+        {.name = "event-log", .text = &ret->logs.event},
+        {.name = "ima-log", .text = &ret->logs.ima},
+    };
+    int status = tool_read_options(argc, argv, options, table,
+                                   sizeof(table) / sizeof(table[0]));
 
-    while ((opt = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
-        int status = take_option(opt, options, argv, ret);
-
-        if (status != TOOL_DONE)
-            return status;
-    }
+    if (status != TOOL_DONE)
+        return status;
     if (argc != optind)
         return tool_usage(options, "%s: expected options only", argv[optind]);
     return check_arguments(options, ret);
