@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tools/policy/draft.h"
-#include "tools/policy/output.h"
+#include "tools/common/output.h"
 #include "unit/tool_server.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -117,24 +117,24 @@ END_TEST
 START_TEST(test_policy_with_a_hole)
 {
     const char *name = scratch_path("policy.cnf");
-    struct policy_output output = {.name = name};
+    struct tool_output output = {.name = name};
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     struct atls_reason why = {0};
     FILE *file = NULL;
     int fd;
 
     ck_assert_int_ge(full, 0);
-    ck_assert_int_eq(tool_policy_output_open(&output, &why, &file), ATLS_OK);
+    ck_assert_int_eq(tool_output_open(&output, &why, &file), ATLS_OK);
     fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
     fputs("pcr.0 = ", file);
     ck_assert_int_ge(dup2(full, fileno(file)), 0);
     ck_assert_int_eq(fflush(file), EOF);
     ck_assert_int_ge(dup2(fd, fileno(file)), 0);
     fputs("aa\n", file);
-    ck_assert_int_eq(tool_policy_output_close(&output, file, ATLS_OK, &why),
+    ck_assert_int_eq(tool_output_close(&output, file, ATLS_OK, &why),
                      ATLS_E_IO);
     ASSERT_HAS(why.text, "/policy.cnf: Input/output error");
-    tool_policy_output_discard(&output);
+    tool_output_discard(&output);
     close(full);
     close(fd);
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tools/policy/arguments.h"
-#include "tools/policy/output.h"
+#include "tools/common/output.h"
 #include "tools/policy/replay.h"
 #include "tools/policy/verb.h"
 #include "verifier/appraise.h"
@@ -56,16 +56,16 @@ static enum atls_error appraise(const struct job *job,
 
 static enum atls_error write_draft(struct job *job,
                                    const struct policy_draft *draft,
-                                   struct policy_output *output,
+                                   struct tool_output *output,
                                    struct atls_reason *why)
 {
     FILE *file = NULL;
-    enum atls_error r = tool_policy_output_open(output, why, &file);
+    enum atls_error r = tool_output_open(output, why, &file);
 
     if (r != ATLS_OK)
         return r;
     r = tool_policy_draft_write(draft, job->evidence, why, file, job->section);
-    return tool_policy_output_close(output, file, r, why);
+    return tool_output_close(output, file, r, why);
 }
 
 /* Octets of a reason's beginning that name this file, whole or, as of
@@ -101,7 +101,7 @@ static void leave_out_place(struct atls_reason *why, const char *path)
 static enum atls_error try_draft(struct job *job, struct atls_reason *why)
 {
     struct policy_draft draft = job->arguments->draft;
-    struct policy_output trial = {.name = NULL};
+    struct tool_output trial = {.name = NULL};
     struct atls_policy *policy = NULL;
     enum atls_error r;
 
@@ -115,24 +115,24 @@ static enum atls_error try_draft(struct job *job, struct atls_reason *why)
     if (r == ATLS_OK && job->peer != NULL)
         r = appraise(job, policy, why);
     atls_policy_unref(policy);
-    tool_policy_output_discard(&trial);
+    tool_output_discard(&trial);
     return r;
 }
 
 /* ---- writing ---- */
 
 static enum atls_error write_reference(struct job *job,
-                                       struct policy_output *output,
+                                       struct tool_output *output,
                                        struct atls_reason *why)
 {
     FILE *file = NULL;
-    enum atls_error r = tool_policy_output_open(output, why, &file);
+    enum atls_error r = tool_output_open(output, why, &file);
 
     if (r != ATLS_OK)
         return r;
     r = tool_policy_draft_write_reference(&job->arguments->draft, job->evidence,
                                           why, file);
-    return tool_policy_output_close(output, file, r, why);
+    return tool_output_close(output, file, r, why);
 }
 
 /* Text: what goes to standard output, NULL when it went into a file. */
@@ -140,16 +140,16 @@ static enum atls_error write_out(struct job *job, struct atls_reason *why,
                                  char **ret_text)
 {
     const struct policy_arguments *arguments = job->arguments;
-    struct policy_output output = {.name = arguments->output};
+    struct tool_output output = {.name = arguments->output};
     enum atls_error r = arguments->draft.reference != NULL
                             ? write_reference(job, &output, why)
                             : write_draft(job, &arguments->draft, &output, why);
 
     if (r == ATLS_OK)
         r = arguments->output != NULL
-                ? tool_policy_output_publish(&output, arguments->force, why)
-                : tool_policy_output_read(&output, why, ret_text);
-    tool_policy_output_discard(&output);
+                ? tool_output_publish(&output, arguments->force, why)
+                : tool_output_read(&output, why, ret_text);
+    tool_output_discard(&output);
     return r;
 }
 

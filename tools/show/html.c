@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tools/policy/output.h"
+#include "tools/common/output.h"
 
 /* Colour is added to words, never needed; pages print, and follow the reader's
  * choice of light or dark. The policy forbids whatever the escaping might let
@@ -394,20 +394,20 @@ static void put_page(FILE *out, const json_t *reports)
 enum atls_error tool_html_report_write(const char *path, const json_t *reports,
                                        struct atls_reason *why)
 {
-    struct policy_output output = {.name = path};
+    struct tool_output output = {.name = path};
     FILE *out = NULL;
     enum atls_error r;
 
     if (json_array_size(reports) == 0)
         return atls_fail(why, ATLS_E_USAGE,
                          "%s: there is no report to write into it", path);
-    r = tool_policy_output_open(&output, why, &out);
+    r = tool_output_open(&output, why, &out);
     if (r != ATLS_OK)
         return r;
     put_page(out, reports);
-    r = tool_policy_output_close(&output, out, ATLS_OK, why);
+    r = tool_output_close(&output, out, ATLS_OK, why);
     if (r == ATLS_OK)
-        r = tool_policy_output_publish(&output, true, why);
-    tool_policy_output_discard(&output);
+        r = tool_output_publish(&output, true, why);
+    tool_output_discard(&output);
     return r;
 }

@@ -11,7 +11,7 @@
 #include "tools/common/inspect.h"
 #include "tools/show/html.h"
 #include "tools/common/evidence_file.h"
-#include "tools/policy/sections.h"
+#include "tools/common/sections.h"
 #include "tools/common/source.h"
 #include "tools/common/term.h"
 #include "tools/common/tool.h"

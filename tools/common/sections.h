@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_TOOLS_POLICY_SECTIONS_H
-#define ATTEST_TOOLS_POLICY_SECTIONS_H
+#ifndef ATTEST_TOOLS_COMMON_SECTIONS_H
+#define ATTEST_TOOLS_COMMON_SECTIONS_H
 
 #include "base/error.h"
 #include "tools/common/peer.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tools/policy/output.h"
+#include "tools/common/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum atls_error cannot_write(const struct policy_output *output,
+static enum atls_error cannot_write(const struct tool_output *output,
                                     struct atls_reason *why, int error)
 {
     return atls_fail(why, ATLS_E_IO, "cannot write %s: %s",
@@ -16,9 +16,8 @@ static enum atls_error cannot_write(const struct policy_output *output,
                      strerror(error));
 }
 
-enum atls_error tool_policy_output_open(struct policy_output *output,
-                                        struct atls_reason *why,
-                                        FILE **ret_file)
+enum atls_error tool_output_open(struct tool_output *output,
+                                 struct atls_reason *why, FILE **ret_file)
 {
     const char *folder = getenv("TMPDIR");
     FILE *file;
@@ -49,9 +48,8 @@ enum atls_error tool_policy_output_open(struct policy_output *output,
     return cannot_write(output, why, n);
 }
 
-enum atls_error tool_policy_output_close(struct policy_output *output,
-                                         FILE *file, enum atls_error r,
-                                         struct atls_reason *why)
+enum atls_error tool_output_close(struct tool_output *output, FILE *file,
+                                  enum atls_error r, struct atls_reason *why)
 {
     const mode_t mask = umask(022);
     int error = 0;
@@ -70,8 +68,8 @@ enum atls_error tool_policy_output_close(struct policy_output *output,
 }
 
 /* link(2) never replaces. */
-enum atls_error tool_policy_output_publish(struct policy_output *output,
-                                           bool force, struct atls_reason *why)
+enum atls_error tool_output_publish(struct tool_output *output, bool force,
+                                    struct atls_reason *why)
 {
     int failed = force ? rename(output->path, output->name)
                        : link(output->path, output->name);
@@ -84,9 +82,8 @@ enum atls_error tool_policy_output_publish(struct policy_output *output,
     return ATLS_OK;
 }
 
-enum atls_error tool_policy_output_read(const struct policy_output *output,
-                                        struct atls_reason *why,
-                                        char **ret_text)
+enum atls_error tool_output_read(const struct tool_output *output,
+                                 struct atls_reason *why, char **ret_text)
 {
     FILE *file = fopen(output->path, "re");
     char *text = NULL;
@@ -105,7 +102,7 @@ enum atls_error tool_policy_output_read(const struct policy_output *output,
     return ATLS_OK;
 }
 
-void tool_policy_output_discard(struct policy_output *output)
+void tool_output_discard(struct tool_output *output)
 {
     if (output->path != NULL)
         unlink(output->path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tools/policy/sections.h"
+#include "tools/common/sections.h"
 
 static enum atls_error choose_by_section(const struct atls_policy *policy,
                                          const char *name,
