@@ -12,8 +12,8 @@
  * boot log replays to. Assertions are Check's.
  */
 
-/* If it is not, say so, as TAP's plan of a program that skips all. */
-bool eventlog_oracle_is_installed(void);
+/* For a suite's skip: "no tpm2_eventlog", or NULL where it is installed. */
+const char *eventlog_oracle_missing(void);
 
 /*
  * Every value it prints for the log in a file is what ours has, in every bank;

@@ -133,18 +133,6 @@ void write_section(const char *name, const char *module, const char *policy,
     write_text(name, text);
 }
 
-void write_world(void)
-{
-    scratch_make();
-    write_text("off", "[policy]\notherwise = off\n");
-    write_configuration("open.cnf", module_of_build(), "off", "");
-    write_configuration("shut.cnf", module_of_build(), "missing", "");
-    write_text("plain.cnf", "openssl_conf = init\n"
-                            "[init]\nproviders = list\n"
-                            "[list]\ndefault = default_sect\n"
-                            "[default_sect]\nactivate = 1\n");
-}
-
 OSSL_LIB_CTX *library(const char *configuration)
 {
     OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
@@ -184,7 +172,7 @@ bool reason_has(const char *part)
     return strstr(client, part) != NULL || strstr(server, part) != NULL;
 }
 
-void make_certificate(void)
+static void make_certificate(void)
 {
     key = EVP_EC_gen("P-256");
     certificate = X509_new();
@@ -197,10 +185,29 @@ void make_certificate(void)
     need(X509_sign(certificate, key, EVP_sha256()) > 0);
 }
 
+void hookcase_begin(void)
+{
+    scratch_make();
+    write_text("off", "[policy]\notherwise = off\n");
+    write_configuration("open.cnf", module_of_build(), "off", "");
+    write_configuration("shut.cnf", module_of_build(), "missing", "");
+    write_text("plain.cnf", "openssl_conf = init\n"
+                            "[init]\nproviders = list\n"
+                            "[list]\ndefault = default_sect\n"
+                            "[default_sect]\nactivate = 1\n");
+    make_certificate();
+}
+
 void drop_certificate(void)
 {
     EVP_PKEY_free(key);
     X509_free(certificate);
+}
+
+void hookcase_end(void)
+{
+    scratch_remove();
+    drop_certificate();
 }
 
 SSL_CTX *client_of(OSSL_LIB_CTX *libctx)

@@ -58,6 +58,17 @@ void leave_leaks(void);
  */
 void in_child(void (*body)(int), int argument, int expected);
 
+/*
+ * The begin and end of a suite: a scratch folder with open.cnf, which lets every
+ * peer pass, shut.cnf, which lets none pass, and plain.cnf, which is without us;
+ * and the server's certificate.
+ */
+void hookcase_begin(void);
+void hookcase_end(void);
+
+/* In a child that exits and leaves the folder to its parent. */
+void drop_certificate(void);
+
 /* ---- configurations, in the scratch folder ---- */
 
 void write_text(const char *name, const char *text);
@@ -75,9 +86,6 @@ void write_configuration(const char *name, const char *module,
 void write_section(const char *name, const char *module, const char *policy,
                    const char *keys, const char *providers);
 
-/* open.cnf lets every peer pass, shut.cnf none, plain.cnf is without us. */
-void write_world(void);
-
 OSSL_LIB_CTX *library(const char *configuration);
 
 /* ---- TLS over memory ---- */
@@ -88,9 +96,6 @@ bool reason_has(const char *part);
 
 /* There is no making a context in it; both reasons are the one for that. */
 bool has_no_context(OSSL_LIB_CTX *libctx, const SSL_METHOD *method);
-
-void make_certificate(void);
-void drop_certificate(void);
 
 SSL_CTX *client_of(OSSL_LIB_CTX *libctx);
 SSL_CTX *server_of(OSSL_LIB_CTX *libctx);

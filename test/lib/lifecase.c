@@ -41,12 +41,9 @@ static void name_key(const char *chain, char ret[2 * SHA256_DIGEST_LENGTH + 1])
     X509_free(ak);
 }
 
-int lifecase_begin(void)
+void lifecase_begin(void)
 {
-    if (!swtpm_is_installed())
-        return 77;
-    write_world();
-    make_certificate();
+    hookcase_begin();
     swtpm = swtpm_start();
     need(swtpm != NULL && swtpm_extend(swtpm, 0, "firmware"));
     for (unsigned i = 0; i < 2; i++) {
@@ -58,14 +55,12 @@ int lifecase_begin(void)
                                scratch_path(chains[i]), scratch_path(root)));
         name_key(chains[i], machines[i]);
     }
-    return 0;
 }
 
 void lifecase_end(void)
 {
     swtpm_stop(swtpm);
-    scratch_remove();
-    drop_certificate();
+    hookcase_end();
 }
 
 static void write_policy(const char *name, enum lifecase_key trusts)
@@ -159,11 +154,4 @@ unsigned lifecase_descriptors(void)
     for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
         count += fcntl(fd, F_GETFD) >= 0;
     return count;
-}
-
-int lifecase_scale(void)
-{
-    const char *text = getenv("ATTEST_TEST_SCALE");
-
-    return text != NULL && atoi(text) > 0 ? atoi(text) : 1;
 }

@@ -11,9 +11,8 @@
  * contexts that play both ends of a handshake by one configuration.
  */
 
-/* Once in main(), outside test cases: the world of hookcase, too. 77 where there
- * is no swtpm. */
-int lifecase_begin(void);
+/* The begin and end of a suite; hookcase's world is made too. Needs a swtpm. */
+void lifecase_begin(void);
 void lifecase_end(void);
 
 /* The machine's two keys, which count as two machines. */
@@ -35,8 +34,5 @@ bool lifecase_shake(OSSL_LIB_CTX *libctx);
 /* Of this process. */
 long lifecase_resident_kib(void);
 unsigned lifecase_descriptors(void);
-
-/* ATTEST_TEST_SCALE: how many times as much to do as usual; 1 without it. */
-int lifecase_scale(void);
 
 #endif

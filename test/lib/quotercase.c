@@ -100,13 +100,6 @@ void quotercase_tear_down(void)
     q->swtpm = NULL;
 }
 
-int quotercase_scale(void)
-{
-    const char *text = getenv("ATTEST_TEST_SCALE");
-
-    return text != NULL && atoi(text) > 0 ? atoi(text) : 1;
-}
-
 static void configure_proxy(struct tpmproxy *proxy)
 {
     ck_assert_ptr_nonnull(proxy);

@@ -34,9 +34,6 @@ extern struct quotercase quotercase;
 void quotercase_set_up(void);
 void quotercase_tear_down(void);
 
-/* ATTEST_TEST_SCALE: how many times as much to do as usual; 1 without it. */
-int quotercase_scale(void);
-
 /* A proxy before the swtpm, and into the configuration; the second one looks
  * like a device. */
 void quotercase_proxy(const struct tpmproxy_hooks *hooks);

@@ -13,8 +13,8 @@
  */
 struct swtpm;
 
-/* Is there a swtpm to start? If not, say so and exit with 77. */
-bool swtpm_is_installed(void);
+/* For a suite's skip: "swtpm is not installed", or NULL where it is. */
+const char *swtpm_missing(void);
 
 /* NULL, and why on stderr, when it does not start. */
 struct swtpm *swtpm_start(void);

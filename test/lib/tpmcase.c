@@ -29,13 +29,6 @@ void tpmcase_tear_down(void)
     tpmcase.swtpm = NULL;
 }
 
-int tpmcase_scale(void)
-{
-    const char *text = getenv("ATTEST_TEST_SCALE");
-
-    return text != NULL && atoi(text) > 0 ? atoi(text) : 1;
-}
-
 void tpmcase_expect(enum atls_error found, enum atls_error code,
                     const char *text)
 {

@@ -29,9 +29,6 @@ extern struct tpmcase tpmcase;
 void tpmcase_set_up(void);
 void tpmcase_tear_down(void);
 
-/* ATTEST_TEST_SCALE: how many times as much to do as usual; 1 without it. */
-int tpmcase_scale(void);
-
 /* It was this code and, unless ATLS_OK, a reason of one line that holds text. */
 void tpmcase_expect(enum atls_error found, enum atls_error code,
                     const char *text);

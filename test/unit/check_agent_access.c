@@ -11,6 +11,7 @@
 
 #include "agent/access.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "base/scanner.h"
 
 /* Nobody's numbers on any machine. */
@@ -197,28 +198,15 @@ START_TEST(test_peer_of_what_is_no_socket)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_access");
-    TCase *tcase = tcase_create("allow");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_users_and_groups, 0, sizeof(lists) / sizeof(lists[0])),
+    ONCE(test_nobody_is_named),
+    ONCE(test_names_of_this_machine),
+    LOOP(test_mistakes, 0, sizeof(mistakes) / sizeof(mistakes[0])),
+    ONCE(test_B4_refusal_says_what_to_do),
+    ONCE(test_peer_of_a_socket),
+    ONCE(test_peer_of_what_is_no_socket),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_loop_test(tcase, test_users_and_groups, 0,
-                        sizeof(lists) / sizeof(lists[0]));
-    tcase_add_test(tcase, test_nobody_is_named);
-    tcase_add_test(tcase, test_names_of_this_machine);
-    tcase_add_loop_test(tcase, test_mistakes, 0,
-                        sizeof(mistakes) / sizeof(mistakes[0]));
-    tcase_add_test(tcase, test_B4_refusal_says_what_to_do);
-    tcase_add_test(tcase, test_peer_of_a_socket);
-    tcase_add_test(tcase, test_peer_of_what_is_no_socket);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_access",
+      .cases = {CASE("allow", tests, 0, set_up, tear_down)});

@@ -17,6 +17,7 @@
 #include "lib/agentcalls.h"
 #include "lib/allocation.h"
 #include "lib/fakeagent.h"
+#include "lib/suite.h"
 
 static struct agentcalls calls;
 
@@ -277,40 +278,19 @@ START_TEST(test_a_descriptor_that_was_closed_is_not_used)
 }
 END_TEST
 
-static Suite *agent_client_suite(void)
-{
-    Suite *suite = suite_create("agent client");
-    TCase *served = tcase_create("answers");
+static const struct suite_test tests[] = {
+    ONCE(test_evidence_of_each_request_is_its_own),
+    LOOP(test_T5_what_is_no_evidence_is_refused, 0, ANSWERS),
+    ONCE(test_descriptors_beside_evidence_are_let_go),
+    ONCE(test_a_large_certificate_travels),
+    ONCE(test_a_certificate_too_large_is_refused),
+    ONCE(test_an_agent_that_says_nothing_is_given_up_at_the_deadline),
+    ONCE(test_is_ready_once_there_is_an_answer_or_the_time_is_over),
+    ONCE(test_signals_end_no_wait),
+    ONCE(test_dropped_calls_leave_nothing),
+    ONCE(test_a_call_that_crossed_a_fork_is_the_parents),
+    ONCE(test_a_descriptor_that_was_closed_is_not_used),
+};
 
-    tcase_add_checked_fixture(served, setup, teardown);
-    tcase_add_test(served, test_evidence_of_each_request_is_its_own);
-    tcase_add_loop_test(served, test_T5_what_is_no_evidence_is_refused, 0,
-                        ANSWERS);
-    tcase_add_test(served, test_descriptors_beside_evidence_are_let_go);
-    tcase_add_test(served, test_a_large_certificate_travels);
-    tcase_add_test(served, test_a_certificate_too_large_is_refused);
-    tcase_add_test(served,
-                   test_an_agent_that_says_nothing_is_given_up_at_the_deadline);
-    tcase_add_test(served,
-                   test_is_ready_once_there_is_an_answer_or_the_time_is_over);
-    tcase_add_test(served, test_signals_end_no_wait);
-    tcase_add_test(served, test_dropped_calls_leave_nothing);
-    tcase_add_test(served, test_a_call_that_crossed_a_fork_is_the_parents);
-    tcase_add_test(served, test_a_descriptor_that_was_closed_is_not_used);
-    suite_add_tcase(suite, served);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    runner = srunner_create(agent_client_suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
-}
+SUITE(.name = "agent_client", .begin = allocation_install,
+      .cases = {CASE("answers", tests, 0, setup, teardown)});

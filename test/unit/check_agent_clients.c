@@ -8,6 +8,7 @@
 
 #include "agent/clients.h"
 #include "agent/socket.h"
+#include "lib/suite.h"
 
 /* Whose connections go, and what is left of them. */
 
@@ -174,23 +175,12 @@ START_TEST(test_R4_doors_that_nobody_reads)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_clients");
-    TCase *tcase = tcase_create("connections");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_B4_nothing_is_told_of_the_closed),
+    ONCE(test_R4_among_equals_the_idlest_goes),
+    ONCE(test_R4_strangers_share_a_few_places),
+    ONCE(test_R4_doors_that_nobody_reads),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_B4_nothing_is_told_of_the_closed);
-    tcase_add_test(tcase, test_R4_among_equals_the_idlest_goes);
-    tcase_add_test(tcase, test_R4_strangers_share_a_few_places);
-    tcase_add_test(tcase, test_R4_doors_that_nobody_reads);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_clients",
+      .cases = {CASE("connections", tests, 0, set_up, tear_down)});

@@ -9,6 +9,7 @@
 #include "attester/measure.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define DIGEST \
     "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -324,35 +325,21 @@ START_TEST(test_example)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_configuration");
-    TCase *tcase = tcase_create("file");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_defaults),
+    ONCE(test_everything),
+    ONCE(test_no_log_where_any_certificate_does),
+    LOOP(test_P2_mistakes, 0, sizeof(mistakes) / sizeof(mistakes[0])),
+    ONCE(test_sections_without_entries_need_no_log),
+    ONCE(test_allow_is_resolved_by_itself),
+    LOOP(test_places, 0, sizeof(places) / sizeof(places[0])),
+    ONCE(test_P1_file_of_somebody_else),
+    ONCE(test_socket_that_does_not_fit),
+    ONCE(test_P1_missing_file),
+    ONCE(test_P9_included_line),
+    ONCE(test_R3_out_of_memory),
+    ONCE(test_example),
+};
 
-    allocation_install();
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_defaults);
-    tcase_add_test(tcase, test_everything);
-    tcase_add_test(tcase, test_no_log_where_any_certificate_does);
-    tcase_add_loop_test(tcase, test_P2_mistakes, 0,
-                        sizeof(mistakes) / sizeof(mistakes[0]));
-    tcase_add_test(tcase, test_sections_without_entries_need_no_log);
-    tcase_add_test(tcase, test_allow_is_resolved_by_itself);
-    tcase_add_loop_test(tcase, test_places, 0,
-                        sizeof(places) / sizeof(places[0]));
-    tcase_add_test(tcase, test_P1_file_of_somebody_else);
-    tcase_add_test(tcase, test_socket_that_does_not_fit);
-    tcase_add_test(tcase, test_P1_missing_file);
-    tcase_add_test(tcase, test_P9_included_line);
-    tcase_add_test(tcase, test_R3_out_of_memory);
-    tcase_add_test(tcase, test_example);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_configuration", .begin = allocation_install,
+      .cases = {CASE("file", tests, 0, set_up, tear_down)});

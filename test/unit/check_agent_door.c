@@ -18,6 +18,7 @@
 #include "lib/allocation.h"
 #include "lib/fakeagent.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 static struct agentcalls calls;
 
@@ -402,45 +403,26 @@ START_TEST(test_R4_no_descriptor_for_the_connection)
 }
 END_TEST
 
-static Suite *agent_door_suite(void)
-{
-    Suite *suite = suite_create("agent door");
-    TCase *tcase = tcase_create("door");
+static const struct suite_test tests[] = {
+    ONCE(test_connections_come_out_of_the_door),
+    ONCE(test_the_path_is_preferred),
+    ONCE(test_forked_children_share_the_door),
+    ONCE(test_threads_share_the_door),
+    ONCE(test_a_closed_door_says_what_to_do),
+    ONCE(test_the_door_is_reopened_while_the_path_works),
+    ONCE(test_a_child_reopens_its_own_door),
+    LOOP(test_what_is_no_connection_is_refused, 0, ANSWERS),
+    ONCE(test_a_door_that_closes_instead_of_answering),
+    ONCE(test_surplus_descriptors_are_closed),
+    ONCE(test_a_dead_connection_is_passed_over),
+    ONCE(test_room_is_made_for_a_large_certificate),
+    ONCE(test_a_silent_door_is_waited_for_once),
+    ONCE(test_the_deadline_is_the_doors_too),
+    ONCE(test_a_door_that_nobody_reads_is_given_up),
+    ONCE(test_a_door_that_was_closed_is_not_used),
+    ONCE(test_R4_no_descriptor_for_the_connection),
+};
 
-    tcase_set_timeout(tcase, 30); /* an agent that is slow for seconds */
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_connections_come_out_of_the_door);
-    tcase_add_test(tcase, test_the_path_is_preferred);
-    tcase_add_test(tcase, test_forked_children_share_the_door);
-    tcase_add_test(tcase, test_threads_share_the_door);
-    tcase_add_test(tcase, test_a_closed_door_says_what_to_do);
-    tcase_add_test(tcase, test_the_door_is_reopened_while_the_path_works);
-    tcase_add_test(tcase, test_a_child_reopens_its_own_door);
-    tcase_add_loop_test(tcase, test_what_is_no_connection_is_refused, 0,
-                        ANSWERS);
-    tcase_add_test(tcase, test_a_door_that_closes_instead_of_answering);
-    tcase_add_test(tcase, test_surplus_descriptors_are_closed);
-    tcase_add_test(tcase, test_a_dead_connection_is_passed_over);
-    tcase_add_test(tcase, test_room_is_made_for_a_large_certificate);
-    tcase_add_test(tcase, test_a_silent_door_is_waited_for_once);
-    tcase_add_test(tcase, test_the_deadline_is_the_doors_too);
-    tcase_add_test(tcase, test_a_door_that_nobody_reads_is_given_up);
-    tcase_add_test(tcase, test_a_door_that_was_closed_is_not_used);
-    tcase_add_test(tcase, test_R4_no_descriptor_for_the_connection);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    runner = srunner_create(agent_door_suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
-}
+/* 30 s: an agent may be slow for seconds. */
+SUITE(.name = "agent_door", .begin = allocation_install,
+      .cases = {CASE("door", tests, 30, setup, teardown)});

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "lib/agentcase.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /* What clients can cost the agent, and each other. */
 
@@ -507,40 +508,22 @@ START_TEST(test_T11_64_threads_of_clients)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_R1_one_user_leaves_room_for_others);
-    tcase_add_test(tcase, test_R1_smallest_queue);
-    tcase_add_test(tcase, test_R1_clients_vanish_in_mid_quote);
-    tcase_add_test(tcase, test_R1_half_open_clients);
-    tcase_add_test(tcase, test_R1_who_never_reads);
-    tcase_add_loop_test(tcase, test_R1_descriptors_that_linger, 0,
-                        sizeof(lingerers) / sizeof(lingerers[0]));
-    tcase_add_test(tcase, test_R4_most_greedy_user_loses_idle_connections);
-    tcase_add_test(tcase, test_R4_doors_outlast_all_others);
-    tcase_add_test(tcase, test_R4_busy_connections_outlast_idle_ones);
-    tcase_add_test(tcase, test_R4_no_descriptors);
-    tcase_add_test(tcase, test_R4_no_descriptors_but_an_idle_connection);
-    tcase_add_test(tcase, test_T11_64_threads_of_clients);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_R1_one_user_leaves_room_for_others),
+    ONCE(test_R1_smallest_queue),
+    ONCE(test_R1_clients_vanish_in_mid_quote),
+    ONCE(test_R1_half_open_clients),
+    ONCE(test_R1_who_never_reads),
+    LOOP(test_R1_descriptors_that_linger, 0,
+         sizeof(lingerers) / sizeof(lingerers[0])),
+    ONCE(test_R4_most_greedy_user_loses_idle_connections),
+    ONCE(test_R4_doors_outlast_all_others),
+    ONCE(test_R4_busy_connections_outlast_idle_ones),
+    ONCE(test_R4_no_descriptors),
+    ONCE(test_R4_no_descriptors_but_an_idle_connection),
+    ONCE(test_T11_64_threads_of_clients),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_limits");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, agentcase_set_up, agentcase_tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_limits", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 120, agentcase_set_up,
+                     agentcase_tear_down)});

@@ -9,6 +9,7 @@
 #include "agent/preflight.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 static struct agent_configuration configuration;
 static struct atls_reason why;
@@ -154,28 +155,14 @@ START_TEST(test_R3_out_of_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_preflight");
-    TCase *tcase = tcase_create("files and names");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_logs_that_open),
+    LOOP(test_logs_that_do_not_open, 0, sizeof(logs) / sizeof(logs[0])),
+    ONCE(test_logs_of_others),
+    LOOP(test_known_tctis, 0, sizeof(known_tctis) / sizeof(known_tctis[0])),
+    ONCE(test_unknown_tctis),
+    ONCE(test_R3_out_of_memory),
+};
 
-    allocation_install();
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_logs_that_open);
-    tcase_add_loop_test(tcase, test_logs_that_do_not_open, 0,
-                        sizeof(logs) / sizeof(logs[0]));
-    tcase_add_test(tcase, test_logs_of_others);
-    tcase_add_loop_test(tcase, test_known_tctis, 0,
-                        sizeof(known_tctis) / sizeof(known_tctis[0]));
-    tcase_add_test(tcase, test_unknown_tctis);
-    tcase_add_test(tcase, test_R3_out_of_memory);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_preflight", .begin = allocation_install,
+      .cases = {CASE("files and names", tests, 0, set_up, tear_down)});

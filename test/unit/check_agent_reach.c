@@ -19,6 +19,7 @@
 #include "lib/allocation.h"
 #include "lib/fakeagent.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 static struct agentcalls calls;
 
@@ -422,41 +423,29 @@ START_TEST(test_allocation_failures)
 }
 END_TEST
 
-static Suite *agent_reach_suite(void)
+static int as_root;
+
+static void begin(void)
 {
-    Suite *suite = suite_create("agent reach");
-    TCase *lost = tcase_create("nobody there");
-
-    tcase_add_checked_fixture(lost, setup, teardown);
-    tcase_add_test(lost, test_path_must_be_absolute_and_fit);
-    tcase_add_test(lost, test_an_absent_agent_is_no_error_at_start);
-    tcase_add_test(lost, test_no_agent_at_the_path);
-    tcase_add_test(lost, test_nobody_listens_at_the_path);
-    tcase_add_test(lost, test_a_socket_of_another_type);
-    tcase_add_test(lost, test_a_long_path_leaves_the_advice);
-    if (geteuid() == 0) {
-        tcase_add_test(lost, test_a_long_path_leaves_the_advice_in_a_chroot);
-        tcase_add_test(lost, test_a_socket_that_this_user_may_not_write);
-        tcase_add_test(lost, test_a_socket_of_somebody_else_is_not_believed);
-    }
-    tcase_add_test(lost, test_a_full_backlog_is_waited_for);
-    tcase_add_test(lost, test_a_full_backlog_keeps_no_job);
-    tcase_add_test(lost, test_R4_no_descriptors_left);
-    tcase_add_test(lost, test_allocation_failures);
-    suite_add_tcase(suite, lost);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner;
-    int failed;
-
     allocation_install();
-    runner = srunner_create(agent_reach_suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    as_root = geteuid() == 0;
 }
+
+static const struct suite_test tests[] = {
+    ONCE(test_path_must_be_absolute_and_fit),
+    ONCE(test_an_absent_agent_is_no_error_at_start),
+    ONCE(test_no_agent_at_the_path),
+    ONCE(test_nobody_listens_at_the_path),
+    ONCE(test_a_socket_of_another_type),
+    ONCE(test_a_long_path_leaves_the_advice),
+    UNTIL(test_a_long_path_leaves_the_advice_in_a_chroot, &as_root),
+    UNTIL(test_a_socket_that_this_user_may_not_write, &as_root),
+    UNTIL(test_a_socket_of_somebody_else_is_not_believed, &as_root),
+    ONCE(test_a_full_backlog_is_waited_for),
+    ONCE(test_a_full_backlog_keeps_no_job),
+    ONCE(test_R4_no_descriptors_left),
+    ONCE(test_allocation_failures),
+};
+
+SUITE(.name = "agent_reach", .begin = begin,
+      .cases = {CASE("nobody there", tests, 0, setup, teardown)});

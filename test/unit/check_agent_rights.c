@@ -12,6 +12,7 @@
 #include "agent/clients.h"
 #include "lib/agentcase.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /* Who may ask, by whose connection; and what those who may not can spoil. */
 
@@ -275,30 +276,17 @@ START_TEST(test_R4_hoarder_of_connections)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_rights");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_B4_workers_on_roots_door),
+    ONCE(test_B4_workers_on_roots_connection),
+    ONCE(test_B4_roots_rights_are_not_handed_out),
+    ONCE(test_B4_strangers_connection_in_roots_hands),
+    ONCE(test_B4_worker_that_was_root),
+    ONCE(test_R4_many_uids_of_one_stranger),
+    ONCE(test_R4_stranger_who_is_allowed_later),
+    ONCE(test_R4_hoarder_of_connections),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, agentcase_set_up, agentcase_tear_down);
-    tcase_add_test(tcase, test_B4_workers_on_roots_door);
-    tcase_add_test(tcase, test_B4_workers_on_roots_connection);
-    tcase_add_test(tcase, test_B4_roots_rights_are_not_handed_out);
-    tcase_add_test(tcase, test_B4_strangers_connection_in_roots_hands);
-    tcase_add_test(tcase, test_B4_worker_that_was_root);
-    tcase_add_test(tcase, test_R4_many_uids_of_one_stranger);
-    tcase_add_test(tcase, test_R4_stranger_who_is_allowed_later);
-    tcase_add_test(tcase, test_R4_hoarder_of_connections);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_rights", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 120, agentcase_set_up,
+                     agentcase_tear_down)});

@@ -17,6 +17,7 @@
 #include "lib/agentcase.h"
 #include "lib/measuring.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /* Users of no machine. */
 #define FRIEND 3999999992
@@ -672,50 +673,32 @@ START_TEST(test_ending_refuses_what_waits)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_B4_evidence_is_for_this_handshake);
-    tcase_add_test(tcase, test_B4_no_command_for_strangers);
-    tcase_add_test(tcase, test_B4_strangers_are_shown_out);
-    tcase_add_test(tcase, test_B4_malformed_requests);
-    tcase_add_test(tcase, test_R2_too_long_a_request);
-    tcase_add_test(tcase, test_B4_descriptors_are_not_taken);
-    tcase_add_test(tcase, test_one_request_at_a_time);
-    tcase_add_test(tcase, test_C8_connections_out_of_a_door);
-    tcase_add_test(tcase, test_B4_a_doors_connections_are_whose_it_is);
-    tcase_add_test(tcase, test_B4_certificates_must_be_measured);
-    tcase_add_test(tcase, test_B4_log_that_cannot_be_read);
-    tcase_add_test(tcase, test_T16_reset_with_the_log_still_there);
-    tcase_add_test(tcase, test_stand_in_needs_no_measuring);
-    tcase_add_test(tcase, test_chain_is_taken_up_without_restart);
-    tcase_add_test(tcase, test_authorization_is_taken_up_without_restart);
-    tcase_add_test(tcase, test_configuration_is_taken_up_without_restart);
-    tcase_add_test(tcase, test_log_is_opened_anew);
-    tcase_add_test(tcase, test_configuration_that_is_gone);
-    tcase_add_test(tcase, test_reload_under_a_quote);
-    tcase_add_test(tcase, test_T5_tpm_dies_and_comes_back);
-    tcase_add_test(tcase, test_T6_tpm_is_reset);
-    tcase_add_test(tcase, test_T4_silent_tpm);
-    tcase_add_test(tcase, test_ending_refuses_what_waits);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_B4_evidence_is_for_this_handshake),
+    ONCE(test_B4_no_command_for_strangers),
+    ONCE(test_B4_strangers_are_shown_out),
+    ONCE(test_B4_malformed_requests),
+    ONCE(test_R2_too_long_a_request),
+    ONCE(test_B4_descriptors_are_not_taken),
+    ONCE(test_one_request_at_a_time),
+    ONCE(test_C8_connections_out_of_a_door),
+    ONCE(test_B4_a_doors_connections_are_whose_it_is),
+    ONCE(test_B4_certificates_must_be_measured),
+    ONCE(test_B4_log_that_cannot_be_read),
+    ONCE(test_T16_reset_with_the_log_still_there),
+    ONCE(test_stand_in_needs_no_measuring),
+    ONCE(test_chain_is_taken_up_without_restart),
+    ONCE(test_authorization_is_taken_up_without_restart),
+    ONCE(test_configuration_is_taken_up_without_restart),
+    ONCE(test_log_is_opened_anew),
+    ONCE(test_configuration_that_is_gone),
+    ONCE(test_reload_under_a_quote),
+    ONCE(test_T5_tpm_dies_and_comes_back),
+    ONCE(test_T6_tpm_is_reset),
+    ONCE(test_T4_silent_tpm),
+    ONCE(test_ending_refuses_what_waits),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("agent_server");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, agentcase_set_up, agentcase_tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "agent_server", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, agentcase_set_up,
+                     agentcase_tear_down)});

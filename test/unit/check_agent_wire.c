@@ -9,6 +9,7 @@
 
 #include "attester/agent_wire.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 static const char file[] = "agent.txt";
@@ -520,49 +521,29 @@ START_TEST(test_the_largest_evidence_fits_and_no_larger)
 }
 END_TEST
 
-static Suite *agent_wire_suite(void)
-{
-    Suite *suite = suite_create("agent wire");
-    TCase *requests = tcase_create("requests");
-    TCase *tc_answers = tcase_create("answers");
+static const struct suite_test requests_tests[] = {
+    LOOP(test_requests_are_the_vectors, 0, EVIDENCE_REQUESTS),
+    ONCE(test_request_for_a_connection_is_the_vector),
+    LOOP(test_request_cut_or_continued_is_refused, 0, EVIDENCE_REQUESTS),
+    LOOP(test_wrong_request_is_refused, 0, WRONG_REQUESTS),
+    ONCE(test_a_cut_request_says_where),
+    ONCE(test_formats_of_later_versions_are_passed_over),
+    ONCE(test_the_largest_certificate_fits_and_no_larger),
+    ONCE(test_request_without_memory),
+};
 
-    tcase_add_loop_test(requests, test_requests_are_the_vectors, 0,
-                        EVIDENCE_REQUESTS);
-    tcase_add_test(requests, test_request_for_a_connection_is_the_vector);
-    tcase_add_loop_test(requests, test_request_cut_or_continued_is_refused, 0,
-                        EVIDENCE_REQUESTS);
-    tcase_add_loop_test(requests, test_wrong_request_is_refused, 0,
-                        WRONG_REQUESTS);
-    tcase_add_test(requests, test_a_cut_request_says_where);
-    tcase_add_test(requests, test_formats_of_later_versions_are_passed_over);
-    tcase_add_test(requests, test_the_largest_certificate_fits_and_no_larger);
-    tcase_add_test(requests, test_request_without_memory);
-    suite_add_tcase(suite, requests);
-    tcase_add_test(tc_answers, test_answers_are_the_vectors);
-    tcase_add_test(tc_answers, test_refusal_is_the_vector);
-    tcase_add_test(tc_answers, test_refusals_with_little_in_them);
-    tcase_add_test(tc_answers, test_every_code_is_handed_on);
-    tcase_add_test(tc_answers, test_octets_of_a_reason_are_made_printable);
-    tcase_add_test(tc_answers, test_a_long_reason_is_made_to_fit);
-    tcase_add_loop_test(tc_answers, test_answer_cut_or_continued_is_refused, 0,
-                        ANSWERS);
-    tcase_add_loop_test(tc_answers, test_wrong_answer_is_refused, 0,
-                        WRONG_ANSWERS);
-    tcase_add_test(tc_answers, test_the_largest_evidence_fits_and_no_larger);
-    suite_add_tcase(suite, tc_answers);
-    return suite;
-}
+static const struct suite_test answers_tests[] = {
+    ONCE(test_answers_are_the_vectors),
+    ONCE(test_refusal_is_the_vector),
+    ONCE(test_refusals_with_little_in_them),
+    ONCE(test_every_code_is_handed_on),
+    ONCE(test_octets_of_a_reason_are_made_printable),
+    ONCE(test_a_long_reason_is_made_to_fit),
+    LOOP(test_answer_cut_or_continued_is_refused, 0, ANSWERS),
+    LOOP(test_wrong_answer_is_refused, 0, WRONG_ANSWERS),
+    ONCE(test_the_largest_evidence_fits_and_no_larger),
+};
 
-int main(void)
-{
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    runner = srunner_create(agent_wire_suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
-}
+SUITE(.name = "agent_wire", .begin = allocation_install,
+      .cases = {CASE("requests", requests_tests, 0, NULL, NULL),
+                CASE("answers", answers_tests, 0, NULL, NULL)});

@@ -11,6 +11,7 @@
 
 #include "lib/allocation.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -478,48 +479,28 @@ START_TEST(test_R3_one_allocation_fails)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_trusted, 0, COUNT(good_plans));
-    tcase_add_loop_test(tcase, test_E14_each_step_refuses, 0, COUNT(spoilers));
-    tcase_add_loop_test(tcase, test_E14_order_of_the_steps, 0, COUNT(spoilers));
-    tcase_add_loop_test(tcase, test_E14_check_all_gives_the_same_verdict, 0,
-                        COUNT(spoilers) - 1);
-    tcase_add_test(tcase, test_check_all_of_good_evidence);
-    tcase_add_test(tcase, test_not_asked_for);
-    tcase_add_test(tcase, test_check_all_without_evidence);
-    tcase_add_test(tcase, test_check_all_without_quote);
-    tcase_add_test(tcase, test_check_all_without_values);
-    tcase_add_test(tcase, test_E14_cleared_report_is_a_refusal);
-    tcase_add_test(tcase, test_P11_expired_policy);
-    tcase_add_test(tcase, test_step_names);
-    tcase_add_test(tcase, test_E12_cut_evidence);
-    tcase_add_test(tcase, test_E12_octets_behind_the_evidence);
-    tcase_add_test(tcase, test_E12_cut_quote);
-    tcase_add_test(tcase, test_E12_cut_signature);
-    tcase_add_test(tcase, test_no_flip_of_a_bit_is_accepted);
-    tcase_add_test(tcase, test_certified_key_is_not_looked_at);
-    tcase_add_test(tcase, test_R3_no_memory_from_some_moment_on);
-    tcase_add_test(tcase, test_R3_one_allocation_fails);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_trusted, 0, COUNT(good_plans)),
+    LOOP(test_E14_each_step_refuses, 0, COUNT(spoilers)),
+    LOOP(test_E14_order_of_the_steps, 0, COUNT(spoilers)),
+    LOOP(test_E14_check_all_gives_the_same_verdict, 0, COUNT(spoilers) - 1),
+    ONCE(test_check_all_of_good_evidence),
+    ONCE(test_not_asked_for),
+    ONCE(test_check_all_without_evidence),
+    ONCE(test_check_all_without_quote),
+    ONCE(test_check_all_without_values),
+    ONCE(test_E14_cleared_report_is_a_refusal),
+    ONCE(test_P11_expired_policy),
+    ONCE(test_step_names),
+    ONCE(test_E12_cut_evidence),
+    ONCE(test_E12_octets_behind_the_evidence),
+    ONCE(test_E12_cut_quote),
+    ONCE(test_E12_cut_signature),
+    ONCE(test_no_flip_of_a_bit_is_accepted),
+    ONCE(test_certified_key_is_not_looked_at),
+    ONCE(test_R3_no_memory_from_some_moment_on),
+    ONCE(test_R3_one_allocation_fails),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("appraise");
-    TCase *tcase = tcase_create("appraise");
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    tcase_set_timeout(tcase, 600);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "appraise", .begin = allocation_install, .end = factory_free_keys,
+      .cases = {CASE("appraise", tests, 600, setup, teardown)});

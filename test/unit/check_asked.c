@@ -17,6 +17,7 @@
 #include "asked_libraries.h"
 #include "lib/hookcase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 /* --- SSL_CTX_new fails --------------------------------------------------------- */
 
@@ -313,37 +314,17 @@ START_TEST(test_S30_our_reason_is_the_last_where_no_context_is_made)
 }
 END_TEST
 
-#define ONE(test) tcase_add_test(cases, test)
+static const struct suite_test tests[] = {
+    LOOP(test_S35_L9_a_context_that_could_not_be_made_decides_nothing, 0,
+         NEXTS),
+    ONCE(test_S35_contexts_that_are_not_ours_are_freed),
+    LOOP(test_S35_L9_the_first_context_of_a_process, 0, NEXTS),
+    LOOP(test_S35_L9_a_question_of_the_program_decides_nothing, 0, ASKED_ALL),
+    ONCE(test_S35_questions_and_failures),
+    ONCE(test_C7_S35_a_contradiction_is_its_own_library_contexts),
+    ONCE(test_S35_threads),
+    ONCE(test_S30_our_reason_is_the_last_where_no_context_is_made),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("asked");
-    TCase *cases = tcase_create("asked");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    write_world();
-    make_certificate();
-    tcase_set_timeout(cases, HOOKCASE_SECONDS);
-    tcase_add_loop_test(
-        cases, test_S35_L9_a_context_that_could_not_be_made_decides_nothing, 0,
-        NEXTS);
-    ONE(test_S35_contexts_that_are_not_ours_are_freed);
-    tcase_add_loop_test(cases, test_S35_L9_the_first_context_of_a_process, 0,
-                        NEXTS);
-    tcase_add_loop_test(cases,
-                        test_S35_L9_a_question_of_the_program_decides_nothing,
-                        0, ASKED_ALL);
-    ONE(test_S35_questions_and_failures);
-    ONE(test_C7_S35_a_contradiction_is_its_own_library_contexts);
-    ONE(test_S35_threads);
-    ONE(test_S30_our_reason_is_the_last_where_no_context_is_made);
-    suite_add_tcase(suite, cases);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    scratch_remove();
-    drop_certificate();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "asked", .begin = hookcase_begin, .end = hookcase_end,
+      .cases = {CASE("asked", tests, HOOKCASE_SECONDS, NULL, NULL)});

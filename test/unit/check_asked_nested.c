@@ -15,6 +15,7 @@
 #include "asked_libraries.h"
 #include "lib/hookcase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 /* --- one is freed ------------------------------------------------------------------ */
 
@@ -157,25 +158,10 @@ START_TEST(test_S35_an_SSL_CTX_within_an_SSL_CTX)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("asked_nested");
-    TCase *cases = tcase_create("asked_nested");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_S35_another_context_is_freed_meanwhile, 0, 2),
+    LOOP(test_S35_an_SSL_CTX_within_an_SSL_CTX, 0, 16),
+};
 
-    write_world();
-    make_certificate();
-    tcase_set_timeout(cases, HOOKCASE_SECONDS);
-    tcase_add_loop_test(cases, test_S35_another_context_is_freed_meanwhile, 0,
-                        2);
-    tcase_add_loop_test(cases, test_S35_an_SSL_CTX_within_an_SSL_CTX, 0, 16);
-    suite_add_tcase(suite, cases);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    scratch_remove();
-    drop_certificate();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "asked_nested", .begin = hookcase_begin, .end = hookcase_end,
+      .cases = {CASE("asked_nested", tests, HOOKCASE_SECONDS, NULL, NULL)});

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "lib/asynccase.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 
 /*
@@ -429,37 +430,23 @@ START_TEST(test_jobs_that_share_a_wait_context)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("async");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_parks_while_the_quote_is_made),
+    ONCE(test_late_program),
+    ONCE(test_woken_too_early),
+    ONCE(test_R1_many_in_one_thread_share_quotes),
+    ONCE(test_deadline),
+    ONCE(test_full_queue_is_told_at_once),
+    ONCE(test_error_queue_is_the_programs),
+    ONCE(test_error_queue_of_a_refusal),
+    ONCE(test_one_descriptor_until_the_end),
+    ONCE(test_descriptors_of_a_handshake),
+    ONCE(test_R4_no_descriptors),
+    ONCE(test_without_the_mode_it_waits),
+    ONCE(test_while_pauses_are_blocked_it_waits),
+    ONCE(test_job_without_a_wait_context_waits),
+    ONCE(test_jobs_that_share_a_wait_context),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, asynccase_set_up, tear_down);
-    tcase_add_test(tcase, test_parks_while_the_quote_is_made);
-    tcase_add_test(tcase, test_late_program);
-    tcase_add_test(tcase, test_woken_too_early);
-    tcase_add_test(tcase, test_R1_many_in_one_thread_share_quotes);
-    tcase_add_test(tcase, test_deadline);
-    tcase_add_test(tcase, test_full_queue_is_told_at_once);
-    tcase_add_test(tcase, test_error_queue_is_the_programs);
-    tcase_add_test(tcase, test_error_queue_of_a_refusal);
-    tcase_add_test(tcase, test_one_descriptor_until_the_end);
-    tcase_add_test(tcase, test_descriptors_of_a_handshake);
-    tcase_add_test(tcase, test_R4_no_descriptors);
-    tcase_add_test(tcase, test_without_the_mode_it_waits);
-    tcase_add_test(tcase, test_while_pauses_are_blocked_it_waits);
-    tcase_add_test(tcase, test_job_without_a_wait_context_waits);
-    tcase_add_test(tcase, test_jobs_that_share_a_wait_context);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "async", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 120, asynccase_set_up, tear_down)});

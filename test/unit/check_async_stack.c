@@ -10,6 +10,7 @@
 #include "lib/asynccase.h"
 #include "lib/quotercase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 
 /*
@@ -140,30 +141,27 @@ START_TEST(test_policy_is_read)
 }
 END_TEST
 
-int main(void)
+static const char *skip(void)
 {
-    Suite *suite = suite_create("async_stack");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!CRYPTO_set_mem_functions(paint, move, forget))
-        return EXIT_FAILURE;
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-#ifndef __SANITIZE_ADDRESS__
-    tcase_add_test(tcase, test_evidence_is_made);
-    tcase_add_test(tcase, test_evidence_cannot_be_made);
-    tcase_add_test(tcase, test_evidence_is_appraised);
-    tcase_add_loop_test(tcase, test_policy_is_read, 0, 2);
+#ifdef __SANITIZE_ADDRESS__
+    return "AddressSanitizer has stacks of its own";
+#else
+    return swtpm_missing();
 #endif
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static void begin(void)
+{
+    if (!CRYPTO_set_mem_functions(paint, move, forget))
+        exit(EXIT_FAILURE);
+}
+
+static const struct suite_test tests[] = {
+    ONCE(test_evidence_is_made),
+    ONCE(test_evidence_cannot_be_made),
+    ONCE(test_evidence_is_appraised),
+    LOOP(test_policy_is_read, 0, 2),
+};
+
+SUITE(.name = "async_stack", .skip = skip, .begin = begin,
+      .cases = {CASE("with a swtpm", tests, 60, set_up, tear_down)});

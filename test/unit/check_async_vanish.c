@@ -15,6 +15,7 @@
 #include "lib/asynccase.h"
 #include "lib/quotercase.h"
 #include "lib/daemonfds.h"
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 
 /*
@@ -491,36 +492,21 @@ START_TEST(test_R3_allocations_of_parking)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("async_vanish");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_R1_freed_while_parked, 0, sizeof(moments) / sizeof(moments[0])),
+    ONCE(test_R1_queue_is_empty_afterwards),
+    ONCE(test_R1_survivors_are_served),
+    ONCE(test_freed_by_another_thread),
+    ONCE(test_info_callbacks_are_called),
+    ONCE(test_cleared_while_parked),
+    ONCE(test_shut_down_while_parked),
+    ONCE(test_L4_forked_while_parked),
+    ONCE(test_L4_forked_before),
+    ONCE(test_L5_a_daemon_keeps_what_it_opened),
+    ONCE(test_L1_exit_while_parked),
+    ONCE(test_R3_allocations_of_parking),
+};
 
-    allocation_install();
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, asynccase_set_up, tear_down);
-    tcase_add_loop_test(tcase, test_R1_freed_while_parked, 0,
-                        (int)(sizeof(moments) / sizeof(moments[0])));
-    tcase_add_test(tcase, test_R1_queue_is_empty_afterwards);
-    tcase_add_test(tcase, test_R1_survivors_are_served);
-    tcase_add_test(tcase, test_freed_by_another_thread);
-    tcase_add_test(tcase, test_info_callbacks_are_called);
-    tcase_add_test(tcase, test_cleared_while_parked);
-    tcase_add_test(tcase, test_shut_down_while_parked);
-    tcase_add_test(tcase, test_L4_forked_while_parked);
-    tcase_add_test(tcase, test_L4_forked_before);
-    tcase_add_test(tcase, test_L5_a_daemon_keeps_what_it_opened);
-    tcase_add_test(tcase, test_L1_exit_while_parked);
-    tcase_add_test(tcase, test_R3_allocations_of_parking);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "async_vanish", .skip = swtpm_missing,
+      .begin = allocation_install,
+      .cases = {CASE("with a swtpm", tests, 120, asynccase_set_up, tear_down)});

@@ -9,6 +9,7 @@
 
 #include "evidence/binding.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -337,41 +338,22 @@ START_TEST(test_epoch_evidence)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_E13_key_and_scheme, 0, FACTORY_KEY_KINDS);
-    tcase_add_test(tcase, test_E13_sha1_signature);
-    tcase_add_loop_test(tcase, test_E1_magic, 0, 32);
-    tcase_add_test(tcase, test_E1_blob_of_a_plain_key);
-    tcase_add_loop_test(tcase, test_E2_attest_types, 0, COUNT(attest_types));
-    tcase_add_loop_test(tcase, test_E2_type_of_a_quote_changed, 0, 16);
-    tcase_add_loop_test(tcase, test_E16_parts_of_two_machines, 0, COUNT(mixes));
-    tcase_add_loop_test(tcase, test_B1_B2_B3_B8_other_connection, 0,
-                        COUNT(rebindings));
-    tcase_add_test(tcase, test_B8_evidence_of_a_client_for_a_server);
-    tcase_add_loop_test(tcase, test_B1_qualifying_data_of_other_length, 0, 64);
-    tcase_add_test(tcase, test_B1_binding_as_qualifying_data);
-    tcase_add_test(tcase, test_B2_saved_live_evidence);
-    tcase_add_test(tcase, test_merkle_path_that_does_not_fit);
-    tcase_add_test(tcase, test_epoch_evidence);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_E13_key_and_scheme, 0, FACTORY_KEY_KINDS),
+    ONCE(test_E13_sha1_signature),
+    LOOP(test_E1_magic, 0, 32),
+    ONCE(test_E1_blob_of_a_plain_key),
+    LOOP(test_E2_attest_types, 0, COUNT(attest_types)),
+    LOOP(test_E2_type_of_a_quote_changed, 0, 16),
+    LOOP(test_E16_parts_of_two_machines, 0, COUNT(mixes)),
+    LOOP(test_B1_B2_B3_B8_other_connection, 0, COUNT(rebindings)),
+    ONCE(test_B8_evidence_of_a_client_for_a_server),
+    LOOP(test_B1_qualifying_data_of_other_length, 0, 64),
+    ONCE(test_B1_binding_as_qualifying_data),
+    ONCE(test_B2_saved_live_evidence),
+    ONCE(test_merkle_path_that_does_not_fit),
+    ONCE(test_epoch_evidence),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("attestation");
-    TCase *tcase = tcase_create("attestation");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "attestation", .end = factory_free_keys,
+      .cases = {CASE("attestation", tests, 120, setup, teardown)});

@@ -20,6 +20,7 @@
 #include "lib/fakeagent.h"
 #include "lib/quotercase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 /* What a test is about; the number is the loop's. */
 enum { QUOTER, AGENT, KINDS };
@@ -431,41 +432,23 @@ START_TEST(test_allocation_failures)
 }
 END_TEST
 
-static Suite *attester_suite(void)
-{
-    Suite *suite = suite_create("attester");
-    TCase *both = tcase_create("quoter and agent");
-    TCase *rest = tcase_create("which of them");
+static const struct suite_test both_tests[] = {
+    LOOP(test_evidence_without_and_with_watching, 0, KINDS),
+    LOOP(test_many_are_watched_at_once, 0, KINDS),
+    LOOP(test_the_deadline_wakes_who_watches, 0, KINDS),
+    LOOP(test_dropped_in_every_state, 0, KINDS),
+    LOOP(test_a_fork_leaves_the_watch_alone, 0, KINDS),
+    LOOP(test_L5_a_daemon_keeps_what_it_opened, 0, KINDS),
+    LOOP(test_a_watch_that_cannot_be, 0, KINDS),
+};
 
-    tcase_add_checked_fixture(both, set_up, tear_down);
-    tcase_add_loop_test(both, test_evidence_without_and_with_watching, 0,
-                        KINDS);
-    tcase_add_loop_test(both, test_many_are_watched_at_once, 0, KINDS);
-    tcase_add_loop_test(both, test_the_deadline_wakes_who_watches, 0, KINDS);
-    tcase_add_loop_test(both, test_dropped_in_every_state, 0, KINDS);
-    tcase_add_loop_test(both, test_a_fork_leaves_the_watch_alone, 0, KINDS);
-    tcase_add_loop_test(both, test_L5_a_daemon_keeps_what_it_opened, 0, KINDS);
-    tcase_add_loop_test(both, test_a_watch_that_cannot_be, 0, KINDS);
-    suite_add_tcase(suite, both);
-    tcase_add_checked_fixture(rest, set_up, tear_down);
-    tcase_add_test(rest, test_nothing_falls_back_to_a_tpm);
-    tcase_add_test(rest, test_L9_two_agents);
-    tcase_add_test(rest, test_a_configuration_that_cannot_be_used);
-    tcase_add_test(rest, test_allocation_failures);
-    suite_add_tcase(suite, rest);
-    return suite;
-}
+static const struct suite_test rest_tests[] = {
+    ONCE(test_nothing_falls_back_to_a_tpm),
+    ONCE(test_L9_two_agents),
+    ONCE(test_a_configuration_that_cannot_be_used),
+    ONCE(test_allocation_failures),
+};
 
-int main(void)
-{
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    runner = srunner_create(attester_suite());
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
-}
+SUITE(.name = "attester", .begin = allocation_install,
+      .cases = {CASE("quoter and agent", both_tests, 0, set_up, tear_down),
+                CASE("which of them", rest_tests, 0, set_up, tear_down)});

@@ -7,6 +7,7 @@
 #include "evidence/binding.h"
 #include "evidence/merkle.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 static const char file[] = "binding.txt";
@@ -124,24 +125,12 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("binding");
-    TCase *tcase = tcase_create("binding");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_live_binding_and_leaf, 0, COUNT(live_sections)),
+    LOOP(test_epoch_binding, 0, COUNT(epoch_sections)),
+    ONCE(test_B8_no_two_bindings_are_equal),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_add_loop_test(tcase, test_live_binding_and_leaf, 0,
-                        (int)COUNT(live_sections));
-    tcase_add_loop_test(tcase, test_epoch_binding, 0,
-                        (int)COUNT(epoch_sections));
-    tcase_add_test(tcase, test_B8_no_two_bindings_are_equal);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "binding", .begin = allocation_install,
+      .cases = {CASE("binding", tests, 0, NULL, NULL)});

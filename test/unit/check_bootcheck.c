@@ -8,6 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/bootcheck.h"
 
@@ -433,40 +434,25 @@ START_TEST(test_policy_log_decides_nothing)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("bootcheck");
-    TCase *tcase = tcase_create("bootcheck");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_log_that_replays, 0, COUNT(selections)),
+    ONCE(test_empty_and_missing_logs),
+    ONCE(test_boot_log_counts_as_log),
+    LOOP(test_E9_log_that_lies, 0, COUNT(lies)),
+    ONCE(test_reason_shows_both_values),
+    LOOP(test_E9_lie_in_another_bank, 0, COUNT(other_banks)),
+    LOOP(test_E6_events_of_pcrs_not_quoted, 0, COUNT(uncovered)),
+    ONCE(test_event_without_a_digest),
+    ONCE(test_types_and_data_are_claims),
+    ONCE(test_E12_flips_change_claims_only),
+    ONCE(test_S27_boot_log_nobody_asked_for),
+    ONCE(test_plain_answer_to_who_asks_for_both),
+    ONCE(test_first_event_that_differs),
+    ONCE(test_event_too_many),
+    ONCE(test_event_that_is_missing),
+    ONCE(test_no_event_to_name),
+    ONCE(test_policy_log_decides_nothing),
+};
 
-    tcase_set_timeout(tcase, 300);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_log_that_replays, 0,
-                        (int)COUNT(selections));
-    tcase_add_test(tcase, test_empty_and_missing_logs);
-    tcase_add_test(tcase, test_boot_log_counts_as_log);
-    tcase_add_loop_test(tcase, test_E9_log_that_lies, 0, (int)COUNT(lies));
-    tcase_add_test(tcase, test_reason_shows_both_values);
-    tcase_add_loop_test(tcase, test_E9_lie_in_another_bank, 0,
-                        (int)COUNT(other_banks));
-    tcase_add_loop_test(tcase, test_E6_events_of_pcrs_not_quoted, 0,
-                        (int)COUNT(uncovered));
-    tcase_add_test(tcase, test_event_without_a_digest);
-    tcase_add_test(tcase, test_types_and_data_are_claims);
-    tcase_add_test(tcase, test_E12_flips_change_claims_only);
-    tcase_add_test(tcase, test_S27_boot_log_nobody_asked_for);
-    tcase_add_test(tcase, test_plain_answer_to_who_asks_for_both);
-    tcase_add_test(tcase, test_first_event_that_differs);
-    tcase_add_test(tcase, test_event_too_many);
-    tcase_add_test(tcase, test_event_that_is_missing);
-    tcase_add_test(tcase, test_no_event_to_name);
-    tcase_add_test(tcase, test_policy_log_decides_nothing);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "bootcheck", .end = factory_free_keys,
+      .cases = {CASE("bootcheck", tests, 300, setup, teardown)});

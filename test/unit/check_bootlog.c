@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "evidence/bootlog.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 #include "lib/vectors.h"
 
@@ -481,37 +482,25 @@ START_TEST(test_R3_no_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("bootlog");
-    TCase *tcase = tcase_create("bootlog");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_E11_empty_log),
+    ONCE(test_vectors),
+    ONCE(test_crypto_agile_log),
+    ONCE(test_sha1_log),
+    ONCE(test_sha1_log_without_a_head),
+    ONCE(test_algorithms_that_are_no_bank),
+    ONCE(test_no_action_is_not_extended),
+    ONCE(test_zeros_behind_the_last_event),
+    LOOP(test_startup_locality, 0, COUNT(localities)),
+    ONCE(test_hcrtm),
+    ONCE(test_pcrs_of_the_dynamic_launch),
+    LOOP(test_diverging_logs, 0, COUNT(pairs)),
+    ONCE(test_appended_events_are_replayed),
+    ONCE(test_event_without_a_digest_of_the_bank),
+    ONCE(test_replay_in_a_bank_that_is_none),
+    ONCE(test_E11_appended_events_are_limited),
+    ONCE(test_R3_no_memory),
+};
 
-    allocation_install();
-    tcase_add_checked_fixture(tcase, setup, forget);
-    tcase_add_test(tcase, test_E11_empty_log);
-    tcase_add_test(tcase, test_vectors);
-    tcase_add_test(tcase, test_crypto_agile_log);
-    tcase_add_test(tcase, test_sha1_log);
-    tcase_add_test(tcase, test_sha1_log_without_a_head);
-    tcase_add_test(tcase, test_algorithms_that_are_no_bank);
-    tcase_add_test(tcase, test_no_action_is_not_extended);
-    tcase_add_test(tcase, test_zeros_behind_the_last_event);
-    tcase_add_loop_test(tcase, test_startup_locality, 0, COUNT(localities));
-    tcase_add_test(tcase, test_hcrtm);
-    tcase_add_test(tcase, test_pcrs_of_the_dynamic_launch);
-    tcase_add_loop_test(tcase, test_diverging_logs, 0, COUNT(pairs));
-    tcase_add_test(tcase, test_appended_events_are_replayed);
-    tcase_add_test(tcase, test_event_without_a_digest_of_the_bank);
-    tcase_add_test(tcase, test_replay_in_a_bank_that_is_none);
-    tcase_add_test(tcase, test_E11_appended_events_are_limited);
-    tcase_add_test(tcase, test_R3_no_memory);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "bootlog", .begin = allocation_install,
+      .cases = {CASE("bootlog", tests, 0, setup, forget)});

@@ -7,6 +7,7 @@
 
 #include "evidence/bootlog.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -395,24 +396,12 @@ START_TEST(test_E11_cut_anywhere)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("bootlog_malformed");
-    TCase *tcase = tcase_create("bootlog_malformed");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_E11_boundaries, 0, COUNT(bad_logs)),
+    ONCE(test_E11_as_many_events_as_allowed),
+    ONCE(test_E11_short_logs_take_little_memory),
+    ONCE(test_E11_cut_anywhere),
+};
 
-    allocation_install();
-    tcase_add_checked_fixture(tcase, setup, forget);
-    tcase_add_loop_test(tcase, test_E11_boundaries, 0, COUNT(bad_logs));
-    tcase_add_test(tcase, test_E11_as_many_events_as_allowed);
-    tcase_add_test(tcase, test_E11_short_logs_take_little_memory);
-    tcase_add_test(tcase, test_E11_cut_anywhere);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "bootlog_malformed", .begin = allocation_install,
+      .cases = {CASE("bootlog_malformed", tests, 0, setup, forget)});

@@ -11,6 +11,7 @@
 #include "evidence/bootlog.h"
 #include "lib/eventlog_oracle.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -101,30 +102,22 @@ START_TEST(test_random_logs_replay_as_tpm2_eventlog_says)
 }
 END_TEST
 
-int main(void)
+static void take_seed(void)
 {
     const char *text = getenv("ATTEST_TEST_SEED");
-    Suite *suite = suite_create("bootlog_oracle");
-    TCase *tcase = tcase_create("bootlog_oracle");
-    SRunner *runner;
-    int failed;
 
-    if (!eventlog_oracle_is_installed())
-        return EXIT_SUCCESS;
     if (text != NULL)
         seed = (unsigned)strtoul(text, NULL, 10);
     else if (getentropy(&seed, sizeof(seed)) != 0)
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     printf("# ATTEST_TEST_SEED=%u\n", seed);
     (void)fflush(stdout);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_random_logs_replay_as_tpm2_eventlog_says, 0,
-                        LOGS + LOGS / 2);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_random_logs_replay_as_tpm2_eventlog_says, 0, LOGS + LOGS / 2),
+};
+
+SUITE(.name = "bootlog_oracle", .skip = eventlog_oracle_missing,
+      .begin = take_seed,
+      .cases = {CASE("bootlog_oracle", tests, 60, NULL, NULL)});

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "evidence/bootlog.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -500,21 +501,11 @@ START_TEST(test_names_of_types)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("bootlog_words");
-    TCase *tcase = tcase_create("bootlog_words");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_events_in_words, 0, COUNT(events)),
+    LOOP(test_E11_events_cut_anywhere, 0, COUNT(events)),
+    ONCE(test_names_of_types),
+};
 
-    tcase_add_loop_test(tcase, test_events_in_words, 0, COUNT(events));
-    tcase_add_loop_test(tcase, test_E11_events_cut_anywhere, 0, COUNT(events));
-    tcase_add_test(tcase, test_names_of_types);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "bootlog_words",
+      .cases = {CASE("bootlog_words", tests, 0, NULL, NULL)});

@@ -11,6 +11,7 @@
 
 #include "lib/factory.h"
 #include "lib/factory_crl.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/cache.h"
 #include "verifier/trust.h"
@@ -240,30 +241,19 @@ START_TEST(test_threads_share_it)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("cache");
-    TCase *tcase = tcase_create("cache");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_second_time_comes_from_the_cache),
+    ONCE(test_without_a_cache),
+    ONCE(test_refusals_are_not_kept),
+    ONCE(test_E18_another_chain_is_another),
+    LOOP(test_E18_certificates_expire_in_the_cache, 0,
+         sizeof(ends) / sizeof(ends[0])),
+    ONCE(test_E18_certificates_are_not_valid_yet_in_the_cache),
+    ONCE(test_E18_issuers_expire_in_the_cache),
+    ONCE(test_P11_crls_expire_in_the_cache),
+    ONCE(test_a_full_cache),
+    ONCE(test_what_cannot_be_kept),
+    ONCE(test_threads_share_it),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_second_time_comes_from_the_cache);
-    tcase_add_test(tcase, test_without_a_cache);
-    tcase_add_test(tcase, test_refusals_are_not_kept);
-    tcase_add_test(tcase, test_E18_another_chain_is_another);
-    tcase_add_loop_test(tcase, test_E18_certificates_expire_in_the_cache, 0,
-                        (int)(sizeof(ends) / sizeof(ends[0])));
-    tcase_add_test(tcase, test_E18_certificates_are_not_valid_yet_in_the_cache);
-    tcase_add_test(tcase, test_E18_issuers_expire_in_the_cache);
-    tcase_add_test(tcase, test_P11_crls_expire_in_the_cache);
-    tcase_add_test(tcase, test_a_full_cache);
-    tcase_add_test(tcase, test_what_cannot_be_kept);
-    tcase_add_test(tcase, test_threads_share_it);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "cache", .cases = {CASE("cache", tests, 0, setup, teardown)});

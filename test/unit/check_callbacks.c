@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lib/sanitizer.h"
+#include "lib/suite.h"
 #include "lib/tlspair.h"
 
 static struct pair pair;
@@ -321,22 +322,11 @@ START_TEST(test_S24_a_callback_that_leaves)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("callbacks");
-    TCase *tcase = tcase_create("callbacks");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_S14_callbacks_at_every_moment, 0,
+         sizeof(callbacks) / sizeof(callbacks[0])),
+    LOOP(test_S24_a_callback_that_leaves, 0, 3),
+};
 
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_S14_callbacks_at_every_moment, 0,
-                        (int)(sizeof(callbacks) / sizeof(callbacks[0])));
-    tcase_add_loop_test(tcase, test_S24_a_callback_that_leaves, 0, 3);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "callbacks",
+      .cases = {CASE("callbacks", tests, 60, NULL, teardown)});

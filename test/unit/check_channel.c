@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "lib/suite.h"
 #include "tls/channel.h"
 
 /* Computed apart from our code, with Python's hmac module:
@@ -194,24 +195,12 @@ END_TEST
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
-int main(void)
-{
-    Suite *suite = suite_create("channel");
-    TCase *tcase = tcase_create("channel");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_derive_gives_the_vectors, 0, COUNT(vectors)),
+    ONCE(test_derive_takes_no_other_length),
+    LOOP(test_keylog_takes_only_this_connections_secret, 0, COUNT(lines)),
+    LOOP(test_request_is_what_we_parse, 0, 2),
+    LOOP(test_request_parse, 0, COUNT(requests)),
+};
 
-    tcase_add_loop_test(tcase, test_derive_gives_the_vectors, 0,
-                        COUNT(vectors));
-    tcase_add_test(tcase, test_derive_takes_no_other_length);
-    tcase_add_loop_test(tcase, test_keylog_takes_only_this_connections_secret,
-                        0, COUNT(lines));
-    tcase_add_loop_test(tcase, test_request_is_what_we_parse, 0, 2);
-    tcase_add_loop_test(tcase, test_request_parse, 0, COUNT(requests));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "channel", .cases = {CASE("channel", tests, 0, NULL, NULL)});

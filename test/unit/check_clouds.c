@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/trust.h"
 
@@ -179,30 +180,12 @@ START_TEST(test_google_shielded_vm)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_azure_confidential_vm);
-    tcase_add_test(tcase, test_azure_trusted_launch);
-    tcase_add_test(tcase, test_E18_aicert_wrong_chain);
-    tcase_add_test(tcase, test_google_shielded_vm);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_azure_confidential_vm),
+    ONCE(test_azure_trusted_launch),
+    ONCE(test_E18_aicert_wrong_chain),
+    ONCE(test_google_shielded_vm),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("clouds");
-    TCase *tcase = tcase_create("clouds");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "clouds", .end = factory_free_keys,
+      .cases = {CASE("clouds", tests, 120, setup, teardown)});

@@ -9,6 +9,7 @@
 #include "evidence/codec.h"
 #include "lib/allocation.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -356,37 +357,20 @@ START_TEST(test_free_of_nothing)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_live_vector);
-    tcase_add_test(tcase, test_epoch_vector);
-    tcase_add_test(tcase, test_record_with_every_part);
-    tcase_add_test(tcase, test_E12_cut_at_every_octet);
-    tcase_add_test(tcase, test_E12_one_octet_added);
-    tcase_add_test(tcase, test_E12_every_bit_flipped);
-    tcase_add_test(tcase, test_heads_longer_than_needed);
-    tcase_add_loop_test(tcase, test_R2_each_number_at_its_limits, 0,
-                        (int)COUNT(shapes));
-    tcase_add_test(tcase, test_R2_epoch_time_at_its_limit);
-    tcase_add_test(tcase, test_S16_record_of_48_KiB_and_one_octet_more);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    tcase_add_test(tcase, test_free_of_nothing);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_live_vector),
+    ONCE(test_epoch_vector),
+    ONCE(test_record_with_every_part),
+    ONCE(test_E12_cut_at_every_octet),
+    ONCE(test_E12_one_octet_added),
+    ONCE(test_E12_every_bit_flipped),
+    ONCE(test_heads_longer_than_needed),
+    LOOP(test_R2_each_number_at_its_limits, 0, COUNT(shapes)),
+    ONCE(test_R2_epoch_time_at_its_limit),
+    ONCE(test_S16_record_of_48_KiB_and_one_octet_more),
+    ONCE(test_R3_every_allocation_fails),
+    ONCE(test_free_of_nothing),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("codec");
-    TCase *tcase = tcase_create("codec");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    allocation_install();
-    tcase_set_timeout(tcase, 60);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "codec", .begin = allocation_install,
+      .cases = {CASE("codec", tests, 60, NULL, NULL)});

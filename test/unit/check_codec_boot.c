@@ -11,6 +11,7 @@
 #include "lib/allocation.h"
 #include "lib/factory.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -383,32 +384,20 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("codec_boot");
-    TCase *tcase = tcase_create("codec_boot");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_boot_vector),
+    ONCE(test_boot_vector_replays),
+    ONCE(test_digests_follow_the_banks),
+    ONCE(test_empty_boot_log_is_a_boot_log),
+    ONCE(test_E12_cut_at_every_octet),
+    ONCE(test_E12_every_bit_flipped),
+    LOOP(test_R2_malformed_boot_logs, 0, COUNT(maps)),
+    ONCE(test_boot_log_in_format_1),
+    ONCE(test_what_cannot_be_sent),
+    ONCE(test_S16_most_events),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_boot_vector);
-    tcase_add_test(tcase, test_boot_vector_replays);
-    tcase_add_test(tcase, test_digests_follow_the_banks);
-    tcase_add_test(tcase, test_empty_boot_log_is_a_boot_log);
-    tcase_add_test(tcase, test_E12_cut_at_every_octet);
-    tcase_add_test(tcase, test_E12_every_bit_flipped);
-    tcase_add_loop_test(tcase, test_R2_malformed_boot_logs, 0,
-                        (int)COUNT(maps));
-    tcase_add_test(tcase, test_boot_log_in_format_1);
-    tcase_add_test(tcase, test_what_cannot_be_sent);
-    tcase_add_test(tcase, test_S16_most_events);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "codec_boot", .begin = allocation_install,
+      .end = factory_free_keys,
+      .cases = {CASE("codec_boot", tests, 60, NULL, NULL)});

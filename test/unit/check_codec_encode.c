@@ -9,6 +9,7 @@
 #include "evidence/codec.h"
 #include "lib/allocation.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -370,30 +371,18 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("codec_encode");
-    TCase *tcase = tcase_create("codec_encode");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_vectors_encode_to_themselves, 0, 5),
+    ONCE(test_every_part_is_encoded),
+    ONCE(test_banks_are_sorted),
+    ONCE(test_encodes_to_compares_every_octet),
+    LOOP(test_each_part_at_its_limits, 0, COUNT(parts)),
+    ONCE(test_chain_at_its_limits),
+    LOOP(test_banks_that_cannot_be_sent, 0, COUNT(bad_banks)),
+    ONCE(test_log_at_its_limits),
+    ONCE(test_S16_evidence_of_48_KiB_and_one_octet_more),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_add_loop_test(tcase, test_vectors_encode_to_themselves, 0, 5);
-    tcase_add_test(tcase, test_every_part_is_encoded);
-    tcase_add_test(tcase, test_banks_are_sorted);
-    tcase_add_test(tcase, test_encodes_to_compares_every_octet);
-    tcase_add_loop_test(tcase, test_each_part_at_its_limits, 0,
-                        (int)COUNT(parts));
-    tcase_add_test(tcase, test_chain_at_its_limits);
-    tcase_add_loop_test(tcase, test_banks_that_cannot_be_sent, 0,
-                        (int)COUNT(bad_banks));
-    tcase_add_test(tcase, test_log_at_its_limits);
-    tcase_add_test(tcase, test_S16_evidence_of_48_KiB_and_one_octet_more);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "codec_encode", .begin = allocation_install,
+      .cases = {CASE("codec_encode", tests, 0, NULL, NULL)});

@@ -12,6 +12,7 @@
 #include "evidence/eventlog.h"
 #include "lib/allocation.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -390,31 +391,18 @@ START_TEST(test_R2_memory_of_the_longest_logs)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("codec_log");
-    TCase *tcase = tcase_create("codec_log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_short_vector),
+    ONCE(test_short_vector_with_a_boot_log),
+    ONCE(test_E12_certificate_event_in_full),
+    LOOP(test_E12_cut_at_every_octet, 0, COUNT(short_sections)),
+    LOOP(test_E12_every_bit_flipped, 0, COUNT(short_sections)),
+    LOOP(test_R2_logs, 0, COUNT(maps)),
+    ONCE(test_R3_every_allocation_fails),
+    ONCE(test_T17_a_thousand_certificates_fit),
+    ONCE(test_T17_events_at_their_limit),
+    ONCE(test_R2_memory_of_the_longest_logs),
+};
 
-    allocation_install();
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_short_vector);
-    tcase_add_test(tcase, test_short_vector_with_a_boot_log);
-    tcase_add_test(tcase, test_E12_certificate_event_in_full);
-    tcase_add_loop_test(tcase, test_E12_cut_at_every_octet, 0,
-                        (int)COUNT(short_sections));
-    tcase_add_loop_test(tcase, test_E12_every_bit_flipped, 0,
-                        (int)COUNT(short_sections));
-    tcase_add_loop_test(tcase, test_R2_logs, 0, (int)COUNT(maps));
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    tcase_add_test(tcase, test_T17_a_thousand_certificates_fit);
-    tcase_add_test(tcase, test_T17_events_at_their_limit);
-    tcase_add_test(tcase, test_R2_memory_of_the_longest_logs);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "codec_log", .begin = allocation_install,
+      .cases = {CASE("codec_log", tests, 60, NULL, NULL)});

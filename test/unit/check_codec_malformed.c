@@ -10,6 +10,7 @@
 #include "evidence/codec.h"
 #include "lib/allocation.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -277,25 +278,14 @@ START_TEST(test_R2_peak_memory_of_all_bombs)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("codec_malformed");
-    TCase *tcase = tcase_create("codec_malformed");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_R2_malformed_maps, 0, COUNT(maps)),
+    LOOP(test_R2_malformed_records, 0, COUNT(records)),
+    ONCE(test_types_that_are_nearly_ours),
+    ONCE(test_cmw_elements_of_another_kind),
+    ONCE(test_R2_deep_nesting),
+    ONCE(test_R2_peak_memory_of_all_bombs),
+};
 
-    allocation_install();
-    tcase_add_loop_test(tcase, test_R2_malformed_maps, 0, (int)COUNT(maps));
-    tcase_add_loop_test(tcase, test_R2_malformed_records, 0,
-                        (int)COUNT(records));
-    tcase_add_test(tcase, test_types_that_are_nearly_ours);
-    tcase_add_test(tcase, test_cmw_elements_of_another_kind);
-    tcase_add_test(tcase, test_R2_deep_nesting);
-    tcase_add_test(tcase, test_R2_peak_memory_of_all_bombs);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "codec_malformed", .begin = allocation_install,
+      .cases = {CASE("codec_malformed", tests, 0, NULL, NULL)});

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 /* Made with a few lines of Python from doc/PROTOCOL.md, "Tree hash". */
 #define TREE_EMPTY \
@@ -367,31 +368,18 @@ END_TEST
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
-int main(void)
-{
-    Suite *suite = suite_create("component");
-    TCase *tcase = tcase_create("component");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_file_is_what_sha256sum_prints),
+    ONCE(test_tree_is_the_vector),
+    LOOP(test_tree_differs, 0, COUNT(changes)),
+    ONCE(test_tree_ignores_times_and_other_mode_bits),
+    ONCE(test_tree_of_many),
+    ONCE(test_tree_does_not_follow_links),
+    LOOP(test_refused, 0, COUNT(refused)),
+    ONCE(test_unreadable_file_is_refused),
+    ONCE(test_change_while_reading_is_refused),
+    ONCE(test_R3_allocations_fail),
+};
 
-    allocation_install();
-    runner = srunner_create(suite);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_file_is_what_sha256sum_prints);
-    tcase_add_test(tcase, test_tree_is_the_vector);
-    tcase_add_loop_test(tcase, test_tree_differs, 0, COUNT(changes));
-    tcase_add_test(tcase, test_tree_ignores_times_and_other_mode_bits);
-    tcase_add_test(tcase, test_tree_of_many);
-    tcase_add_test(tcase, test_tree_does_not_follow_links);
-    tcase_add_loop_test(tcase, test_refused, 0, COUNT(refused));
-    tcase_add_test(tcase, test_unreadable_file_is_refused);
-    tcase_add_test(tcase, test_change_while_reading_is_refused);
-    tcase_add_test(tcase, test_R3_allocations_fail);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "component", .begin = allocation_install,
+      .cases = {CASE("component", tests, 60, setup, teardown)});

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/report.h"
 
@@ -323,38 +324,19 @@ START_TEST(test_empty_event)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_P10_bad_component, 0,
-                        COUNT(bad_components));
-    tcase_add_loop_test(tcase, test_components_any, 0, COUNT(bad_components));
-    tcase_add_test(tcase, test_event_pattern_for_another_form);
-    tcase_add_test(tcase, test_one_of_several_digests);
-    tcase_add_test(tcase, test_P6_component_without_digest);
-    tcase_add_test(tcase, test_no_component_named);
-    tcase_add_test(tcase, test_certificates_and_authorities_are_listed);
-    tcase_add_loop_test(tcase, test_event_patterns, 0, COUNT(patterns));
-    tcase_add_test(tcase, test_event_pattern_lists_no_component);
-    tcase_add_test(tcase, test_event_in_a_reason);
-    tcase_add_test(tcase, test_empty_event);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_P10_bad_component, 0, COUNT(bad_components)),
+    LOOP(test_components_any, 0, COUNT(bad_components)),
+    ONCE(test_event_pattern_for_another_form),
+    ONCE(test_one_of_several_digests),
+    ONCE(test_P6_component_without_digest),
+    ONCE(test_no_component_named),
+    ONCE(test_certificates_and_authorities_are_listed),
+    LOOP(test_event_patterns, 0, COUNT(patterns)),
+    ONCE(test_event_pattern_lists_no_component),
+    ONCE(test_event_in_a_reason),
+    ONCE(test_empty_event),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("components");
-    TCase *tcase = tcase_create("components");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "components", .end = factory_free_keys,
+      .cases = {CASE("components", tests, 120, setup, teardown)});

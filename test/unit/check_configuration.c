@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "configuration.h"
+#include "lib/suite.h"
 
 #define ROLE "attester.quoter", "tcti:swtpm:port=1"
 #define KEY "attester.ak", "0x81010002"
@@ -234,23 +235,13 @@ START_TEST(test_boot_log)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("configuration");
-    TCase *tcase = tcase_create("configuration");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_C10_P4_settings, 0, sizeof(rows) / sizeof(rows[0])),
+    ONCE(test_S33_when_to_map),
+    ONCE(test_values_and_defaults),
+    ONCE(test_socket_of_the_agent),
+    ONCE(test_boot_log),
+};
 
-    tcase_add_loop_test(tcase, test_C10_P4_settings, 0,
-                        (int)(sizeof(rows) / sizeof(rows[0])));
-    tcase_add_test(tcase, test_S33_when_to_map);
-    tcase_add_test(tcase, test_values_and_defaults);
-    tcase_add_test(tcase, test_socket_of_the_agent);
-    tcase_add_test(tcase, test_boot_log);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "configuration",
+      .cases = {CASE("configuration", tests, 0, NULL, NULL)});

@@ -15,6 +15,7 @@
 #include "lib/factory.h"
 #include "lib/factory_crl.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/policy.h"
 #include "verifier/trust.h"
@@ -902,47 +903,26 @@ START_TEST(test_R3_forged_whatever_fails)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_not_revoked, 0, COUNT(good_crls));
-    tcase_add_loop_test(tcase, test_E18_crl, 0, COUNT(bad_crls));
-    tcase_add_test(tcase, test_E18_crl_of_a_ca_without_crl_sign);
-    tcase_add_test(tcase, test_P11_crl_past_next_update);
-    tcase_add_test(tcase, test_E18_revoked_in_the_middle);
-    tcase_add_test(tcase, test_R3_revoked_whatever_fails);
-    tcase_add_test(tcase, test_crl_file_in_pem);
-    tcase_add_test(tcase, test_crl_file_in_der);
-    tcase_add_test(tcase, test_crl_of_one_of_two_anchors);
-    tcase_add_test(tcase, test_P1_crl_under_mode_off);
-    tcase_add_test(tcase, test_P1_missing_crl);
-    tcase_add_loop_test(tcase, test_P1_bad_crl_file, 0, COUNT(bad_texts));
-    tcase_add_loop_test(tcase, test_E18_P1_bad_crl, 0, COUNT(bad_plans));
-    tcase_add_loop_test(tcase, test_P11_crl_warning, 0, COUNT(ages));
-    tcase_add_test(tcase, test_E18_warning_of_an_expired_anchor);
-    tcase_add_test(tcase, test_P3_changed_crl_is_noticed);
-    tcase_add_test(tcase, test_R3_no_policy_without_its_crls);
-    tcase_add_test(tcase, test_R3_forged_whatever_fails);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_not_revoked, 0, COUNT(good_crls)),
+    LOOP(test_E18_crl, 0, COUNT(bad_crls)),
+    ONCE(test_E18_crl_of_a_ca_without_crl_sign),
+    ONCE(test_P11_crl_past_next_update),
+    ONCE(test_E18_revoked_in_the_middle),
+    ONCE(test_R3_revoked_whatever_fails),
+    ONCE(test_crl_file_in_pem),
+    ONCE(test_crl_file_in_der),
+    ONCE(test_crl_of_one_of_two_anchors),
+    ONCE(test_P1_crl_under_mode_off),
+    ONCE(test_P1_missing_crl),
+    LOOP(test_P1_bad_crl_file, 0, COUNT(bad_texts)),
+    LOOP(test_E18_P1_bad_crl, 0, COUNT(bad_plans)),
+    LOOP(test_P11_crl_warning, 0, COUNT(ages)),
+    ONCE(test_E18_warning_of_an_expired_anchor),
+    ONCE(test_P3_changed_crl_is_noticed),
+    ONCE(test_R3_no_policy_without_its_crls),
+    ONCE(test_R3_forged_whatever_fails),
+};
 
-int main(void)
-{
-    Suite *suite;
-    TCase *tcase;
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    suite = suite_create("crl");
-    tcase = tcase_create("crl");
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "crl", .begin = allocation_install, .end = factory_free_keys,
+      .cases = {CASE("crl", tests, 120, setup, teardown)});

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 
 /* FIPS 180-4 examples: "abc". */
 static const struct {
@@ -201,36 +202,28 @@ START_TEST(test_brief_digests_show_where_they_differ)
 }
 END_TEST
 
-int main(void)
+static void begin(void)
 {
-    Suite *suite = suite_create("digest");
-    TCase *tcase = tcase_create("digest");
-    SRunner *runner;
-    int failed;
-
     allocation_install();
     /* libcrypto's own start never recovers from a failed allocation; it is
      * behind every program that gets as far as our code. */
     ERR_clear_error();
     EVP_MD_free(EVP_MD_fetch(NULL, "SHA2-256", NULL));
+}
+
+static const struct suite_test tests[] = {
     /* First: they need a process that has not hashed yet, also when
      * CK_FORK=no. */
-    tcase_add_test(tcase, test_R3_library_context_without_memory);
-    tcase_add_test(tcase, test_R3_every_allocation_of_a_hash_fails);
-    tcase_add_test(tcase, test_threads_that_race_share_one_context);
-    tcase_add_loop_test(tcase, test_hash_of_known_input, 0,
-                        sizeof(of_abc) / sizeof(of_abc[0]));
-    tcase_add_test(tcase, test_sha256_of_nothing);
-    tcase_add_test(tcase, test_unknown_hash_leaves_the_error_queue_as_found);
-    tcase_add_test(tcase,
-                   test_C6_own_library_context_ignores_the_programs_properties);
-    tcase_add_test(tcase, test_unhex_takes_hex_of_either_case_only);
-    tcase_add_test(tcase, test_brief_digests_show_where_they_differ);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+    ONCE(test_R3_library_context_without_memory),
+    ONCE(test_R3_every_allocation_of_a_hash_fails),
+    ONCE(test_threads_that_race_share_one_context),
+    LOOP(test_hash_of_known_input, 0, sizeof(of_abc) / sizeof(of_abc[0])),
+    ONCE(test_sha256_of_nothing),
+    ONCE(test_unknown_hash_leaves_the_error_queue_as_found),
+    ONCE(test_C6_own_library_context_ignores_the_programs_properties),
+    ONCE(test_unhex_takes_hex_of_either_case_only),
+    ONCE(test_brief_digests_show_where_they_differ),
+};
+
+SUITE(.name = "digest", .begin = begin,
+      .cases = {CASE("digest", tests, 0, NULL, NULL)});

@@ -3,17 +3,17 @@
  * S25: Encrypted Client Hello, of OpenSSL 4.0. A connection then has two
  * ClientHellos; the client of lib/tlspair.h and its puppet server.
  */
-#include <stdio.h>
-
+#include "lib/suite.h"
 #include "openssl_compat.h"
 
 #if !ATLS_HAS_ECH
 
-int main(void)
+static const char *skip(void)
 {
-    puts("1..0 # SKIP this OpenSSL has no ECH");
-    return 0;
+    return "this OpenSSL has no ECH";
 }
+
+SUITE(.name = "ech", .skip = skip, .cases = {{0}});
 
 #else
 
@@ -103,23 +103,11 @@ START_TEST(test_S25_others_are_reached_as_ever)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("ech");
-    TCase *tcase = tcase_create("ech");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_S25_a_covered_server_proves_itself, 0, KINDS),
+    LOOP(test_S25_others_are_reached_as_ever, 0, KINDS),
+};
 
-    tcase_add_checked_fixture(tcase, NULL, tear_down);
-    tcase_add_loop_test(tcase, test_S25_a_covered_server_proves_itself, 0,
-                        KINDS);
-    tcase_add_loop_test(tcase, test_S25_others_are_reached_as_ever, 0, KINDS);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "ech", .cases = {CASE("ech", tests, 0, NULL, tear_down)});
 
 #endif

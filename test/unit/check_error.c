@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "lib/suite.h"
 
 static const struct {
     enum atls_error code;
@@ -208,33 +209,22 @@ START_TEST(test_errno_and_error_queue_stay_as_found)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("error");
-    TCase *tcase = tcase_create("error");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_every_code_has_its_row),
+    ONCE(test_names_are_unique_and_kebab_case),
+    ONCE(test_alerts_are_fatal_ones_of_tls13),
+    ONCE(test_codes_out_of_range_accept_nothing),
+    ONCE(test_fail_records_code_and_text),
+    ONCE(test_fail_without_text_says_the_generic_sentence),
+    ONCE(test_fail_without_reason),
+    ONCE(test_B9_fail_keeps_texts_printable),
+    ONCE(test_fail_cuts_long_texts),
+    ONCE(test_fail_may_quote_the_reason_it_overwrites),
+    ONCE(test_prefix_keeps_code_and_stays_printable),
+    ONCE(test_prefix_cuts_at_the_end),
+    ONCE(test_prefix_of_the_brief_form_goes_without_folders),
+    ONCE(test_a_reason_is_handed_on_whole),
+    ONCE(test_errno_and_error_queue_stay_as_found),
+};
 
-    tcase_add_test(tcase, test_every_code_has_its_row);
-    tcase_add_test(tcase, test_names_are_unique_and_kebab_case);
-    tcase_add_test(tcase, test_alerts_are_fatal_ones_of_tls13);
-    tcase_add_test(tcase, test_codes_out_of_range_accept_nothing);
-    tcase_add_test(tcase, test_fail_records_code_and_text);
-    tcase_add_test(tcase, test_fail_without_text_says_the_generic_sentence);
-    tcase_add_test(tcase, test_fail_without_reason);
-    tcase_add_test(tcase, test_B9_fail_keeps_texts_printable);
-    tcase_add_test(tcase, test_fail_cuts_long_texts);
-    tcase_add_test(tcase, test_fail_may_quote_the_reason_it_overwrites);
-    tcase_add_test(tcase, test_prefix_keeps_code_and_stays_printable);
-    tcase_add_test(tcase, test_prefix_cuts_at_the_end);
-    tcase_add_test(tcase, test_prefix_of_the_brief_form_goes_without_folders);
-    tcase_add_test(tcase, test_a_reason_is_handed_on_whole);
-    tcase_add_test(tcase, test_errno_and_error_queue_stay_as_found);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "error", .cases = {CASE("error", tests, 0, NULL, NULL)});

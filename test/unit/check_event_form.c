@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "evidence/event_form.h"
+#include "lib/suite.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
@@ -158,21 +159,12 @@ START_TEST(test_forms_are_shown_whole)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("event_form");
-    TCase *tcase = tcase_create("event_form");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_what_resembles_a_form, 0, COUNT(contents)),
+    ONCE(test_R2_long_contents),
+    ONCE(test_shown_in_a_line),
+    ONCE(test_forms_are_shown_whole),
+};
 
-    tcase_add_loop_test(tcase, test_what_resembles_a_form, 0, COUNT(contents));
-    tcase_add_test(tcase, test_R2_long_contents);
-    tcase_add_test(tcase, test_shown_in_a_line);
-    tcase_add_test(tcase, test_forms_are_shown_whole);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "event_form",
+      .cases = {CASE("event_form", tests, 0, NULL, NULL)});

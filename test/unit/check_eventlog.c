@@ -7,6 +7,7 @@
 
 #include "evidence/eventlog.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -255,31 +256,18 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("eventlog");
-    TCase *tcase = tcase_create("eventlog");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_contents_are_classified_and_written_alike, 0, COUNT(events)),
+    LOOP(test_E9_what_only_looks_like_an_event, 0, COUNT(others)),
+    LOOP(test_E11_cut_and_changed_contents, 0, COUNT(events)),
+    ONCE(test_content_with_terminators),
+    ONCE(test_format_refuses_what_is_no_event),
+    ONCE(test_replay_gives_the_pcr_of_the_vector),
+    ONCE(test_replay_of_nothing_is_zero),
+    ONCE(test_E9_replay_depends_on_order_and_every_content),
+    ONCE(test_replay_of_no_bank),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_add_loop_test(tcase, test_contents_are_classified_and_written_alike,
-                        0, (int)COUNT(events));
-    tcase_add_loop_test(tcase, test_E9_what_only_looks_like_an_event, 0,
-                        (int)COUNT(others));
-    tcase_add_loop_test(tcase, test_E11_cut_and_changed_contents, 0,
-                        (int)COUNT(events));
-    tcase_add_test(tcase, test_content_with_terminators);
-    tcase_add_test(tcase, test_format_refuses_what_is_no_event);
-    tcase_add_test(tcase, test_replay_gives_the_pcr_of_the_vector);
-    tcase_add_test(tcase, test_replay_of_nothing_is_zero);
-    tcase_add_test(tcase, test_E9_replay_depends_on_order_and_every_content);
-    tcase_add_test(tcase, test_replay_of_no_bank);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "eventlog", .begin = allocation_install,
+      .cases = {CASE("eventlog", tests, 0, NULL, NULL)});

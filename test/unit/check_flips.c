@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -358,28 +359,24 @@ static void report(const char *what, size_t first, size_t end)
     }
 }
 
-int main(void)
+static void begin(void)
 {
-    Suite *suite = suite_create("flips");
-    TCase *tcase = tcase_create("flips");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
     tallies = mmap(NULL, COUNT(evidences) * sizeof(*tallies),
                    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (tallies == MAP_FAILED)
-        return EXIT_FAILURE;
-    tcase_set_timeout(tcase, 1200);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_E12_every_bit_and_every_cut_is_refused, 0,
-                        (int)COUNT(evidences));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
+        exit(EXIT_FAILURE);
+}
+
+static void end(void)
+{
     report("eleven evidences", 0, WITH_BOOT_LOG);
     report("evidence with a boot log", WITH_BOOT_LOG, COUNT(evidences));
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
     factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_E12_every_bit_and_every_cut_is_refused, 0, COUNT(evidences)),
+};
+
+SUITE(.name = "flips", .begin = begin, .end = end,
+      .cases = {CASE("flips", tests, 1200, setup, teardown)});

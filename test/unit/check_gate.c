@@ -12,6 +12,7 @@
 
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tlspair.h"
 #include "tls/hook.h"
 #include "tls/state.h"
@@ -1103,84 +1104,56 @@ START_TEST(test_error_queue_is_left_as_found)
 }
 END_TEST
 
-static const struct {
-    const char *name;
-    const TTest *const *test;
-    int count;
-} tests[] = {
-#define ONE(test)       \
-    {                   \
-#test, &test, 1 \
-    }
-    {"evidence", &test_S1_B2_B7_evidence_of_a_puppet,
-     (int)(sizeof(evidences) / sizeof(evidences[0]))},
-    ONE(test_S19_verify_none_and_own_callback_change_nothing),
-    ONE(test_P8_a_nameless_server_is_refused),
-    ONE(test_P12_P13_what_is_no_name_is_nameless),
-    ONE(test_P12_a_name_that_no_section_can_list),
-    ONE(test_refusals_name_the_address_that_is_listed),
-    ONE(test_P8_nameless_may_have_a_section),
-    ONE(test_otherwise_off_asks_for_nothing),
-    ONE(test_otherwise_require_refuses_who_is_not_named),
-    ONE(test_names_of_more_sections_than_we_take),
-    ONE(test_more_names_than_we_take),
+static const struct suite_test tests[] = {
+    LOOP(test_S1_B2_B7_evidence_of_a_puppet, 0,
+         sizeof(evidences) / sizeof(evidences[0])),
+    ONCE(test_S19_verify_none_and_own_callback_change_nothing),
+    ONCE(test_P8_a_nameless_server_is_refused),
+    ONCE(test_P12_P13_what_is_no_name_is_nameless),
+    ONCE(test_P12_a_name_that_no_section_can_list),
+    ONCE(test_refusals_name_the_address_that_is_listed),
+    ONCE(test_P8_nameless_may_have_a_section),
+    ONCE(test_otherwise_off_asks_for_nothing),
+    ONCE(test_otherwise_require_refuses_who_is_not_named),
+    ONCE(test_names_of_more_sections_than_we_take),
+    ONCE(test_more_names_than_we_take),
 #if OPENSSL_VERSION_NUMBER >= 0x40000000L
-    {"addresses", &test_S31_several_verify_addresses, 2},
+    LOOP(test_S31_several_verify_addresses, 0, 2),
 #endif
-    {"sections", &test_every_section_that_matches_must_be_satisfied, 2},
-    ONE(test_observe_asks_and_never_refuses),
-    ONE(test_P11_expired_section),
-    ONE(test_otherwise_observe_has_nothing_to_refuse_with),
-    ONE(test_S2_server_that_knows_only_tls12),
-    {"capped", &test_S2_client_capped_below_tls13, 2},
+    LOOP(test_every_section_that_matches_must_be_satisfied, 0, 2),
+    ONCE(test_observe_asks_and_never_refuses),
+    ONCE(test_P11_expired_section),
+    ONCE(test_otherwise_observe_has_nothing_to_refuse_with),
+    ONCE(test_S2_server_that_knows_only_tls12),
+    LOOP(test_S2_client_capped_below_tls13, 0, 2),
 #if OPENSSL_VERSION_NUMBER < 0x40000000L
-    ONE(test_S2_fixed_tls12_method),
+    ONCE(test_S2_fixed_tls12_method),
 #endif
-    ONE(test_S2_dtls),
-    ONE(test_S2_server_chooses_tls12_all_the_same),
-    ONE(test_S3_session_is_dropped_and_a_full_handshake_follows),
-    ONE(test_S3_S14_resumption_behind_the_gates_back),
-    ONE(test_S3_resumption_under_observe_is_allowed),
-    {"psk", &test_S6_external_psk_is_not_used, 4},
-    ONE(test_S5_S22_no_early_data_of_a_session),
-    ONE(test_S22_no_early_data_of_a_psk),
-    ONE(test_S7_hello_retry_request),
-    ONE(test_S13_a_cleared_object_starts_anew),
-    ONE(test_S13_a_cleared_object_behind_the_gates_back),
-    ONE(test_S13_a_duplicate_shares_nothing),
-    ONE(test_S24_a_wrapped_gate_does_not_recurse),
-    {"security", &test_S14_a_programs_security_callback_still_counts, 2},
-    ONE(test_S14_versions_behind_the_gates_back),
-    ONE(test_S14_a_programs_keylog_callback_still_works),
-    ONE(test_S14_without_the_secret_there_is_no_verdict),
-    ONE(test_P1_C10_a_broken_configuration_refuses_everyone),
-    ONE(test_P1_a_server_with_a_broken_configuration_sends_an_alert),
-    ONE(test_L11_a_context_without_state_refuses),
-    ONE(test_L11_R3_no_memory_is_refusal),
-    ONE(test_L8_a_context_of_nobody),
-    ONE(test_C7_the_extension_is_taken),
-    ONE(test_error_queue_is_left_as_found),
-#undef ONE
+    ONCE(test_S2_dtls),
+    ONCE(test_S2_server_chooses_tls12_all_the_same),
+    ONCE(test_S3_session_is_dropped_and_a_full_handshake_follows),
+    ONCE(test_S3_S14_resumption_behind_the_gates_back),
+    ONCE(test_S3_resumption_under_observe_is_allowed),
+    LOOP(test_S6_external_psk_is_not_used, 0, 4),
+    ONCE(test_S5_S22_no_early_data_of_a_session),
+    ONCE(test_S22_no_early_data_of_a_psk),
+    ONCE(test_S7_hello_retry_request),
+    ONCE(test_S13_a_cleared_object_starts_anew),
+    ONCE(test_S13_a_cleared_object_behind_the_gates_back),
+    ONCE(test_S13_a_duplicate_shares_nothing),
+    ONCE(test_S24_a_wrapped_gate_does_not_recurse),
+    LOOP(test_S14_a_programs_security_callback_still_counts, 0, 2),
+    ONCE(test_S14_versions_behind_the_gates_back),
+    ONCE(test_S14_a_programs_keylog_callback_still_works),
+    ONCE(test_S14_without_the_secret_there_is_no_verdict),
+    ONCE(test_P1_C10_a_broken_configuration_refuses_everyone),
+    ONCE(test_P1_a_server_with_a_broken_configuration_sends_an_alert),
+    ONCE(test_L11_a_context_without_state_refuses),
+    ONCE(test_L11_R3_no_memory_is_refusal),
+    ONCE(test_L8_a_context_of_nobody),
+    ONCE(test_C7_the_extension_is_taken),
+    ONCE(test_error_queue_is_left_as_found),
 };
 
-int main(void)
-{
-    Suite *suite = suite_create("gate");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    allocation_install();
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-        TCase *tcase = tcase_create(tests[i].name);
-
-        tcase_add_checked_fixture(tcase, NULL, teardown);
-        tcase_set_timeout(tcase, 60);
-        tcase_add_loop_test(tcase, *tests[i].test, 0, tests[i].count);
-        suite_add_tcase(suite, tcase);
-    }
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "gate", .begin = allocation_install,
+      .cases = {CASE("gate", tests, 60, NULL, teardown)});

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "evidence/codec.h"
+#include "lib/suite.h"
 #include "lib/tlspair.h"
 
 static struct pair pair;
@@ -114,24 +115,13 @@ START_TEST(test_E9_boot_log_that_lies)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("gate_formats");
-    TCase *tcase = tcase_create("gate_formats");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_boot_log_that_was_asked_for, 0, 2),
+    LOOP(test_server_without_a_boot_log, 0, 2),
+    LOOP(test_one_of_two_sections_asks, 0, 2),
+    LOOP(test_S27_boot_log_nobody_asked_for, 0, 2),
+    LOOP(test_E9_boot_log_that_lies, 0, 2),
+};
 
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_loop_test(tcase, test_boot_log_that_was_asked_for, 0, 2);
-    tcase_add_loop_test(tcase, test_server_without_a_boot_log, 0, 2);
-    tcase_add_loop_test(tcase, test_one_of_two_sections_asks, 0, 2);
-    tcase_add_loop_test(tcase, test_S27_boot_log_nobody_asked_for, 0, 2);
-    tcase_add_loop_test(tcase, test_E9_boot_log_that_lies, 0, 2);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "gate_formats",
+      .cases = {CASE("gate_formats", tests, 60, NULL, teardown)});

@@ -23,6 +23,7 @@
 
 #include "lib/hookcase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define MODULE "attest.so"
 #define INNER "attest-inner.so"
@@ -480,38 +481,21 @@ START_TEST(test_L1_exit_by_every_route)
 }
 END_TEST
 
-#define ONE(test) tcase_add_test(cases, test)
+static const struct suite_test tests[] = {
+    ONCE(test_L8_context_older_than_the_provider),
+    ONCE(test_L9_each_library_context_has_its_own_policy),
+    ONCE(test_L2_contexts_outlive_the_provider),
+    ONCE(test_C7_two_sections_agree_or_refuse),
+    ONCE(test_C7_a_second_copy_refuses),
+    LOOP(test_C1_without_the_second_part_all_is_refused, 0, 2),
+    LOOP(test_P1_broken_server_of_any_method_refuses, 0,
+         OPENSSL_VERSION_NUMBER < 0x40000000L ? 2 : 1),
+    ONCE(test_log_is_not_written_into_a_programs_descriptor),
+    ONCE(test_P3_threads_while_the_policy_is_replaced),
+    ONCE(test_L1_first_contexts_of_several_threads),
+    ONCE(test_L3_children_use_what_the_parent_made),
+    LOOP(test_L1_exit_by_every_route, 0, ROUTES),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("hook");
-    TCase *cases = tcase_create("hook");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    write_world();
-    make_certificate();
-    tcase_set_timeout(cases, HOOKCASE_SECONDS);
-    ONE(test_L8_context_older_than_the_provider);
-    ONE(test_L9_each_library_context_has_its_own_policy);
-    ONE(test_L2_contexts_outlive_the_provider);
-    ONE(test_C7_two_sections_agree_or_refuse);
-    ONE(test_C7_a_second_copy_refuses);
-    tcase_add_loop_test(cases, test_C1_without_the_second_part_all_is_refused,
-                        0, 2);
-    tcase_add_loop_test(cases, test_P1_broken_server_of_any_method_refuses, 0,
-                        OPENSSL_VERSION_NUMBER < 0x40000000L ? 2 : 1);
-    ONE(test_log_is_not_written_into_a_programs_descriptor);
-    ONE(test_P3_threads_while_the_policy_is_replaced);
-    ONE(test_L1_first_contexts_of_several_threads);
-    ONE(test_L3_children_use_what_the_parent_made);
-    tcase_add_loop_test(cases, test_L1_exit_by_every_route, 0, ROUTES);
-    suite_add_tcase(suite, cases);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    scratch_remove();
-    drop_certificate();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "hook", .begin = hookcase_begin, .end = hookcase_end,
+      .cases = {CASE("hook", tests, HOOKCASE_SECONDS, NULL, NULL)});

@@ -15,6 +15,7 @@
 #include "lib/allocation.h"
 #include "lib/hookcase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 /* More than SSL_CTX_new has. */
 #define ALLOCATIONS_MAX 20000
@@ -223,29 +224,18 @@ START_TEST(test_L11_a_provider_made_ready_without_memory_refuses)
 }
 END_TEST
 
-int main(void)
+static void begin(void)
 {
-    Suite *suite = suite_create("hook_memory");
-    TCase *tcase = tcase_create("hook_memory");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
     allocation_install();
-    write_world();
-    make_certificate();
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS);
-    tcase_add_loop_test(
-        tcase, test_L11_no_failure_makes_a_refusing_context_pass, 0, 2);
-    tcase_add_test(tcase, test_L11_who_refuses_for_want_of_memory_says_so);
-    tcase_add_test(tcase, test_L11_a_provider_loaded_without_memory_refuses);
-    tcase_add_test(tcase,
-                   test_L11_a_provider_made_ready_without_memory_refuses);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    scratch_remove();
-    drop_certificate();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    hookcase_begin();
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_L11_no_failure_makes_a_refusing_context_pass, 0, 2),
+    ONCE(test_L11_who_refuses_for_want_of_memory_says_so),
+    ONCE(test_L11_a_provider_loaded_without_memory_refuses),
+    ONCE(test_L11_a_provider_made_ready_without_memory_refuses),
+};
+
+SUITE(.name = "hook_memory", .begin = begin, .end = hookcase_end,
+      .cases = {CASE("hook_memory", tests, HOOKCASE_SECONDS, NULL, NULL)});

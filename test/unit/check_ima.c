@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "evidence/ima.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 #include "lib/tcglog.h"
 #include "lib/vectors.h"
@@ -781,59 +782,30 @@ START_TEST(test_log_of_a_tpm)
 }
 END_TEST
 
-static TCase *right_case(void)
-{
-    TCase *tcase = tcase_create("right");
+static const struct suite_test right_tests[] = {
+    LOOP(test_templates, 0, COUNT(templates)),
+    LOOP(test_vectors, 0, 2),
+    ONCE(test_empty_signature_without_its_space),
+    LOOP(test_templates_whose_text_is_not_enough, 0, COUNT(opaque)),
+    ONCE(test_violations),
+    ONCE(test_log_that_has_grown),
+    ONCE(test_E11_empty_log),
+    LOOP(test_log_of_a_tpm, 0, 2),
+};
 
-    tcase_add_checked_fixture(tcase, setup, forget);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_templates, 0, COUNT(templates));
-    tcase_add_loop_test(tcase, test_vectors, 0, 2);
-    tcase_add_test(tcase, test_empty_signature_without_its_space);
-    tcase_add_loop_test(tcase, test_templates_whose_text_is_not_enough, 0,
-                        COUNT(opaque));
-    tcase_add_test(tcase, test_violations);
-    tcase_add_test(tcase, test_log_that_has_grown);
-    tcase_add_test(tcase, test_E11_empty_log);
-    tcase_add_loop_test(tcase, test_log_of_a_tpm, 0, 2);
-    return tcase;
-}
+static const struct suite_test wrong_tests[] = {
+    LOOP(test_fields_that_do_not_fit, 0, COUNT(odd_fields)),
+    ONCE(test_pcr_of_another_machine),
+    ONCE(test_E9_changed_name),
+    ONCE(test_bank_that_is_none),
+    LOOP(test_E11_boundaries, 0, COUNT(bad_logs)),
+    ONCE(test_E11_fields_longer_than_the_data),
+    ONCE(test_E11_too_many_entries),
+    ONCE(test_E11_too_long),
+    LOOP(test_E11_cut_and_changed_anywhere, 0, 2),
+    ONCE(test_R3_no_memory),
+};
 
-static TCase *wrong_case(void)
-{
-    TCase *tcase = tcase_create("wrong");
-
-    tcase_add_checked_fixture(tcase, setup, forget);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, test_fields_that_do_not_fit, 0,
-                        COUNT(odd_fields));
-    tcase_add_test(tcase, test_pcr_of_another_machine);
-    tcase_add_test(tcase, test_E9_changed_name);
-    tcase_add_test(tcase, test_bank_that_is_none);
-    tcase_add_loop_test(tcase, test_E11_boundaries, 0, COUNT(bad_logs));
-    tcase_add_test(tcase, test_E11_fields_longer_than_the_data);
-    tcase_add_test(tcase, test_E11_too_many_entries);
-    tcase_add_test(tcase, test_E11_too_long);
-    tcase_add_loop_test(tcase, test_E11_cut_and_changed_anywhere, 0, 2);
-    tcase_add_test(tcase, test_R3_no_memory);
-    return tcase;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("ima");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    allocation_install();
-    suite_add_tcase(suite, right_case());
-    suite_add_tcase(suite, wrong_case());
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "ima", .skip = swtpm_missing, .begin = allocation_install,
+      .cases = {CASE("right", right_tests, 60, setup, forget),
+                CASE("wrong", wrong_tests, 120, setup, forget)});

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "lib/suite.h"
 
 #define TEXT_MAX 65536
 
@@ -144,20 +145,10 @@ START_TEST(test_C14_the_text_holds_all_members)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("interface");
-    TCase *cases = tcase_create("interface");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_C14_a_changed_interface_has_another_number),
+    ONCE(test_C14_each_interface_has_one_number),
+    ONCE(test_C14_the_text_holds_all_members),
+};
 
-    tcase_add_test(cases, test_C14_a_changed_interface_has_another_number);
-    tcase_add_test(cases, test_C14_each_interface_has_one_number);
-    tcase_add_test(cases, test_C14_the_text_holds_all_members);
-    suite_add_tcase(suite, cases);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "interface", .cases = {CASE("interface", tests, 0, NULL, NULL)});

@@ -11,6 +11,7 @@
 
 #include "instance.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tlspair.h"
 
 static struct pair pair;
@@ -353,28 +354,16 @@ START_TEST(test_S34_tls_within_a_callback)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("last_error");
-    TCase *tcase = tcase_create("last_error");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_S30_last_and_first_error_are_ours, 0, PLACES),
+    ONCE(test_S30_refused_at_the_beginning),
+    ONCE(test_S30_a_server_that_refuses),
+    ONCE(test_S2_a_server_of_tls12_only),
+    LOOP(test_S2_the_same_with_a_programs_callback, 1, 4),
+    ONCE(test_any_other_alert_of_a_server_that_owes_evidence),
+    LOOP(test_alerts_of_others_are_left_alone, 0, 2),
+    LOOP(test_S34_tls_within_a_callback, 0, 4),
+};
 
-    tcase_add_checked_fixture(tcase, NULL, tear_down);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_S30_last_and_first_error_are_ours, 0,
-                        PLACES);
-    tcase_add_test(tcase, test_S30_refused_at_the_beginning);
-    tcase_add_test(tcase, test_S30_a_server_that_refuses);
-    tcase_add_test(tcase, test_S2_a_server_of_tls12_only);
-    tcase_add_loop_test(tcase, test_S2_the_same_with_a_programs_callback, 1, 4);
-    tcase_add_test(tcase, test_any_other_alert_of_a_server_that_owes_evidence);
-    tcase_add_loop_test(tcase, test_alerts_of_others_are_left_alone, 0, 2);
-    tcase_add_loop_test(tcase, test_S34_tls_within_a_callback, 0, 4);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "last_error",
+      .cases = {CASE("last_error", tests, 60, NULL, tear_down)});

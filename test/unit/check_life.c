@@ -14,6 +14,8 @@
 #include "lib/lifecase.h"
 #include "lib/sanitizer.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
+#include "lib/swtpm.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 /* ATTESTERS_MAX of provider/instance.c. */
@@ -192,7 +194,7 @@ static void (*const cycles[])(int) = {come_and_go, reload};
 
 static void stays_flat(int which)
 {
-    const int count = 1000 * lifecase_scale(), warm = 200;
+    const int count = 1000 * suite_scale(), warm = 200;
     unsigned descriptors = 0;
     long kib = 0;
 
@@ -224,27 +226,13 @@ START_TEST(test_L13_reloads_leave_nothing)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("life");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed, status = lifecase_begin();
+static const struct suite_test tests[] = {
+    ONCE(test_L9_eight_configurations_at_once),
+    ONCE(test_L9_one_configuration_too_many),
+    ONCE(test_L2_provider_comes_and_goes_with_live_connections),
+    ONCE(test_L13_reloads_leave_nothing),
+};
 
-    if (status != 0)
-        return status;
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS * lifecase_scale());
-    tcase_add_test(tcase, test_L9_eight_configurations_at_once);
-    tcase_add_test(tcase, test_L9_one_configuration_too_many);
-    tcase_add_test(tcase,
-                   test_L2_provider_comes_and_goes_with_live_connections);
-    tcase_add_test(tcase, test_L13_reloads_leave_nothing);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    lifecase_end();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "life", .skip = swtpm_missing, .begin = lifecase_begin,
+      .end = lifecase_end,
+      .cases = {CASE("with a swtpm", tests, HOOKCASE_SECONDS, NULL, NULL)});

@@ -18,6 +18,8 @@
 #include "lib/hookcase.h"
 #include "lib/lifecase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
+#include "lib/swtpm.h"
 
 /* A bit for each of 0, 1, 2: each alone, and all. */
 static const unsigned masks[] = {1, 2, 4, 7};
@@ -140,26 +142,18 @@ START_TEST(test_L14_agent)
 }
 END_TEST
 
-int main(void)
+static void begin(void)
 {
-    Suite *suite = suite_create("life_closed");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed, status = lifecase_begin();
-
-    if (status != 0)
-        return status;
+    lifecase_begin();
     setenv("ATTEST_REPORT", scratch_path("report"), 1);
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS);
-    tcase_add_loop_test(tcase, test_L14_tcti, 0, MASKS);
-    tcase_add_loop_test(tcase, test_L14_log_and_report, 0, MASKS);
-    tcase_add_loop_test(tcase, test_L14_agent, 0, MASKS);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    lifecase_end();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_L14_tcti, 0, MASKS),
+    LOOP(test_L14_log_and_report, 0, MASKS),
+    LOOP(test_L14_agent, 0, MASKS),
+};
+
+SUITE(.name = "life_closed", .skip = swtpm_missing, .begin = begin,
+      .end = lifecase_end,
+      .cases = {CASE("with a swtpm", tests, HOOKCASE_SECONDS, NULL, NULL)});

@@ -23,6 +23,8 @@
 #include "lib/lifecase.h"
 #include "lib/sanitizer.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
+#include "lib/swtpm.h"
 
 #define FORKS 100
 #define FRAMES_MAX 64
@@ -94,7 +96,7 @@ static void live_as_child(void (*body)(void))
 /* How many hung in OpenSSL. */
 static int fork_often(void (*body)(void))
 {
-    const int forks = FORKS * lifecase_scale();
+    const int forks = FORKS * suite_scale();
     void *frame;
     int hung = 0;
 
@@ -207,7 +209,7 @@ static void while_others_shake(int unused)
     for (int i = 0; i < 4; i++)
         need(pthread_create(&threads[i], NULL, bodies[i], NULL) == 0);
     /* Without attest it is about one of a hundred. */
-    need(fork_often(shake_once) <= FORKS * lifecase_scale() / 10);
+    need(fork_often(shake_once) <= FORKS * suite_scale() / 10);
     is_over = true;
     for (int i = 0; i < 4; i++)
         need(pthread_join(threads[i], NULL) == 0);
@@ -221,32 +223,18 @@ START_TEST(test_L4_fork_while_all_is_in_use)
 }
 END_TEST
 
-static int run_tests(void)
+static const char *skip(void)
 {
-    Suite *suite = suite_create("life_fork");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed, status = lifecase_begin();
-
-    if (status != 0)
-        return status;
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS * lifecase_scale());
-    tcase_add_test(tcase, test_L4_fork_while_the_loader_is_busy);
-    tcase_add_test(tcase, test_L4_fork_while_all_is_in_use);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    lifecase_end();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (IS_SANITIZED)
+        return "a child of a sanitizer's hangs in its malloc()";
+    return swtpm_missing();
 }
 
-int main(void)
-{
-    if (!IS_SANITIZED)
-        return run_tests();
-    printf("1..0 # SKIP a sanitizer's forked child hangs in its malloc()\n");
-    return 77;
-}
+static const struct suite_test tests[] = {
+    ONCE(test_L4_fork_while_the_loader_is_busy),
+    ONCE(test_L4_fork_while_all_is_in_use),
+};
+
+SUITE(.name = "life_fork", .skip = skip, .begin = lifecase_begin,
+      .end = lifecase_end,
+      .cases = {CASE("with a swtpm", tests, HOOKCASE_SECONDS, NULL, NULL)});

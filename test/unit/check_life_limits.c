@@ -21,6 +21,8 @@
 #include "lib/hookcase.h"
 #include "lib/lifecase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
+#include "lib/swtpm.h"
 
 /* --- R4: descriptors --------------------------------------------------------------- */
 
@@ -326,26 +328,13 @@ START_TEST(test_L12_signals_reach_the_program)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("life_limits");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed, status = lifecase_begin();
+static const struct suite_test tests[] = {
+    LOOP(test_R4_no_descriptors, 0, 4),
+    ONCE(test_R4_no_threads),
+    ONCE(test_R4_disk_full),
+    LOOP(test_L12_signals_reach_the_program, 0, 3),
+};
 
-    if (status != 0)
-        return status;
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS);
-    tcase_add_loop_test(tcase, test_R4_no_descriptors, 0, 4);
-    tcase_add_test(tcase, test_R4_no_threads);
-    tcase_add_test(tcase, test_R4_disk_full);
-    tcase_add_loop_test(tcase, test_L12_signals_reach_the_program, 0, 3);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    lifecase_end();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "life_limits", .skip = swtpm_missing, .begin = lifecase_begin,
+      .end = lifecase_end,
+      .cases = {CASE("with a swtpm", tests, HOOKCASE_SECONDS, NULL, NULL)});

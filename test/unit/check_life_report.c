@@ -17,6 +17,8 @@
 #include "lib/hookcase.h"
 #include "lib/lifecase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
+#include "lib/swtpm.h"
 
 static char fifo[4200];
 
@@ -154,23 +156,10 @@ START_TEST(test_R4_reports_that_nobody_reads)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("life_report");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed, status = lifecase_begin();
+static const struct suite_test tests[] = {
+    LOOP(test_R4_reports_that_nobody_reads, 0, MOMENTS),
+};
 
-    if (status != 0)
-        return status;
-    tcase_set_timeout(tcase, HOOKCASE_SECONDS);
-    tcase_add_loop_test(tcase, test_R4_reports_that_nobody_reads, 0, MOMENTS);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    lifecase_end();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "life_report", .skip = swtpm_missing, .begin = lifecase_begin,
+      .end = lifecase_end,
+      .cases = {CASE("with a swtpm", tests, HOOKCASE_SECONDS, NULL, NULL)});

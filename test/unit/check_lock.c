@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/suite.h"
 #include "lib/tlspair.h"
 #include "tls/state.h"
 
@@ -985,39 +986,23 @@ START_TEST(test_threads_without_gate_and_without_evidence)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("lock");
-    TCase *tcase = tcase_create("lock");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_accepted_by_every_way, 0, TRANSPORTS),
+    LOOP(test_S14_without_gate_nothing_passes_by_any_way, 0, TRANSPORTS),
+    LOOP(test_S3_without_gate_no_resumption_passes, 0, TRANSPORTS),
+    ONCE(test_S5_S22_without_gate_no_early_data),
+    LOOP(test_S2_without_gate_no_tls12, 0, TRANSPORTS),
+    ONCE(test_descriptors_show_throughout),
+    ONCE(test_S13_clear_and_reuse),
+    ONCE(test_S13_dup_and_free),
+    ONCE(test_the_BIO_is_the_programs),
+    ONCE(test_SSL_set_bio_in_mid_handshake),
+    ONCE(test_S14_without_gate_and_with_another_BIO),
+    ONCE(test_callbacks_of_the_programs_BIO_are_called),
+    ONCE(test_S24_a_program_wraps_the_callback_of_its_BIO),
+    ONCE(test_S14_nothing_passes_from_inside_the_programs_callback),
+    ONCE(test_L3_without_gate_a_forked_child_sends_nothing),
+    LOOP(test_threads_without_gate_and_without_evidence, 0, 2),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, NULL);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, test_accepted_by_every_way, 0, TRANSPORTS);
-    tcase_add_loop_test(tcase, test_S14_without_gate_nothing_passes_by_any_way,
-                        0, TRANSPORTS);
-    tcase_add_loop_test(tcase, test_S3_without_gate_no_resumption_passes, 0,
-                        TRANSPORTS);
-    tcase_add_test(tcase, test_S5_S22_without_gate_no_early_data);
-    tcase_add_loop_test(tcase, test_S2_without_gate_no_tls12, 0, TRANSPORTS);
-    tcase_add_test(tcase, test_descriptors_show_throughout);
-    tcase_add_test(tcase, test_S13_clear_and_reuse);
-    tcase_add_test(tcase, test_S13_dup_and_free);
-    tcase_add_test(tcase, test_the_BIO_is_the_programs);
-    tcase_add_test(tcase, test_SSL_set_bio_in_mid_handshake);
-    tcase_add_test(tcase, test_S14_without_gate_and_with_another_BIO);
-    tcase_add_test(tcase, test_callbacks_of_the_programs_BIO_are_called);
-    tcase_add_test(tcase, test_S24_a_program_wraps_the_callback_of_its_BIO);
-    tcase_add_test(tcase,
-                   test_S14_nothing_passes_from_inside_the_programs_callback);
-    tcase_add_test(tcase, test_L3_without_gate_a_forked_child_sends_nothing);
-    tcase_add_loop_test(tcase, test_threads_without_gate_and_without_evidence,
-                        0, 2);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "lock", .cases = {CASE("lock", tests, 120, set_up, NULL)});

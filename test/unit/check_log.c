@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "lib/suite.h"
 
 static char folder[] = "/tmp/attest-log-XXXXXX";
 static char path[sizeof(folder) + 8];
@@ -243,29 +244,17 @@ START_TEST(test_L7_renamed_file)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("log");
-    TCase *tcase = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_level_and_one_line),
+    ONCE(test_name_of_a_daemon),
+    ONCE(test_long_lines_are_cut),
+    ONCE(test_L6_held_lines),
+    ONCE(test_L6_held_lines_are_bounded),
+    ONCE(test_L6_held_lines_of_a_program_that_never_needs_them),
+    ONCE(test_L5_descriptor_is_closed_by_exec),
+    ONCE(test_no_log_and_no_file_are_no_crash),
+    ONCE(test_L2_full_pipe_loses_lines),
+    ONCE(test_L7_renamed_file),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_level_and_one_line);
-    tcase_add_test(tcase, test_name_of_a_daemon);
-    tcase_add_test(tcase, test_long_lines_are_cut);
-    tcase_add_test(tcase, test_L6_held_lines);
-    tcase_add_test(tcase, test_L6_held_lines_are_bounded);
-    tcase_add_test(tcase,
-                   test_L6_held_lines_of_a_program_that_never_needs_them);
-    tcase_add_test(tcase, test_L5_descriptor_is_closed_by_exec);
-    tcase_add_test(tcase, test_no_log_and_no_file_are_no_crash);
-    tcase_add_test(tcase, test_L2_full_pipe_loses_lines);
-    tcase_add_test(tcase, test_L7_renamed_file);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "log", .cases = {CASE("log", tests, 0, setup, teardown)});

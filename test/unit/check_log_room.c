@@ -8,6 +8,7 @@
 #include "attester/log_room.h"
 #include "evidence/eventlog.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 static const struct {
     struct atls_log_room room;
@@ -108,29 +109,17 @@ START_TEST(test_outline_without_a_chain)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("log_room");
-    TCase *pure = tcase_create("pure");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test pure_tests[] = {
+    LOOP(test_T17_three_quarters, 0, sizeof(rooms) / sizeof(rooms[0])),
+    ONCE(test_boot_log_takes_no_room),
+    ONCE(test_outline_without_a_chain),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_add_loop_test(pure, test_T17_three_quarters, 0,
-                        (int)(sizeof(rooms) / sizeof(rooms[0])));
-    tcase_add_test(pure, test_boot_log_takes_no_room);
-    tcase_add_test(pure, test_outline_without_a_chain);
-    suite_add_tcase(suite, pure);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_T17_outline_of_a_quoter, 0, 3);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+static const struct suite_test tcase_tests[] = {
+    LOOP(test_T17_outline_of_a_quoter, 0, 3),
+};
+
+SUITE(.name = "log_room", .skip = swtpm_missing,
+      .cases = {CASE("pure", pure_tests, 0, NULL, NULL),
+                CASE("with a swtpm", tcase_tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

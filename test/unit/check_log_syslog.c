@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/syslogd.h"
 #include "base/log.h"
 
@@ -421,21 +422,11 @@ static void setup(void)
     snprintf(folder, sizeof(folder), "%s", scratch_make());
 }
 
-int main(void)
-{
-    Suite *suite = suite_create("log_syslog");
-    TCase *tcase = tcase_create("log_syslog");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_L15_daemons_come_and_go, 0, COMINGS),
+    LOOP(test_machines_without_syslog, 0, LACKS),
+    LOOP(test_L14_stderr, 0, ERRORS),
+};
 
-    tcase_add_checked_fixture(tcase, setup, scratch_remove);
-    tcase_add_loop_test(tcase, test_L15_daemons_come_and_go, 0, COMINGS);
-    tcase_add_loop_test(tcase, test_machines_without_syslog, 0, LACKS);
-    tcase_add_loop_test(tcase, test_L14_stderr, 0, ERRORS);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "log_syslog",
+      .cases = {CASE("log_syslog", tests, 0, setup, scratch_remove)});

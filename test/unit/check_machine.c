@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
@@ -337,36 +338,18 @@ START_TEST(test_describe_empty_subject)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_E5_other_machine);
-    tcase_add_test(tcase, test_E5_same_name_other_tpm);
-    tcase_add_test(tcase, test_no_machine_and_any_machine);
-    tcase_add_test(tcase, test_machine_by_key);
-    tcase_add_loop_test(tcase, test_P7_machine_names, 0, COUNT(names));
-    tcase_add_test(tcase, test_machine_names_of_an_unreadable_san);
-    tcase_add_test(tcase, test_machine_names_are_cut);
-    tcase_add_test(tcase, test_machine_kinds);
-    tcase_add_test(tcase, test_describe);
-    tcase_add_test(tcase, test_describe_empty_subject);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_E5_other_machine),
+    ONCE(test_E5_same_name_other_tpm),
+    ONCE(test_no_machine_and_any_machine),
+    ONCE(test_machine_by_key),
+    LOOP(test_P7_machine_names, 0, COUNT(names)),
+    ONCE(test_machine_names_of_an_unreadable_san),
+    ONCE(test_machine_names_are_cut),
+    ONCE(test_machine_kinds),
+    ONCE(test_describe),
+    ONCE(test_describe_empty_subject),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("machine");
-    TCase *tcase = tcase_create("machine");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "machine", .end = factory_free_keys,
+      .cases = {CASE("machine", tests, 120, setup, teardown)});

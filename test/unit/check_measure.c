@@ -18,6 +18,7 @@
 #include "evidence/eventlog.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
@@ -586,52 +587,31 @@ START_TEST(test_many_writers)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_measure);
-    tcase_add_test(tcase, test_measure_into_another_pcr);
-    tcase_add_loop_test(tcase, test_content_must_be_one_line, 0,
-                        COUNT(illegal));
-    tcase_add_test(tcase, test_several_under_one_lock);
-    tcase_add_test(tcase, test_component_that_has_changed);
-    tcase_add_test(tcase, test_default_log);
-    tcase_add_loop_test(tcase, test_T15_lock_is_held, 0, COUNT(logs));
-    tcase_add_loop_test(tcase, test_T15_lock_is_released_in_time, 0,
-                        COUNT(logs));
-    tcase_add_loop_test(tcase, test_L4_lock_is_not_left_to_a_child, 0,
-                        COUNT(logs));
-    tcase_add_test(tcase, test_T15_lock_file_of_others_is_refused);
-    tcase_add_test(tcase, test_log_must_be_a_file_in_a_folder);
-    tcase_add_test(tcase, test_T15_extended_by_others);
-    tcase_add_test(tcase, test_T15_one_bank_extended_by_others);
-    tcase_add_test(tcase, test_T15_kexec_loses_the_log);
-    tcase_add_test(tcase, test_T15_a_refusal_makes_no_log);
-    tcase_add_test(tcase, test_T15_reset_loses_the_pcr);
-    tcase_add_test(tcase, test_log_event_left_out);
-    tcase_add_test(tcase, test_T15_torn_record_of_others);
-    tcase_add_test(tcase, test_R2_T17_events_of_a_pcr);
-    tcase_add_test(tcase, test_T17_certificates_until_evidence_is_full);
-    tcase_add_test(tcase, test_systemds_log);
-    tcase_add_test(tcase, test_T15_systemd_was_interrupted);
-    tcase_add_test(tcase, test_many_writers);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_measure),
+    ONCE(test_measure_into_another_pcr),
+    LOOP(test_content_must_be_one_line, 0, COUNT(illegal)),
+    ONCE(test_several_under_one_lock),
+    ONCE(test_component_that_has_changed),
+    ONCE(test_default_log),
+    LOOP(test_T15_lock_is_held, 0, COUNT(logs)),
+    LOOP(test_T15_lock_is_released_in_time, 0, COUNT(logs)),
+    LOOP(test_L4_lock_is_not_left_to_a_child, 0, COUNT(logs)),
+    ONCE(test_T15_lock_file_of_others_is_refused),
+    ONCE(test_log_must_be_a_file_in_a_folder),
+    ONCE(test_T15_extended_by_others),
+    ONCE(test_T15_one_bank_extended_by_others),
+    ONCE(test_T15_kexec_loses_the_log),
+    ONCE(test_T15_a_refusal_makes_no_log),
+    ONCE(test_T15_reset_loses_the_pcr),
+    ONCE(test_log_event_left_out),
+    ONCE(test_T15_torn_record_of_others),
+    ONCE(test_R2_T17_events_of_a_pcr),
+    ONCE(test_T17_certificates_until_evidence_is_full),
+    ONCE(test_systemds_log),
+    ONCE(test_T15_systemd_was_interrupted),
+    ONCE(test_many_writers),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("measure");
-    TCase *tcase = tcase_create("measure");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_add_checked_fixture(tcase, measuring_start, measuring_stop);
-    tcase_set_timeout(tcase, 120);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "measure", .skip = swtpm_missing,
+      .cases = {CASE("measure", tests, 120, measuring_start, measuring_stop)});

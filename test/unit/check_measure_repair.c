@@ -22,6 +22,7 @@
 #include "lib/allocation.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tpmproxy.h"
 
 #define SYSTEMD "tpm2-measure.log"
@@ -457,35 +458,22 @@ END_TEST
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
-int main(void)
-{
-    Suite *suite = suite_create("measure_repair");
-    TCase *tcase = tcase_create("measure_repair");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_T15_interrupted, 0, COUNT(crashes)),
+    ONCE(test_T15_systemd_went_on),
+    ONCE(test_T15_interrupted_in_another_pcr),
+    ONCE(test_T15_interrupted_and_extended_by_others),
+    ONCE(test_T15_interrupted_and_one_bank_extended),
+    ONCE(test_T15_interrupted_and_log_changed),
+    ONCE(test_wal_format),
+    LOOP(test_T15_damaged_wal, 0, COUNT(damages)),
+    ONCE(test_wal_must_be_a_file),
+    LOOP(test_T15_tpm_fails_in_extend, 0, COUNT(faults)),
+    ONCE(test_R4_disk_full),
+    ONCE(test_R3_allocations_fail),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    allocation_install();
-    runner = srunner_create(suite);
-    tcase_add_checked_fixture(tcase, measuring_start, measuring_stop);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, test_T15_interrupted, 0, COUNT(crashes));
-    tcase_add_test(tcase, test_T15_systemd_went_on);
-    tcase_add_test(tcase, test_T15_interrupted_in_another_pcr);
-    tcase_add_test(tcase, test_T15_interrupted_and_extended_by_others);
-    tcase_add_test(tcase, test_T15_interrupted_and_one_bank_extended);
-    tcase_add_test(tcase, test_T15_interrupted_and_log_changed);
-    tcase_add_test(tcase, test_wal_format);
-    tcase_add_loop_test(tcase, test_T15_damaged_wal, 0, COUNT(damages));
-    tcase_add_test(tcase, test_wal_must_be_a_file);
-    tcase_add_loop_test(tcase, test_T15_tpm_fails_in_extend, 0, COUNT(faults));
-    tcase_add_test(tcase, test_R4_disk_full);
-    tcase_add_test(tcase, test_R3_allocations_fail);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "measure_repair", .skip = swtpm_missing,
+      .begin = allocation_install,
+      .cases = {
+          CASE("measure_repair", tests, 120, measuring_start, measuring_stop)});

@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "lib/allocation.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/measured.h"
 
@@ -594,51 +595,31 @@ START_TEST(test_R3_authority_without_memory)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_E9_log_does_not_replay, 0, COUNT(bad_logs));
-    tcase_add_test(tcase, test_log_does_not_replay_in_words);
-    tcase_add_loop_test(tcase, test_E9_events_that_were_never_extended, 0,
-                        COUNT(beginnings));
-    tcase_add_test(tcase, test_E9_events_in_another_order);
-    tcase_add_test(tcase, test_log_in_a_bank_that_is_none);
-    tcase_add_test(tcase, test_log_that_nobody_wants_must_replay);
-    tcase_add_test(tcase, test_log_of_another_pcr);
-    tcase_add_test(tcase, test_P10_log_left_out);
-    tcase_add_test(tcase, test_nothing_measured);
-    tcase_add_loop_test(tcase, test_log_in_other_banks, 0, 2);
-    tcase_add_test(tcase, test_certificate_not_measured);
-    tcase_add_loop_test(tcase, test_E9_certificate_digest_as_component, 0, 2);
-    tcase_add_loop_test(tcase, test_certificate_in_another_form, 0,
-                        (int)(sizeof(other_forms) / sizeof(other_forms[0])));
-    tcase_add_test(tcase, test_renewed_certificate);
-    tcase_add_test(tcase, test_measured_issuer);
-    tcase_add_test(tcase, test_measured_issuer_accepts_a_measured_certificate);
-    tcase_add_loop_test(tcase, test_bad_authority, 0, COUNT(bad_authorities));
-    tcase_add_test(tcase, test_authority_of_the_issuer);
-    tcase_add_test(tcase, test_authority_not_measured);
-    tcase_add_test(tcase, test_authority_is_no_certificate);
-    tcase_add_test(tcase, test_sender_shows_no_certificate);
-    tcase_add_test(tcase, test_R3_authority_without_memory);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_E9_log_does_not_replay, 0, COUNT(bad_logs)),
+    ONCE(test_log_does_not_replay_in_words),
+    LOOP(test_E9_events_that_were_never_extended, 0, COUNT(beginnings)),
+    ONCE(test_E9_events_in_another_order),
+    ONCE(test_log_in_a_bank_that_is_none),
+    ONCE(test_log_that_nobody_wants_must_replay),
+    ONCE(test_log_of_another_pcr),
+    ONCE(test_P10_log_left_out),
+    ONCE(test_nothing_measured),
+    LOOP(test_log_in_other_banks, 0, 2),
+    ONCE(test_certificate_not_measured),
+    LOOP(test_E9_certificate_digest_as_component, 0, 2),
+    LOOP(test_certificate_in_another_form, 0,
+         sizeof(other_forms) / sizeof(other_forms[0])),
+    ONCE(test_renewed_certificate),
+    ONCE(test_measured_issuer),
+    ONCE(test_measured_issuer_accepts_a_measured_certificate),
+    LOOP(test_bad_authority, 0, COUNT(bad_authorities)),
+    ONCE(test_authority_of_the_issuer),
+    ONCE(test_authority_not_measured),
+    ONCE(test_authority_is_no_certificate),
+    ONCE(test_sender_shows_no_certificate),
+    ONCE(test_R3_authority_without_memory),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("measured");
-    TCase *tcase = tcase_create("measured");
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    tcase_set_timeout(tcase, 600);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "measured", .begin = allocation_install, .end = factory_free_keys,
+      .cases = {CASE("measured", tests, 600, setup, teardown)});

@@ -12,6 +12,7 @@
 #include "lib/allocation.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 #include "lib/tcglog.h"
 
@@ -267,34 +268,27 @@ START_TEST(test_boot_log_with_systemds_separators)
 }
 END_TEST
 
-int main(void)
+static void stop_and_forget(void)
 {
-    Suite *suite = suite_create("measured_events");
-    TCase *records = tcase_create("records");
-    TCase *boots = tcase_create("boots");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    allocation_install();
-    tcase_add_checked_fixture(records, NULL, forget);
-    tcase_add_test(records, test_events_of_all_pcrs);
-    tcase_add_test(records, test_event_without_content);
-    tcase_add_loop_test(records, test_E11_malformed, 0, COUNT(malformed));
-    tcase_add_test(records, test_E11_too_many_events);
-    tcase_add_test(records, test_read);
-    tcase_add_test(records, test_R3_allocations_fail);
-    suite_add_tcase(suite, records);
-    tcase_add_checked_fixture(boots, measuring_start, measuring_stop);
-    tcase_add_checked_fixture(boots, NULL, forget);
-    tcase_set_timeout(boots, 60);
-    tcase_add_test(boots, test_boot_log_with_systemds_separators);
-    suite_add_tcase(suite, boots);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    measuring_stop();
+    forget();
 }
+
+static const struct suite_test records_tests[] = {
+    ONCE(test_events_of_all_pcrs),
+    ONCE(test_event_without_content),
+    LOOP(test_E11_malformed, 0, COUNT(malformed)),
+    ONCE(test_E11_too_many_events),
+    ONCE(test_read),
+    ONCE(test_R3_allocations_fail),
+};
+
+static const struct suite_test boots_tests[] = {
+    ONCE(test_boot_log_with_systemds_separators),
+};
+
+SUITE(.name = "measured_events", .skip = swtpm_missing,
+      .begin = allocation_install,
+      .cases = {
+          CASE("records", records_tests, 0, NULL, forget),
+          CASE("boots", boots_tests, 60, measuring_start, stop_and_forget)});

@@ -14,6 +14,7 @@
 #include "evidence/codec.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define PCR 15u
 #define RS "\x1e"
@@ -471,34 +472,21 @@ END_TEST
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
-int main(void)
-{
-    Suite *suite = suite_create("measured_log");
-    TCase *tcase = tcase_create("measured_log");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_record_is_the_documented_one),
+    ONCE(test_record_escapes),
+    ONCE(test_systemds_log_is_read),
+    LOOP(test_accepted, 0, COUNT(accepted)),
+    LOOP(test_malformed, 0, COUNT(malformed)),
+    ONCE(test_T15_cut_at_every_octet),
+    LOOP(test_R2_limits, 0, COUNT(limits)),
+    ONCE(test_content_is_legal),
+    ONCE(test_read),
+    ONCE(test_read_only_regular_files),
+    ONCE(test_R2_read_size_limit),
+    ONCE(test_T15_read_waits_for_systemd_only),
+    ONCE(test_R3_allocations_fail),
+};
 
-    allocation_install();
-    runner = srunner_create(suite);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_record_is_the_documented_one);
-    tcase_add_test(tcase, test_record_escapes);
-    tcase_add_test(tcase, test_systemds_log_is_read);
-    tcase_add_loop_test(tcase, test_accepted, 0, COUNT(accepted));
-    tcase_add_loop_test(tcase, test_malformed, 0, COUNT(malformed));
-    tcase_add_test(tcase, test_T15_cut_at_every_octet);
-    tcase_add_loop_test(tcase, test_R2_limits, 0, COUNT(limits));
-    tcase_add_test(tcase, test_content_is_legal);
-    tcase_add_test(tcase, test_read);
-    tcase_add_test(tcase, test_read_only_regular_files);
-    tcase_add_test(tcase, test_R2_read_size_limit);
-    tcase_add_test(tcase, test_T15_read_waits_for_systemd_only);
-    tcase_add_test(tcase, test_R3_allocations_fail);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "measured_log", .begin = allocation_install,
+      .cases = {CASE("measured_log", tests, 60, setup, teardown)});

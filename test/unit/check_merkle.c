@@ -11,6 +11,7 @@
 #include "evidence/merkle.h"
 #include "lib/allocation.h"
 #include "lib/rfc9162.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 static const char file[] = "merkle.txt";
@@ -489,35 +490,24 @@ START_TEST(test_R3_fold_without_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("merkle");
-    TCase *tcase = tcase_create("merkle");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_roots_and_proofs_of_the_reference_inputs, 1, REFERENCE_COUNT + 1),
+    LOOP(test_every_proof_leads_to_the_root, 0,
+         sizeof(sizes) / sizeof(sizes[0])),
+    LOOP(test_proofs_tell_nothing_of_the_number_of_leaves, 0,
+         sizeof(shapes) / sizeof(shapes[0])),
+    ONCE(test_told_size_follows_from_the_place),
+    ONCE(test_G9_full_batch_is_the_tree_of_the_rfc),
+    ONCE(test_decoys_are_used_once),
+    ONCE(test_places_out_of_range_are_refused),
+    ONCE(test_no_proof_where_no_leaf_is),
+    ONCE(test_fold_refuses_proofs_of_the_wrong_shape),
+    ONCE(test_E12_one_size_for_a_path),
+    ONCE(test_changed_proofs_lead_elsewhere),
+    ONCE(test_inner_node_is_no_leaf),
+    ONCE(test_R3_every_allocation_fails),
+    ONCE(test_R3_fold_without_memory),
+};
 
-    allocation_install();
-    tcase_add_loop_test(tcase, test_roots_and_proofs_of_the_reference_inputs, 1,
-                        REFERENCE_COUNT + 1);
-    tcase_add_loop_test(tcase, test_every_proof_leads_to_the_root, 0,
-                        (int)(sizeof(sizes) / sizeof(sizes[0])));
-    tcase_add_loop_test(tcase, test_proofs_tell_nothing_of_the_number_of_leaves,
-                        0, (int)(sizeof(shapes) / sizeof(shapes[0])));
-    tcase_add_test(tcase, test_told_size_follows_from_the_place);
-    tcase_add_test(tcase, test_G9_full_batch_is_the_tree_of_the_rfc);
-    tcase_add_test(tcase, test_decoys_are_used_once);
-    tcase_add_test(tcase, test_places_out_of_range_are_refused);
-    tcase_add_test(tcase, test_no_proof_where_no_leaf_is);
-    tcase_add_test(tcase, test_fold_refuses_proofs_of_the_wrong_shape);
-    tcase_add_test(tcase, test_E12_one_size_for_a_path);
-    tcase_add_test(tcase, test_changed_proofs_lead_elsewhere);
-    tcase_add_test(tcase, test_inner_node_is_no_leaf);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    tcase_add_test(tcase, test_R3_fold_without_memory);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "merkle", .begin = allocation_install,
+      .cases = {CASE("merkle", tests, 0, NULL, NULL)});

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/suite.h"
 #include "verifier/names.h"
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
@@ -292,21 +293,11 @@ START_TEST(test_P7_P13_kind_of_name)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("names");
-    TCase *tcase = tcase_create("names");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_P7_name_matches, 0, COUNT(matches)),
+    LOOP(test_P7_pattern_is_legal, 0, COUNT(patterns)),
+    LOOP(test_P7_kind_of_pattern, 0, COUNT(kinds)),
+    LOOP(test_P7_P13_kind_of_name, 0, COUNT(peers)),
+};
 
-    tcase_add_loop_test(tcase, test_P7_name_matches, 0, COUNT(matches));
-    tcase_add_loop_test(tcase, test_P7_pattern_is_legal, 0, COUNT(patterns));
-    tcase_add_loop_test(tcase, test_P7_kind_of_pattern, 0, COUNT(kinds));
-    tcase_add_loop_test(tcase, test_P7_P13_kind_of_name, 0, COUNT(peers));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "names", .cases = {CASE("names", tests, 0, NULL, NULL)});

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "base/opening.h"
 
 /* A bit for each of 0, 1, 2. */
@@ -333,23 +334,13 @@ static void setup(void)
     snprintf(path, sizeof(path), "%s", scratch_path("file"));
 }
 
-int main(void)
-{
-    Suite *suite = suite_create("opening");
-    TCase *tcase = tcase_create("opening");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_L14_never_a_standard_descriptor, 0, WAYS),
+    ONCE(test_L14_errors),
+    ONCE(test_L14_what_is_printed_meanwhile),
+    ONCE(test_L14_what_the_program_puts_there),
+    ONCE(test_L14_standard_of_programs_of_ours),
+};
 
-    tcase_add_checked_fixture(tcase, setup, scratch_remove);
-    tcase_add_loop_test(tcase, test_L14_never_a_standard_descriptor, 0, WAYS);
-    tcase_add_test(tcase, test_L14_errors);
-    tcase_add_test(tcase, test_L14_what_is_printed_meanwhile);
-    tcase_add_test(tcase, test_L14_what_the_program_puts_there);
-    tcase_add_test(tcase, test_L14_standard_of_programs_of_ours);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "opening",
+      .cases = {CASE("opening", tests, 0, setup, scratch_remove)});

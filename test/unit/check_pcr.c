@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "evidence/pcr.h"
+#include "lib/suite.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -256,26 +257,15 @@ START_TEST(test_extend)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("pcr");
-    TCase *tcase = tcase_create("pcr");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_hashes_by_algorithm_and_name),
+    ONCE(test_what_is_no_bank),
+    LOOP(test_selections, 0, COUNT(good_selections)),
+    LOOP(test_P2_bad_selections_say_what_is_wrong, 0, COUNT(bad_selections)),
+    ONCE(test_values_that_are_not_there),
+    ONCE(test_pcr_digest_follows_the_selection),
+    ONCE(test_E6_pcr_digest_needs_every_selected_value),
+    ONCE(test_extend),
+};
 
-    tcase_add_test(tcase, test_hashes_by_algorithm_and_name);
-    tcase_add_test(tcase, test_what_is_no_bank);
-    tcase_add_loop_test(tcase, test_selections, 0, (int)COUNT(good_selections));
-    tcase_add_loop_test(tcase, test_P2_bad_selections_say_what_is_wrong, 0,
-                        (int)COUNT(bad_selections));
-    tcase_add_test(tcase, test_values_that_are_not_there);
-    tcase_add_test(tcase, test_pcr_digest_follows_the_selection);
-    tcase_add_test(tcase, test_E6_pcr_digest_needs_every_selected_value);
-    tcase_add_test(tcase, test_extend);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "pcr", .cases = {CASE("pcr", tests, 0, NULL, NULL)});

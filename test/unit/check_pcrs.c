@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -441,51 +442,31 @@ START_TEST(test_no_boot_pcr_quoted)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_good_selection, 0, COUNT(good_selections));
-    tcase_add_loop_test(tcase, test_E6_E8_selection_does_not_cover_policy, 0,
-                        COUNT(bad_selections));
-    tcase_add_loop_test(tcase, test_measured_pcr_is_needed, 0,
-                        COUNT(log_demands));
-    tcase_add_test(tcase, test_named_measured_pcr_needs_no_log);
-    tcase_add_test(tcase, test_other_measured_pcr);
-    tcase_add_loop_test(tcase, test_resettable_pcr_never_counts, 0, 2);
-    tcase_add_test(tcase, test_E8_sha1_bank_never_counts);
-    tcase_add_test(tcase, test_E6_values_that_nobody_quoted);
-    tcase_add_test(tcase, test_E6_bank_that_nobody_quoted);
-    tcase_add_test(tcase, test_E7_quoted_value_is_missing);
-    tcase_add_test(tcase, test_E7_quoted_bank_is_missing);
-    tcase_add_test(tcase, test_E7_relabelled_values);
-    tcase_add_loop_test(tcase, test_digest_of_scheme, 0, 3);
-    tcase_add_loop_test(tcase, test_wrong_digest, 0, COUNT(digest_edits));
-    tcase_add_test(tcase, test_flipped_value);
-    tcase_add_test(tcase, test_pcr_value);
-    tcase_add_test(tcase, test_each_named_pcr_is_compared);
-    tcase_add_test(tcase, test_one_of_several_values);
-    tcase_add_loop_test(tcase, test_value_of_a_long_bank, 0, 2);
-    tcase_add_test(tcase, test_E8_bank_that_firmware_does_not_extend);
-    tcase_add_loop_test(tcase, test_E8_one_boot_pcr_was_extended, 0, 8);
-    tcase_add_test(tcase, test_E8_some_boot_pcrs_quoted);
-    tcase_add_test(tcase, test_no_boot_pcr_quoted);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_good_selection, 0, COUNT(good_selections)),
+    LOOP(test_E6_E8_selection_does_not_cover_policy, 0, COUNT(bad_selections)),
+    LOOP(test_measured_pcr_is_needed, 0, COUNT(log_demands)),
+    ONCE(test_named_measured_pcr_needs_no_log),
+    ONCE(test_other_measured_pcr),
+    LOOP(test_resettable_pcr_never_counts, 0, 2),
+    ONCE(test_E8_sha1_bank_never_counts),
+    ONCE(test_E6_values_that_nobody_quoted),
+    ONCE(test_E6_bank_that_nobody_quoted),
+    ONCE(test_E7_quoted_value_is_missing),
+    ONCE(test_E7_quoted_bank_is_missing),
+    ONCE(test_E7_relabelled_values),
+    LOOP(test_digest_of_scheme, 0, 3),
+    LOOP(test_wrong_digest, 0, COUNT(digest_edits)),
+    ONCE(test_flipped_value),
+    ONCE(test_pcr_value),
+    ONCE(test_each_named_pcr_is_compared),
+    ONCE(test_one_of_several_values),
+    LOOP(test_value_of_a_long_bank, 0, 2),
+    ONCE(test_E8_bank_that_firmware_does_not_extend),
+    LOOP(test_E8_one_boot_pcr_was_extended, 0, 8),
+    ONCE(test_E8_some_boot_pcrs_quoted),
+    ONCE(test_no_boot_pcr_quoted),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("pcrs");
-    TCase *tcase = tcase_create("pcrs");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "pcrs", .end = factory_free_keys,
+      .cases = {CASE("pcrs", tests, 120, setup, teardown)});

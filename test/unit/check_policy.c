@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "unit/policy_certificates.h"
 #include "verifier/policy.h"
 #include "verifier/policy_internal.h"
@@ -691,32 +692,22 @@ START_TEST(test_manual)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("policy");
-    TCase *tcase = tcase_create("policy");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_every_key),
+    ONCE(test_defaults),
+    ONCE(test_references_are_counted),
+    ONCE(test_intermediate_as_anchor),
+    LOOP(test_P1_bad_trust, 0, COUNT(bad_trust)),
+    ONCE(test_P1_missing_trust),
+    ONCE(test_P1_missing_policy),
+    LOOP(test_P2_bad_key, 0, COUNT(bad_keys)),
+    LOOP(test_P6_bad_file, 0, COUNT(bad_files)),
+    LOOP(test_good_file, 0, COUNT(good_files)),
+    LOOP(test_P4_strict_spelling, 0, COUNT(choices)),
+    ONCE(test_P4_strict_spelling_in_policy),
+    LOOP(test_P11_time, 0, COUNT(times)),
+    ONCE(test_manual),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_test(tcase, test_every_key);
-    tcase_add_test(tcase, test_defaults);
-    tcase_add_test(tcase, test_references_are_counted);
-    tcase_add_test(tcase, test_intermediate_as_anchor);
-    tcase_add_loop_test(tcase, test_P1_bad_trust, 0, COUNT(bad_trust));
-    tcase_add_test(tcase, test_P1_missing_trust);
-    tcase_add_test(tcase, test_P1_missing_policy);
-    tcase_add_loop_test(tcase, test_P2_bad_key, 0, COUNT(bad_keys));
-    tcase_add_loop_test(tcase, test_P6_bad_file, 0, COUNT(bad_files));
-    tcase_add_loop_test(tcase, test_good_file, 0, COUNT(good_files));
-    tcase_add_loop_test(tcase, test_P4_strict_spelling, 0, COUNT(choices));
-    tcase_add_test(tcase, test_P4_strict_spelling_in_policy);
-    tcase_add_loop_test(tcase, test_P11_time, 0, COUNT(times));
-    tcase_add_test(tcase, test_manual);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "policy",
+      .cases = {CASE("policy", tests, 0, set_up, scratch_remove)});

@@ -9,6 +9,7 @@
 
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 #include "unit/policy_certificates.h"
 #include "verifier/policy.h"
@@ -272,28 +273,17 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("policy_bootlog");
-    TCase *tcase = tcase_create("policy_bootlog");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_nothing_is_asked_by_default),
+    ONCE(test_ask),
+    ONCE(test_log_of_a_good_machine),
+    ONCE(test_log_of_a_reference),
+    ONCE(test_reference_that_asks),
+    ONCE(test_P3_changed_log_makes_the_policy_stale),
+    LOOP(test_P1_bad_logs, 0, COUNT(bad)),
+    ONCE(test_P2_not_in_policy),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_test(tcase, test_nothing_is_asked_by_default);
-    tcase_add_test(tcase, test_ask);
-    tcase_add_test(tcase, test_log_of_a_good_machine);
-    tcase_add_test(tcase, test_log_of_a_reference);
-    tcase_add_test(tcase, test_reference_that_asks);
-    tcase_add_test(tcase, test_P3_changed_log_makes_the_policy_stale);
-    tcase_add_loop_test(tcase, test_P1_bad_logs, 0, COUNT(bad));
-    tcase_add_test(tcase, test_P2_not_in_policy);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "policy_bootlog", .begin = allocation_install,
+      .cases = {CASE("policy_bootlog", tests, 0, set_up, scratch_remove)});

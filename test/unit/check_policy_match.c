@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "unit/policy_certificates.h"
 #include "verifier/policy.h"
 
@@ -495,25 +496,15 @@ START_TEST(test_P3_young_file)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("policy_match");
-    TCase *tcase = tcase_create("policy_match");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_P8_match, 0, COUNT(matches)),
+    ONCE(test_P8_nameless_not_given),
+    LOOP(test_warning, 0, COUNT(warnings)),
+    ONCE(test_P11_expires_soon),
+    ONCE(test_C5_writable_by_others),
+    ONCE(test_P3_stale),
+    ONCE(test_P3_young_file),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_loop_test(tcase, test_P8_match, 0, COUNT(matches));
-    tcase_add_test(tcase, test_P8_nameless_not_given);
-    tcase_add_loop_test(tcase, test_warning, 0, COUNT(warnings));
-    tcase_add_test(tcase, test_P11_expires_soon);
-    tcase_add_test(tcase, test_C5_writable_by_others);
-    tcase_add_test(tcase, test_P3_stale);
-    tcase_add_test(tcase, test_P3_young_file);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "policy_match",
+      .cases = {CASE("policy_match", tests, 0, set_up, scratch_remove)});

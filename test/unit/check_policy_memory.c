@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "unit/policy_certificates.h"
 #include "verifier/policy.h"
 
@@ -261,31 +262,21 @@ START_TEST(test_R3_no_half_trust)
 }
 END_TEST
 
-int main(void)
+static void begin(void)
 {
-    Suite *suite;
-    TCase *tcase;
-    SRunner *runner;
-    int failed;
-
     /* Before the first allocation, or OpenSSL takes them no more. */
     if (!CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free))
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     /* OpenSSL is up where a provider is loaded. From 3.2 a failure before that
-     * raises an error, which waits for ever for the set-up it is part of. */
+     * raises an error, which waits without end for the set-up it is part of. */
     ERR_clear_error();
-    suite = suite_create("policy_memory");
-    tcase = tcase_create("policy_memory");
-    runner = srunner_create(suite);
-    tcase_set_timeout(tcase, 300);
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_test(tcase, test_R3_cold);
-    tcase_add_loop_test(tcase, test_R3_every_failure_refuses, 0, 2);
-    tcase_add_loop_test(tcase, test_R3_no_half_trust, 0, 2);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    ONCE(test_R3_cold),
+    LOOP(test_R3_every_failure_refuses, 0, 2),
+    LOOP(test_R3_no_half_trust, 0, 2),
+};
+
+SUITE(.name = "policy_memory", .begin = begin,
+      .cases = {CASE("policy_memory", tests, 300, set_up, scratch_remove)});

@@ -9,6 +9,7 @@
 
 #include "lib/allocation.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "unit/policy_certificates.h"
 #include "verifier/policy.h"
 
@@ -289,25 +290,13 @@ START_TEST(test_R3_no_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("policy_reference");
-    TCase *tcase = tcase_create("policy_reference");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_references),
+    LOOP(test_P2_P6_refused, 0, COUNT(refused)),
+    LOOP(test_good, 0, COUNT(good)),
+    LOOP(test_warning, 0, COUNT(warnings)),
+    ONCE(test_R3_no_memory),
+};
 
-    allocation_install();
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_test(tcase, test_references);
-    tcase_add_loop_test(tcase, test_P2_P6_refused, 0, COUNT(refused));
-    tcase_add_loop_test(tcase, test_good, 0, COUNT(good));
-    tcase_add_loop_test(tcase, test_warning, 0, COUNT(warnings));
-    tcase_add_test(tcase, test_R3_no_memory);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "policy_reference", .begin = allocation_install,
+      .cases = {CASE("policy_reference", tests, 120, set_up, scratch_remove)});

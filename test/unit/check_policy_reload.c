@@ -24,6 +24,7 @@
 #include "lib/factory_crl.h"
 #include "lib/pidspace.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define READERS 3
 #define ROUNDS 300
@@ -569,39 +570,24 @@ START_TEST(test_L13_reloads_keep_memory_flat)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
+static void begin(void)
 {
-    tcase_add_test(tcase, test_P3_snapshots_are_whole);
-    tcase_add_test(tcase, test_P3_invalid_policy_refuses_new_contexts);
-    tcase_add_loop_test(tcase, test_P3_each_file_is_taken_up, 0,
-                        sizeof(parts) / sizeof(parts[0]));
-    tcase_add_test(tcase, test_P3_replaced_twice_within_a_second);
-    tcase_add_test(tcase, test_P3_replaced_while_it_is_read);
-    tcase_add_test(tcase, test_P3_replaced_whenever_it_is_read);
-    tcase_add_test(tcase, test_L3_fork_while_it_is_read);
-    tcase_add_test(tcase, test_L17_fork_while_it_is_read);
-    tcase_add_test(tcase, test_L13_reloads_keep_memory_flat);
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("policy_reload");
-    TCase *tcase = tcase_create("policy_reload");
-    SRunner *runner;
-    int failed;
-
     if (!CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free))
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     ERR_clear_error();
-    tcase_set_timeout(tcase, 300);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    ONCE(test_P3_snapshots_are_whole),
+    ONCE(test_P3_invalid_policy_refuses_new_contexts),
+    LOOP(test_P3_each_file_is_taken_up, 0, sizeof(parts) / sizeof(parts[0])),
+    ONCE(test_P3_replaced_twice_within_a_second),
+    ONCE(test_P3_replaced_while_it_is_read),
+    ONCE(test_P3_replaced_whenever_it_is_read),
+    ONCE(test_L3_fork_while_it_is_read),
+    ONCE(test_L17_fork_while_it_is_read),
+    ONCE(test_L13_reloads_keep_memory_flat),
+};
+
+SUITE(.name = "policy_reload", .begin = begin, .end = factory_free_keys,
+      .cases = {CASE("policy_reload", tests, 300, set_up, tear_down)});

@@ -14,6 +14,7 @@
 #include "base/descriptor.h"
 #include "lib/agentcalls.h"
 #include "lib/pidspace.h"
+#include "lib/suite.h"
 #include "base/process.h"
 
 /* The status of a child that runs it. */
@@ -152,21 +153,11 @@ START_TEST(test_L17_calls_of_the_agent)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("process");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_L3_generations),
+    ONCE(test_L17_generations),
+    ONCE(test_L17_descriptors),
+    ONCE(test_L17_calls_of_the_agent),
+};
 
-    tcase_add_test(tcase, test_L3_generations);
-    tcase_add_test(tcase, test_L17_generations);
-    tcase_add_test(tcase, test_L17_descriptors);
-    tcase_add_test(tcase, test_L17_calls_of_the_agent);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "process", .cases = {CASE("process", tests, 0, NULL, NULL)});

@@ -6,15 +6,16 @@
  */
 #include <openssl/opensslv.h>
 
+#include "lib/suite.h"
+
 #if OPENSSL_VERSION_NUMBER < 0x30500000L
 
-#include <stdio.h>
-
-int main(void)
+static const char *skip(void)
 {
-    puts("1..0 # SKIP this OpenSSL has no QUIC server");
-    return 0;
+    return "this OpenSSL has no QUIC server";
 }
+
+SUITE(.name = "quic", .skip = skip, .cases = {{0}});
 
 #else
 
@@ -197,24 +198,13 @@ START_TEST(test_S12_who_is_not_named_is_not_asked)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quic");
-    TCase *tcase = tcase_create("quic");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_S12_quic_is_verified_or_refused, 0,
+         sizeof(refusals) / sizeof(refusals[0])),
+    ONCE(test_S12_who_is_not_named_is_not_asked),
+};
 
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_set_timeout(tcase, 6 * SECONDS_MAX);
-    tcase_add_loop_test(tcase, test_S12_quic_is_verified_or_refused, 0,
-                        (int)(sizeof(refusals) / sizeof(refusals[0])));
-    tcase_add_test(tcase, test_S12_who_is_not_named_is_not_asked);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quic",
+      .cases = {CASE("quic", tests, 6 * SECONDS_MAX, NULL, teardown)});
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "evidence/quote.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -487,30 +488,20 @@ START_TEST(test_E12_what_mu_refuses)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quote");
-    TCase *tcase = tcase_create("quote");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_every_field_is_handed_over),
+    LOOP(test_vectors_verify, 0, 2),
+    ONCE(test_E1_wrong_magic_is_handed_over),
+    ONCE(test_E2_other_types_are_handed_over),
+    ONCE(test_E12_sized_fields_at_their_limits),
+    ONCE(test_E12_safe_is_yes_or_no),
+    LOOP(test_E7_selections, 0, COUNT(selections)),
+    ONCE(test_E7_selection_keeps_its_order),
+    ONCE(test_E12_cut_at_every_octet_without_a_word),
+    ONCE(test_E12_one_octet_added),
+    ONCE(test_E12_every_bit_flipped),
+    ONCE(test_E12_what_mu_would_write_differently),
+    ONCE(test_E12_what_mu_refuses),
+};
 
-    tcase_add_test(tcase, test_every_field_is_handed_over);
-    tcase_add_loop_test(tcase, test_vectors_verify, 0, 2);
-    tcase_add_test(tcase, test_E1_wrong_magic_is_handed_over);
-    tcase_add_test(tcase, test_E2_other_types_are_handed_over);
-    tcase_add_test(tcase, test_E12_sized_fields_at_their_limits);
-    tcase_add_test(tcase, test_E12_safe_is_yes_or_no);
-    tcase_add_loop_test(tcase, test_E7_selections, 0, (int)COUNT(selections));
-    tcase_add_test(tcase, test_E7_selection_keeps_its_order);
-    tcase_add_test(tcase, test_E12_cut_at_every_octet_without_a_word);
-    tcase_add_test(tcase, test_E12_one_octet_added);
-    tcase_add_test(tcase, test_E12_every_bit_flipped);
-    tcase_add_test(tcase, test_E12_what_mu_would_write_differently);
-    tcase_add_test(tcase, test_E12_what_mu_refuses);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quote", .cases = {CASE("quote", tests, 0, NULL, NULL)});

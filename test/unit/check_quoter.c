@@ -16,6 +16,7 @@
 #include "evidence/codec.h"
 #include "lib/factory.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /* --- evidence ------------------------------------------------------------- */
 
@@ -512,43 +513,25 @@ START_TEST(test_timer_must_be_one)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_evidence_for_a_handshake);
-    tcase_add_test(tcase, test_B1_evidence_is_of_one_handshake);
-    tcase_add_loop_test(tcase, test_ak_with_authorization, 0, 2);
-    tcase_add_loop_test(tcase, test_configuration, 0,
-                        sizeof(configurations) / sizeof(configurations[0]));
-    tcase_add_test(tcase, test_authorization_in_a_fifo);
-    tcase_add_loop_test(tcase, test_T8_authorization_that_is_empty, 0, 2);
-    tcase_add_test(tcase, test_authorization_too_long);
-    tcase_add_test(tcase, test_chain_in_a_fifo);
-    tcase_add_loop_test(tcase, test_bad_chain_is_named, 0,
-                        sizeof(bad_chains) / sizeof(bad_chains[0]));
-    tcase_add_test(tcase, test_root_is_left_out);
-    tcase_add_test(tcase, test_timer_of_a_parked_handshake);
-    tcase_add_test(tcase, test_timer_at_the_deadline);
-    tcase_add_test(tcase, test_timer_of_a_dropped_handshake);
-    tcase_add_test(tcase, test_timer_must_be_one);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_evidence_for_a_handshake),
+    ONCE(test_B1_evidence_is_of_one_handshake),
+    LOOP(test_ak_with_authorization, 0, 2),
+    LOOP(test_configuration, 0,
+         sizeof(configurations) / sizeof(configurations[0])),
+    ONCE(test_authorization_in_a_fifo),
+    LOOP(test_T8_authorization_that_is_empty, 0, 2),
+    ONCE(test_authorization_too_long),
+    ONCE(test_chain_in_a_fifo),
+    LOOP(test_bad_chain_is_named, 0,
+         sizeof(bad_chains) / sizeof(bad_chains[0])),
+    ONCE(test_root_is_left_out),
+    ONCE(test_timer_of_a_parked_handshake),
+    ONCE(test_timer_at_the_deadline),
+    ONCE(test_timer_of_a_dropped_handshake),
+    ONCE(test_timer_must_be_one),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -10,6 +10,7 @@
 #include "attester/measured_log.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 #include "base/log.h"
 #include "verifier/bootcheck.h"
@@ -455,35 +456,21 @@ START_TEST(test_missing_log_that_nobody_named)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_boot");
-    TCase *tcase = tcase_create("quoter_boot");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_format_as_the_peer_prefers, 0, COUNT(asked)),
+    LOOP(test_empty_log, 0, COUNT(asked)),
+    ONCE(test_boot_log_is_none),
+    ONCE(test_format_is_per_ticket),
+    ONCE(test_events_as_logged_and_data_cut),
+    LOOP(test_what_does_not_replay_is_left_out, 0, COUNT(left_out)),
+    ONCE(test_bank_that_the_log_lacks),
+    ONCE(test_pcr_moves_away_from_its_log),
+    ONCE(test_user_space_events),
+    ONCE(test_T7_log_is_ahead_of_the_quote),
+    LOOP(test_S16_boot_log_that_does_not_fit, 0, COUNT(too_much)),
+    LOOP(test_bad_log_is_no_error, 0, COUNT(bad)),
+    ONCE(test_missing_log_that_nobody_named),
+};
 
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_format_as_the_peer_prefers, 0,
-                        COUNT(asked));
-    tcase_add_loop_test(tcase, test_empty_log, 0, COUNT(asked));
-    tcase_add_test(tcase, test_boot_log_is_none);
-    tcase_add_test(tcase, test_format_is_per_ticket);
-    tcase_add_test(tcase, test_events_as_logged_and_data_cut);
-    tcase_add_loop_test(tcase, test_what_does_not_replay_is_left_out, 0,
-                        COUNT(left_out));
-    tcase_add_test(tcase, test_bank_that_the_log_lacks);
-    tcase_add_test(tcase, test_pcr_moves_away_from_its_log);
-    tcase_add_test(tcase, test_user_space_events);
-    tcase_add_test(tcase, test_T7_log_is_ahead_of_the_quote);
-    tcase_add_loop_test(tcase, test_S16_boot_log_that_does_not_fit, 0,
-                        COUNT(too_much));
-    tcase_add_loop_test(tcase, test_bad_log_is_no_error, 0, COUNT(bad));
-    tcase_add_test(tcase, test_missing_log_that_nobody_named);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_boot",
+      .cases = {CASE("quoter_boot", tests, 120, set_up, quotercase_tear_down)});

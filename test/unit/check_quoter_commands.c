@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "base/log.h"
 
 /*
@@ -180,33 +181,15 @@ START_TEST(test_T2_failure_mode_at_each_command)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_commands");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_a_quote_takes_these_commands, 0, 2),
+    LOOP(test_T2_warnings_are_retried_in_each_command, 0, COMMANDS *WARNINGS),
+    LOOP(test_T2_retries_of_each_command_are_bounded, 0, COMMANDS *WARNINGS),
+    LOOP(test_T2_failure_mode_at_each_command, 0, COMMANDS),
+    LOOP(test_T4_silence_at_each_command, 0, COMMANDS * 2),
+    LOOP(test_T5_connection_lost_at_each_command, 0, COMMANDS),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_a_quote_takes_these_commands, 0, 2);
-    tcase_add_loop_test(tcase, test_T2_warnings_are_retried_in_each_command, 0,
-                        COMMANDS * WARNINGS);
-    tcase_add_loop_test(tcase, test_T2_retries_of_each_command_are_bounded, 0,
-                        COMMANDS * WARNINGS);
-    tcase_add_loop_test(tcase, test_T2_failure_mode_at_each_command, 0,
-                        COMMANDS);
-    tcase_add_loop_test(tcase, test_T4_silence_at_each_command, 0,
-                        COMMANDS * 2);
-    tcase_add_loop_test(tcase, test_T5_connection_lost_at_each_command, 0,
-                        COMMANDS);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_commands", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 #define COUNT 40
 
@@ -319,31 +320,17 @@ START_TEST(test_R1_threads_that_vanish)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_done");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_done_tickets_gather),
+    ONCE(test_done_before_it_is_gathered),
+    ONCE(test_R1_dropped_tickets_leave_the_list),
+    ONCE(test_waited_tickets_leave_the_list),
+    ONCE(test_T4_late_tickets_are_the_owners),
+    ONCE(test_L1_stopped_quoter_completes),
+    ONCE(test_L3_inherited_tickets_are_refused),
+    ONCE(test_R4_no_descriptors),
+    ONCE(test_R1_threads_that_vanish),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_done_tickets_gather);
-    tcase_add_test(tcase, test_done_before_it_is_gathered);
-    tcase_add_test(tcase, test_R1_dropped_tickets_leave_the_list);
-    tcase_add_test(tcase, test_waited_tickets_leave_the_list);
-    tcase_add_test(tcase, test_T4_late_tickets_are_the_owners);
-    tcase_add_test(tcase, test_L1_stopped_quoter_completes);
-    tcase_add_test(tcase, test_L3_inherited_tickets_are_refused);
-    tcase_add_test(tcase, test_R4_no_descriptors);
-    tcase_add_test(tcase, test_R1_threads_that_vanish);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_done", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, set_up, tear_down)});

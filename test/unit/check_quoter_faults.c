@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "base/log.h"
 
 /* A TPM, an AK or a system that is not as it should be. */
@@ -447,39 +448,21 @@ START_TEST(test_R4_nothing_left)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_T1_unusable_attester_is_named, 0,
-                        sizeof(unusable) / sizeof(unusable[0]));
-    tcase_add_test(tcase, test_T8_ak_without_noDA_is_warned_about);
-    tcase_add_test(tcase, test_T4_silent_tpm_meets_the_deadline);
-    tcase_add_test(tcase, test_T4_tpm_that_never_spoke);
-    tcase_add_test(tcase, test_T5_tpm_dies_in_mid_command);
-    tcase_add_test(tcase, test_T5_tpm_restarts_between_quotes);
-    tcase_add_test(tcase, test_T5_dead_tpm_fails_fast);
-    tcase_add_test(tcase, test_T6_reset_is_survived);
-    tcase_add_test(tcase, test_T6_replaced_ak_is_noticed);
-    tcase_add_test(tcase, test_T7_unstable_pcrs_are_no_dead_tpm);
-    tcase_add_loop_test(tcase, test_R4_nothing_left, 0, 2);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_T1_unusable_attester_is_named, 0,
+         sizeof(unusable) / sizeof(unusable[0])),
+    ONCE(test_T8_ak_without_noDA_is_warned_about),
+    ONCE(test_T4_silent_tpm_meets_the_deadline),
+    ONCE(test_T4_tpm_that_never_spoke),
+    ONCE(test_T5_tpm_dies_in_mid_command),
+    ONCE(test_T5_tpm_restarts_between_quotes),
+    ONCE(test_T5_dead_tpm_fails_fast),
+    ONCE(test_T6_reset_is_survived),
+    ONCE(test_T6_replaced_ak_is_noticed),
+    ONCE(test_T7_unstable_pcrs_are_no_dead_tpm),
+    LOOP(test_R4_nothing_left, 0, 2),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_faults");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_faults", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -18,6 +18,7 @@
 #include "lib/daemonfds.h"
 #include "lib/quotercase.h"
 #include "lib/sanitizer.h"
+#include "lib/suite.h"
 
 /*
  * L3, L4, T11: a quoter across forks. Children end with _exit() and a number that
@@ -34,7 +35,7 @@ static pid_t fork_child(int (*run)(void))
 
     if (pid == 0) {
         signal(SIGALRM, SIG_DFL); /* Check's handler ends the group */
-        alarm(CHILD_LIMIT_S * (unsigned)quotercase_scale());
+        alarm(CHILD_LIMIT_S * (unsigned)suite_scale());
         _exit(run());
     }
     ck_assert_int_gt(pid, 0);
@@ -80,7 +81,7 @@ static int serve_in_grandchild(void)
         return 1;
     pid = fork();
     if (pid == 0) {
-        alarm(CHILD_LIMIT_S * (unsigned)quotercase_scale());
+        alarm(CHILD_LIMIT_S * (unsigned)suite_scale());
         _exit(serve_in_child());
     }
     if (waitpid(pid, &status, 0) != pid || status != 0)
@@ -270,7 +271,7 @@ START_TEST(test_L3_forks_under_load)
 
     quotercase_start();
     start_load(&load, 8);
-    for (int i = 0; i < 60 * quotercase_scale(); i++)
+    for (int i = 0; i < 60 * suite_scale(); i++)
         expect_success(fork_child(serve_in_child));
     stop_load(&load);
 }
@@ -411,7 +412,7 @@ static void *fork_in_a_loop(void *arg)
     pid_t pids[FORKS_AT_ONCE];
     unsigned *failures = arg;
 
-    for (int i = 0; i < FORKS * quotercase_scale(); i += FORKS_AT_ONCE) {
+    for (int i = 0; i < FORKS * suite_scale(); i += FORKS_AT_ONCE) {
         for (int j = 0; j < FORKS_AT_ONCE; j++)
             pids[j] = fork_child(serve_in_child);
         for (int j = 0; j < FORKS_AT_ONCE; j++) {
@@ -471,36 +472,20 @@ START_TEST(test_L3_sleeping_children_hold_nothing)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_fork");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_L3_child_has_its_own_quoter, 0, 2),
+    ONCE(test_L3_grandchild),
+    ONCE(test_L3_descriptors_of_a_child),
+    ONCE(test_L3_child_frees),
+    LOOP(test_L5_descriptors_that_the_program_closes, 0, 2),
+    ONCE(test_L3_parked_handshake),
+    LOOP(test_L3_forks_under_load, 0, !IS_SANITIZED),
+    LOOP(test_T11_threads_and_forks, 0, !IS_SANITIZED),
+    LOOP(test_L4_fork_with_the_lock_held, 0, !IS_SANITIZED),
+    LOOP(test_L4_thread_that_forks_in_a_loop, 0, !IS_SANITIZED),
+    LOOP(test_L3_sleeping_children_hold_nothing, 0, !IS_SANITIZED),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60 * quotercase_scale());
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_L3_child_has_its_own_quoter, 0, 2);
-    tcase_add_test(tcase, test_L3_grandchild);
-    tcase_add_test(tcase, test_L3_descriptors_of_a_child);
-    tcase_add_test(tcase, test_L3_child_frees);
-    tcase_add_loop_test(tcase, test_L5_descriptors_that_the_program_closes, 0,
-                        2);
-    tcase_add_test(tcase, test_L3_parked_handshake);
-    if (!IS_SANITIZED) {
-        tcase_add_test(tcase, test_L3_forks_under_load);
-        tcase_add_test(tcase, test_T11_threads_and_forks);
-        tcase_add_test(tcase, test_L4_fork_with_the_lock_held);
-        tcase_add_test(tcase, test_L4_thread_that_forks_in_a_loop);
-        tcase_add_test(tcase, test_L3_sleeping_children_hold_nothing);
-    }
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_fork", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

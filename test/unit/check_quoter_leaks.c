@@ -7,6 +7,7 @@
 
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /*
  * T10: what a quote opens in the TPM (three slots without a resource manager, then
@@ -48,7 +49,7 @@ static void expect_no_more(void)
 
 START_TEST(test_T10_quotes_leave_nothing)
 {
-    unsigned count = QUOTES * (unsigned)quotercase_scale();
+    unsigned count = QUOTES * (unsigned)suite_scale();
     uint64_t quotes, served;
 
     quotercase_start();
@@ -117,24 +118,11 @@ START_TEST(test_T10_failures_leave_nothing)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_leaks");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_T10_quotes_leave_nothing),
+    ONCE(test_T10_failures_leave_nothing),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120 * quotercase_scale());
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_test(tcase, test_T10_quotes_leave_nothing);
-    tcase_add_test(tcase, test_T10_failures_leave_nothing);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_leaks", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 120, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -14,6 +14,7 @@
 #include "attester/tpm.h"
 #include "lib/measuring.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "base/log.h"
 
 /* The measured log that travels with a quote belongs to it. */
@@ -456,7 +457,7 @@ static void *measure_many(void *arg)
 
 START_TEST(test_T7_extending_beside_quoting)
 {
-    int count = 50 * quotercase_scale();
+    int count = 50 * suite_scale();
     pthread_t thread;
     void *failed = NULL;
     size_t seen = 0;
@@ -477,40 +478,25 @@ START_TEST(test_T7_extending_beside_quoting)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_log");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_log_grows_with_the_pcr),
+    ONCE(test_other_bank_first),
+    ONCE(test_T7_log_is_ahead_of_the_quote),
+    ONCE(test_T7_log_is_behind_the_quote),
+    LOOP(test_T16_reset_with_the_log_still_there, 0, 2),
+    ONCE(test_T6_reset_to_a_value_that_was_known),
+    LOOP(test_T16_reset_and_measured_again_in_part, 0, 2),
+    LOOP(test_T16_log_that_is_not_there, 0, 2),
+    LOOP(test_T16_log_that_is_empty, 0, 2),
+    LOOP(test_T15_extended_by_others, 0, 2),
+    ONCE(test_T15_one_of_two_banks),
+    LOOP(test_E20_sha1_bank_that_others_extended, 0, 2),
+    ONCE(test_T15_interrupted_measurement),
+    LOOP(test_log_that_cannot_be_read, 0, sizeof(damages) / sizeof(damages[0])),
+    ONCE(test_T7_record_that_is_being_written),
+    ONCE(test_no_log_is_wanted),
+    ONCE(test_T7_extending_beside_quoting),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60 * quotercase_scale());
-    tcase_add_checked_fixture(tcase, set_up, quotercase_tear_down);
-    tcase_add_test(tcase, test_log_grows_with_the_pcr);
-    tcase_add_test(tcase, test_other_bank_first);
-    tcase_add_test(tcase, test_T7_log_is_ahead_of_the_quote);
-    tcase_add_test(tcase, test_T7_log_is_behind_the_quote);
-    tcase_add_loop_test(tcase, test_T16_reset_with_the_log_still_there, 0, 2);
-    tcase_add_test(tcase, test_T6_reset_to_a_value_that_was_known);
-    tcase_add_loop_test(tcase, test_T16_reset_and_measured_again_in_part, 0, 2);
-    tcase_add_loop_test(tcase, test_T16_log_that_is_not_there, 0, 2);
-    tcase_add_loop_test(tcase, test_T16_log_that_is_empty, 0, 2);
-    tcase_add_loop_test(tcase, test_T15_extended_by_others, 0, 2);
-    tcase_add_test(tcase, test_T15_one_of_two_banks);
-    tcase_add_loop_test(tcase, test_E20_sha1_bank_that_others_extended, 0, 2);
-    tcase_add_test(tcase, test_T15_interrupted_measurement);
-    tcase_add_loop_test(tcase, test_log_that_cannot_be_read, 0,
-                        (int)(sizeof(damages) / sizeof(damages[0])));
-    tcase_add_test(tcase, test_T7_record_that_is_being_written);
-    tcase_add_test(tcase, test_no_log_is_wanted);
-    tcase_add_test(tcase, test_T7_extending_beside_quoting);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_log", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, set_up, quotercase_tear_down)});

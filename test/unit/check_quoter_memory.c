@@ -10,6 +10,7 @@
 #include "attester/tpm.h"
 #include "lib/allocation.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "lib/tpmcase.h"
 
 /*
@@ -108,26 +109,13 @@ START_TEST(test_R3_tpm)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_memory");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_R3_quoter_new),
+    ONCE(test_R3_handshake),
+    ONCE(test_R3_tpm),
+};
 
-    allocation_install();
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_test(tcase, test_R3_quoter_new);
-    tcase_add_test(tcase, test_R3_handshake);
-    tcase_add_test(tcase, test_R3_tpm);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_memory", .skip = swtpm_missing,
+      .begin = allocation_install,
+      .cases = {CASE("with a swtpm", tests, 120, quotercase_set_up,
+                     quotercase_tear_down)});

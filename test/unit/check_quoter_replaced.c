@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 #include "base/log.h"
 
 /* A TPM that is another one from one moment to the next, forgets, or is busy with
@@ -238,26 +239,13 @@ START_TEST(test_T13_rsa_keys_are_made_beside_us)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_replaced");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_T4_tpm_is_replaced, 0, 2),
+    ONCE(test_T4_tpm_is_replaced_before_the_quote),
+    LOOP(test_T6_reset_in_mid_batch, 0, 2),
+    ONCE(test_T13_rsa_keys_are_made_beside_us),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_T4_tpm_is_replaced, 0, 2);
-    tcase_add_test(tcase, test_T4_tpm_is_replaced_before_the_quote);
-    tcase_add_loop_test(tcase, test_T6_reset_in_mid_batch, 0, 2);
-    tcase_add_test(tcase, test_T13_rsa_keys_are_made_beside_us);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_replaced", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

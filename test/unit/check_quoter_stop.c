@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 #define THREADS 4
 #define ENDS 150
@@ -133,7 +134,7 @@ static void *submit_beside(void *failed)
 /* The thread may not exist yet, be starting, wait or work. */
 START_TEST(test_L16_stop_beside_submits)
 {
-    for (int turn = 0; turn < 40 * quotercase_scale(); turn++) {
+    for (int turn = 0; turn < 40 * suite_scale(); turn++) {
         pthread_t threads[THREADS];
         void *failed = NULL;
 
@@ -315,7 +316,7 @@ static void end_in_a_handler(int turn, bool has_threads)
 START_TEST(test_L16_exit_in_a_signal_handler)
 {
     quotercase_start();
-    for (int turn = 0; turn < ENDS * (int)quotercase_scale(); turn++) {
+    for (int turn = 0; turn < ENDS * suite_scale(); turn++) {
         int status = -1;
         pid_t pid = fork();
 
@@ -329,29 +330,16 @@ START_TEST(test_L16_exit_in_a_signal_handler)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_stop");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_L16_submit_after_the_stop, 0, 2),
+    LOOP(test_L16_submit_in_a_child_after_the_stop, 0, 2),
+    ONCE(test_L16_stop_beside_submits),
+    ONCE(test_L16_thread_that_waits_past_its_end),
+    ONCE(test_L16_thread_that_ends_late),
+    ONCE(test_R4_no_thread),
+    LOOP(test_L16_exit_in_a_signal_handler, 0, 2),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 120 * quotercase_scale());
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_loop_test(tcase, test_L16_submit_after_the_stop, 0, 2);
-    tcase_add_loop_test(tcase, test_L16_submit_in_a_child_after_the_stop, 0, 2);
-    tcase_add_test(tcase, test_L16_stop_beside_submits);
-    tcase_add_test(tcase, test_L16_thread_that_waits_past_its_end);
-    tcase_add_test(tcase, test_L16_thread_that_ends_late);
-    tcase_add_test(tcase, test_R4_no_thread);
-    tcase_add_loop_test(tcase, test_L16_exit_in_a_signal_handler, 0, 2);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_stop", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 120, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /* Many handshakes, one thread that quotes. Under TSan as well. */
 
@@ -186,7 +187,7 @@ END_TEST
 
 START_TEST(test_R1_survivors_are_served)
 {
-    unsigned count = quotercase_scale() > 1 ? THREADS_MAX : 40;
+    unsigned count = suite_scale() > 1 ? THREADS_MAX : 40;
     struct client clients[THREADS_MAX];
     uint64_t quotes, served;
 
@@ -411,32 +412,19 @@ START_TEST(test_L1_free_does_not_wait_for_a_stubborn_tcti)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_threads");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_waiting_handshakes_share_a_quote),
+    ONCE(test_batch_is_what_waits),
+    ONCE(test_R1_queue_is_bounded),
+    ONCE(test_R1_survivors_are_served),
+    ONCE(test_L12_signals_are_the_programs),
+    ONCE(test_L5_descriptors),
+    ONCE(test_L1_free_ends_what_waits),
+    ONCE(test_L1_free_without_use),
+    ONCE(test_L1_stop_comes_before_free),
+    ONCE(test_L1_free_does_not_wait_for_a_stubborn_tcti),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60 * quotercase_scale());
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_test(tcase, test_waiting_handshakes_share_a_quote);
-    tcase_add_test(tcase, test_batch_is_what_waits);
-    tcase_add_test(tcase, test_R1_queue_is_bounded);
-    tcase_add_test(tcase, test_R1_survivors_are_served);
-    tcase_add_test(tcase, test_L12_signals_are_the_programs);
-    tcase_add_test(tcase, test_L5_descriptors);
-    tcase_add_test(tcase, test_L1_free_ends_what_waits);
-    tcase_add_test(tcase, test_L1_free_without_use);
-    tcase_add_test(tcase, test_L1_stop_comes_before_free);
-    tcase_add_test(tcase, test_L1_free_does_not_wait_for_a_stubborn_tcti);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_threads", .skip = swtpm_missing,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -14,6 +14,7 @@
 
 #include "attester/quoter_tree.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 
 /* --- a kernel that fails -------------------------------------------------------- */
 
@@ -282,29 +283,16 @@ START_TEST(test_R3_every_allocation_fails)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("quoter_tree");
-    TCase *tcase = tcase_create("without a TPM");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_every_ticket_has_a_proof_of_full_length, 0, SIZES),
+    LOOP(test_places_are_random_whatever_the_load, 0,
+         sizeof(samples) / sizeof(samples[0])),
+    ONCE(test_decoys_are_drawn_anew),
+    ONCE(test_G9_memory_and_random_octets_are_linear),
+    ONCE(test_R4_no_random_octets),
+    ONCE(test_random_octets_in_parts),
+    ONCE(test_R3_every_allocation_fails),
+};
 
-    allocation_install();
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_every_ticket_has_a_proof_of_full_length, 0,
-                        SIZES);
-    tcase_add_loop_test(tcase, test_places_are_random_whatever_the_load, 0,
-                        (int)(sizeof(samples) / sizeof(samples[0])));
-    tcase_add_test(tcase, test_decoys_are_drawn_anew);
-    tcase_add_test(tcase, test_G9_memory_and_random_octets_are_linear);
-    tcase_add_test(tcase, test_R4_no_random_octets);
-    tcase_add_test(tcase, test_random_octets_in_parts);
-    tcase_add_test(tcase, test_R3_every_allocation_fails);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "quoter_tree", .begin = allocation_install,
+      .cases = {CASE("without a TPM", tests, 60, NULL, NULL)});

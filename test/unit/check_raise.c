@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/suite.h"
 #include "raise.h"
 
 static void raise_text(enum atls_error code, const char *text)
@@ -117,23 +118,13 @@ START_TEST(test_threads_see_their_own_text)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("raise");
-    TCase *tcase = tcase_create("raise");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_text_reaches_the_user_word_for_word),
+    ONCE(test_S29_longest_line_has_120_octets),
+    ONCE(test_no_text_means_the_generic_sentence),
+    ONCE(test_same_text_takes_no_second_slot),
+    ONCE(test_threads_see_their_own_text),
+    ONCE(test_R2_texts_of_a_peer_take_bounded_memory),
+};
 
-    tcase_add_test(tcase, test_text_reaches_the_user_word_for_word);
-    tcase_add_test(tcase, test_S29_longest_line_has_120_octets);
-    tcase_add_test(tcase, test_no_text_means_the_generic_sentence);
-    tcase_add_test(tcase, test_same_text_takes_no_second_slot);
-    tcase_add_test(tcase, test_threads_see_their_own_text);
-    tcase_add_test(tcase, test_R2_texts_of_a_peer_take_bounded_memory);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "raise", .cases = {CASE("raise", tests, 0, NULL, NULL)});

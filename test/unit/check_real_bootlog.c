@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "evidence/bootlog.h"
 #include "lib/eventlog_oracle.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 static char *real_path(const char *file)
@@ -194,31 +195,20 @@ START_TEST(test_E11_every_octet_changed)
 }
 END_TEST
 
-int main(void)
+static const char *skip(void)
 {
-    Suite *suite = suite_create("real_bootlog");
-    TCase *tcase = tcase_create("real_bootlog");
-    SRunner *runner;
-    int failed;
-
-    if (access(real_path("eventlog"), R_OK) != 0) {
-        printf("1..0 # SKIP no ../shared/vectors\n");
-        return EXIT_SUCCESS;
-    }
-    if (!eventlog_oracle_is_installed())
-        return EXIT_SUCCESS;
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, test_replays_to_the_quoted_pcrs);
-    tcase_add_test(tcase, test_replays_as_tpm2_eventlog_says);
-    tcase_add_test(tcase, test_in_words);
-    tcase_add_test(tcase, test_E11_cut_at_every_octet);
-    tcase_add_loop_test(tcase, test_E11_every_octet_changed, 0, 3);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (access(real_path("eventlog"), R_OK) != 0)
+        return "no ../shared/vectors";
+    return eventlog_oracle_missing();
 }
+
+static const struct suite_test tests[] = {
+    ONCE(test_replays_to_the_quoted_pcrs),
+    ONCE(test_replays_as_tpm2_eventlog_says),
+    ONCE(test_in_words),
+    ONCE(test_E11_cut_at_every_octet),
+    LOOP(test_E11_every_octet_changed, 0, 3),
+};
+
+SUITE(.name = "real_bootlog", .skip = skip,
+      .cases = {CASE("real_bootlog", tests, 300, setup, teardown)});

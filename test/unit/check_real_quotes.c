@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "evidence/pcr.h"
 #include "evidence/quote.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -125,26 +126,16 @@ START_TEST(test_real_quotes_verify)
 }
 END_TEST
 
-int main(void)
+static const char *skip(void)
 {
-    TCase *tcase;
-    Suite *suite;
-    SRunner *runner;
-    int failed;
-
-    if (access(real_path(real_names[0], "quote.msg"), R_OK) != 0) {
-        printf("1..0 # SKIP no ../shared/vectors\n");
-        return EXIT_SUCCESS;
-    }
-    suite = suite_create("real_quotes");
-    tcase = tcase_create("real_quotes");
-    runner = srunner_create(suite);
-    tcase_add_loop_test(tcase, test_real_quotes_verify, 0,
-                        (int)COUNT(real_names));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (access(real_path(real_names[0], "quote.msg"), R_OK) != 0)
+        return "no ../shared/vectors";
+    return NULL;
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_real_quotes_verify, 0, COUNT(real_names)),
+};
+
+SUITE(.name = "real_quotes", .skip = skip,
+      .cases = {CASE("real_quotes", tests, 0, NULL, NULL)});

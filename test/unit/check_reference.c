@@ -8,6 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/components.h"
 #include "verifier/mismatch.h"
@@ -556,47 +557,29 @@ START_TEST(test_without_a_reason)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_one_of_several_matches, 0, 3);
-    tcase_add_test(tcase, test_first_of_several_that_match);
-    tcase_add_test(tcase, test_must_match_as_a_whole);
-    tcase_add_test(tcase, test_no_references);
-    tcase_add_test(tcase, test_component_of_a_reference);
-    tcase_add_test(tcase, test_P10_component_of_a_reference_is_missing);
-    tcase_add_test(tcase, test_listed_by_another_reference);
-    tcase_add_test(tcase, test_unlisted_event);
-    tcase_add_test(tcase, test_nearest);
-    tcase_add_test(tcase, test_pcr_of_section_and_reference);
-    tcase_add_test(tcase, test_component_of_section_and_reference);
-    tcase_add_test(tcase, test_E6_pcr_of_every_reference_is_not_quoted);
-    tcase_add_test(tcase, test_E6_pcr_of_one_reference_is_not_quoted);
-    tcase_add_test(tcase, test_P10_log_left_out);
-    tcase_add_test(tcase, test_named_measured_pcr_needs_no_log);
-    tcase_add_test(tcase, test_E8_zero_listed_by_a_reference);
-    tcase_add_test(tcase, test_every_mismatch);
-    tcase_add_test(tcase, test_visit_ends);
-    tcase_add_test(tcase, test_no_mismatch);
-    tcase_add_test(tcase, test_E14_steps_refuse_what_is_shown);
-    tcase_add_test(tcase, test_without_a_reason);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_one_of_several_matches, 0, 3),
+    ONCE(test_first_of_several_that_match),
+    ONCE(test_must_match_as_a_whole),
+    ONCE(test_no_references),
+    ONCE(test_component_of_a_reference),
+    ONCE(test_P10_component_of_a_reference_is_missing),
+    ONCE(test_listed_by_another_reference),
+    ONCE(test_unlisted_event),
+    ONCE(test_nearest),
+    ONCE(test_pcr_of_section_and_reference),
+    ONCE(test_component_of_section_and_reference),
+    ONCE(test_E6_pcr_of_every_reference_is_not_quoted),
+    ONCE(test_E6_pcr_of_one_reference_is_not_quoted),
+    ONCE(test_P10_log_left_out),
+    ONCE(test_named_measured_pcr_needs_no_log),
+    ONCE(test_E8_zero_listed_by_a_reference),
+    ONCE(test_every_mismatch),
+    ONCE(test_visit_ends),
+    ONCE(test_no_mismatch),
+    ONCE(test_E14_steps_refuse_what_is_shown),
+    ONCE(test_without_a_reason),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("reference");
-    TCase *tcase = tcase_create("reference");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "reference", .end = factory_free_keys,
+      .cases = {CASE("reference", tests, 120, setup, teardown)});

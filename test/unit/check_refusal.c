@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "tls/refusal.h"
 
 /* What an outage may cost in lines. */
@@ -99,22 +100,9 @@ START_TEST(test_L5_threads_lose_no_count)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("refusal");
-    TCase *tcase = tcase_create("log");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_L5_an_outage_is_a_line_a_second),
+    ONCE(test_L5_threads_lose_no_count),
+};
 
-    tcase_set_timeout(tcase, 30);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_L5_an_outage_is_a_line_a_second);
-    tcase_add_test(tcase, test_L5_threads_lose_no_count);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "refusal", .cases = {CASE("log", tests, 30, set_up, tear_down)});

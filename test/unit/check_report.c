@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/report.h"
 #include "verifier/report_private.h"
@@ -526,49 +527,31 @@ START_TEST(test_advice)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_trusted_in_short);
-    tcase_add_test(tcase, test_refused_in_short);
-    tcase_add_test(tcase, test_refused_for_several_reasons);
-    tcase_add_test(tcase, test_trusted_at_length);
-    tcase_add_test(tcase, test_refused_at_length);
-    tcase_add_test(tcase, test_many_expected_values);
-    tcase_add_test(tcase, test_unproven_values);
-    tcase_add_test(tcase, test_other_banks);
-    tcase_add_test(tcase, test_no_section_no_peer);
-    tcase_add_test(tcase, test_undecodable_evidence);
-    tcase_add_test(tcase, test_no_log);
-    tcase_add_test(tcase, test_E17_resets_are_reported);
-    tcase_add_test(tcase, test_colour);
-    tcase_add_test(tcase, test_octets_of_the_peer_are_escaped);
-    tcase_add_test(tcase, test_long_event_is_cut);
-    tcase_add_test(tcase, test_name_of_the_peer_is_escaped);
-    tcase_add_test(tcase, test_unjudged);
-    tcase_add_test(tcase, test_json_trusted);
-    tcase_add_test(tcase, test_json_refused);
-    tcase_add_test(tcase, test_json_of_extremes);
-    tcase_add_test(tcase, test_json_without_evidence_peer_or_log);
-    tcase_add_test(tcase, test_pcr_names);
-    tcase_add_test(tcase, test_advice);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_trusted_in_short),
+    ONCE(test_refused_in_short),
+    ONCE(test_refused_for_several_reasons),
+    ONCE(test_trusted_at_length),
+    ONCE(test_refused_at_length),
+    ONCE(test_many_expected_values),
+    ONCE(test_unproven_values),
+    ONCE(test_other_banks),
+    ONCE(test_no_section_no_peer),
+    ONCE(test_undecodable_evidence),
+    ONCE(test_no_log),
+    ONCE(test_E17_resets_are_reported),
+    ONCE(test_colour),
+    ONCE(test_octets_of_the_peer_are_escaped),
+    ONCE(test_long_event_is_cut),
+    ONCE(test_name_of_the_peer_is_escaped),
+    ONCE(test_unjudged),
+    ONCE(test_json_trusted),
+    ONCE(test_json_refused),
+    ONCE(test_json_of_extremes),
+    ONCE(test_json_without_evidence_peer_or_log),
+    ONCE(test_pcr_names),
+    ONCE(test_advice),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("report");
-    TCase *tcase = tcase_create("report");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "report", .end = factory_free_keys,
+      .cases = {CASE("report", tests, 60, setup, teardown)});

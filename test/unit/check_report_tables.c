@@ -9,6 +9,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/report.h"
 
@@ -260,26 +261,12 @@ START_TEST(test_no_log_where_components_are_demanded)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("report_tables");
-    TCase *tcase = tcase_create("report_tables");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_all_is_well),     ONCE(test_every_difference_is_shown),
+    ONCE(test_unlisted_events), ONCE(test_claims_are_marked),
+    ONCE(test_other_bank),      ONCE(test_reference_counts),
+    ONCE(test_boot_log),        ONCE(test_no_log_where_components_are_demanded),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_all_is_well);
-    tcase_add_test(tcase, test_every_difference_is_shown);
-    tcase_add_test(tcase, test_unlisted_events);
-    tcase_add_test(tcase, test_claims_are_marked);
-    tcase_add_test(tcase, test_other_bank);
-    tcase_add_test(tcase, test_reference_counts);
-    tcase_add_test(tcase, test_boot_log);
-    tcase_add_test(tcase, test_no_log_where_components_are_demanded);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "report_tables",
+      .cases = {CASE("report_tables", tests, 0, setup, teardown)});

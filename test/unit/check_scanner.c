@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "base/scanner.h"
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
@@ -377,31 +378,20 @@ START_TEST(test_P1_long_path_leaves_room_for_words)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("scanner");
-    TCase *tcase = tcase_create("scanner");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_P2_takes_the_syntax, 0, COUNT(good)),
+    LOOP(test_P1_refuses_what_is_no_policy, 0, COUNT(bad)),
+    ONCE(test_P1_nul_hides_nothing),
+    ONCE(test_P1_long_lines),
+    ONCE(test_P1_too_many),
+    ONCE(test_P9_include),
+    ONCE(test_P9_include_ends_its_sections),
+    ONCE(test_P9_bad_include),
+    ONCE(test_P9_deep_include),
+    ONCE(test_P1_unreadable),
+    ONCE(test_P1_large_file),
+    ONCE(test_P1_long_path_leaves_room_for_words),
+};
 
-    tcase_add_checked_fixture(tcase, set_up, scratch_remove);
-    tcase_add_loop_test(tcase, test_P2_takes_the_syntax, 0, COUNT(good));
-    tcase_add_loop_test(tcase, test_P1_refuses_what_is_no_policy, 0,
-                        COUNT(bad));
-    tcase_add_test(tcase, test_P1_nul_hides_nothing);
-    tcase_add_test(tcase, test_P1_long_lines);
-    tcase_add_test(tcase, test_P1_too_many);
-    tcase_add_test(tcase, test_P9_include);
-    tcase_add_test(tcase, test_P9_include_ends_its_sections);
-    tcase_add_test(tcase, test_P9_bad_include);
-    tcase_add_test(tcase, test_P9_deep_include);
-    tcase_add_test(tcase, test_P1_unreadable);
-    tcase_add_test(tcase, test_P1_large_file);
-    tcase_add_test(tcase, test_P1_long_path_leaves_room_for_words);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "scanner",
+      .cases = {CASE("scanner", tests, 0, set_up, scratch_remove)});

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "lib/suite.h"
 
 #define BRIEF_MAX (ATLS_BRIEF_SIZE - 1)
 
@@ -390,29 +391,18 @@ START_TEST(test_S29_every_reason_at_its_longest_has_a_whole_brief_form)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("sentence");
-    TCase *tcase = tcase_create("sentence");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_what_fits_is_the_whole_sentence),
+    ONCE(test_advice_goes_first),
+    ONCE(test_half_of_an_advice_is_none),
+    ONCE(test_an_argument_ends_no_sentence),
+    ONCE(test_a_mark_ends_the_brief_sentence),
+    ONCE(test_two_sentences_in_one_format),
+    ONCE(test_S29_long_names_lose_their_middle),
+    ONCE(test_what_has_no_long_word_is_cut_at_a_clause),
+    ONCE(test_what_has_no_clause_says_that_it_was_cut),
+    ONCE(test_sentences_of_all_lengths_fit),
+    ONCE(test_S29_every_reason_at_its_longest_has_a_whole_brief_form),
+};
 
-    tcase_add_test(tcase, test_what_fits_is_the_whole_sentence);
-    tcase_add_test(tcase, test_advice_goes_first);
-    tcase_add_test(tcase, test_half_of_an_advice_is_none);
-    tcase_add_test(tcase, test_an_argument_ends_no_sentence);
-    tcase_add_test(tcase, test_a_mark_ends_the_brief_sentence);
-    tcase_add_test(tcase, test_two_sentences_in_one_format);
-    tcase_add_test(tcase, test_S29_long_names_lose_their_middle);
-    tcase_add_test(tcase, test_what_has_no_long_word_is_cut_at_a_clause);
-    tcase_add_test(tcase, test_what_has_no_clause_says_that_it_was_cut);
-    tcase_add_test(tcase, test_sentences_of_all_lengths_fit);
-    tcase_add_test(tcase,
-                   test_S29_every_reason_at_its_longest_has_a_whole_brief_form);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "sentence", .cases = {CASE("sentence", tests, 0, NULL, NULL)});

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "evidence/quote.h"
 #include "lib/allocation.h"
+#include "lib/suite.h"
 #include "lib/vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -518,36 +519,20 @@ START_TEST(test_R3_parsing_without_memory)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("signature");
-    TCase *tcase = tcase_create("signature");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_E13_every_key_with_every_scheme, 0, COUNT(keys)),
+    ONCE(test_pss_salts),
+    LOOP(test_E1_what_another_key_signed, 0, COUNT(good)),
+    LOOP(test_E12_changed_quote_signature_or_hash, 0, COUNT(good)),
+    ONCE(test_E13_rsa_scheme_relabelled),
+    LOOP(test_error_queue_stays_as_found, 0, COUNT(good)),
+    LOOP(test_R3_every_allocation_fails, 0, COUNT(good)),
+    LOOP(test_E12_signatures, 0, COUNT(signatures)),
+    LOOP(test_E12_cut_at_every_octet, 0, 2),
+    ONCE(test_E12_every_bit_flipped),
+    ONCE(test_ecdsa_parameters_with_leading_zeros),
+    ONCE(test_R3_parsing_without_memory),
+};
 
-    allocation_install();
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_E13_every_key_with_every_scheme, 0,
-                        (int)COUNT(keys));
-    tcase_add_test(tcase, test_pss_salts);
-    tcase_add_loop_test(tcase, test_E1_what_another_key_signed, 0,
-                        (int)COUNT(good));
-    tcase_add_loop_test(tcase, test_E12_changed_quote_signature_or_hash, 0,
-                        (int)COUNT(good));
-    tcase_add_test(tcase, test_E13_rsa_scheme_relabelled);
-    tcase_add_loop_test(tcase, test_error_queue_stays_as_found, 0,
-                        (int)COUNT(good));
-    tcase_add_loop_test(tcase, test_R3_every_allocation_fails, 0,
-                        (int)COUNT(good));
-    tcase_add_loop_test(tcase, test_E12_signatures, 0, (int)COUNT(signatures));
-    tcase_add_loop_test(tcase, test_E12_cut_at_every_octet, 0, 2);
-    tcase_add_test(tcase, test_E12_every_bit_flipped);
-    tcase_add_test(tcase, test_ecdsa_parameters_with_leading_zeros);
-    tcase_add_test(tcase, test_R3_parsing_without_memory);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "signature", .begin = allocation_install,
+      .cases = {CASE("signature", tests, 60, NULL, NULL)});

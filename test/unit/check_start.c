@@ -25,6 +25,7 @@
 #include "lib/hookcase.h"
 #include "lib/lifecase.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define THREADS 6
 #define CYCLES 40
@@ -433,37 +434,25 @@ START_TEST(test_L6_several_threads_read_it_at_once)
 }
 END_TEST
 
-#define ONE(test) tcase_add_test(cases, test)
-
-int main(void)
+static void begin(void)
 {
-    Suite *suite = suite_create("start");
-    TCase *cases = tcase_create("start");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    write_world();
+    hookcase_begin();
     write_configurations();
-    make_certificate();
-    tcase_set_timeout(cases, HOOKCASE_SECONDS);
-    tcase_add_loop_test(cases, test_S33_it_is_mapped_when_the_key_says, 0, 2);
-    tcase_add_loop_test(cases, test_C10_another_value_refuses, 0, 4);
-    ONE(test_S33_the_first_context_in_another_root);
-    tcase_add_loop_test(cases, test_S33_another_root_is_named_as_the_cause, 0,
-                        2);
-    ONE(test_S33_another_cause_stays_the_cause);
-    ONE(test_L6_nothing_is_said_before_the_first_context);
-    ONE(test_L6_nothing_is_fetched);
-    ONE(test_C1_strict_form);
-    ONE(test_L2_read_and_forgotten);
-    ONE(test_L3_forks_after_it);
-    ONE(test_L6_several_threads_read_it_at_once);
-    suite_add_tcase(suite, cases);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    scratch_remove();
-    drop_certificate();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+static const struct suite_test tests[] = {
+    LOOP(test_S33_it_is_mapped_when_the_key_says, 0, 2),
+    LOOP(test_C10_another_value_refuses, 0, 4),
+    ONCE(test_S33_the_first_context_in_another_root),
+    LOOP(test_S33_another_root_is_named_as_the_cause, 0, 2),
+    ONCE(test_S33_another_cause_stays_the_cause),
+    ONCE(test_L6_nothing_is_said_before_the_first_context),
+    ONCE(test_L6_nothing_is_fetched),
+    ONCE(test_C1_strict_form),
+    ONCE(test_L2_read_and_forgotten),
+    ONCE(test_L3_forks_after_it),
+    ONCE(test_L6_several_threads_read_it_at_once),
+};
+
+SUITE(.name = "start", .begin = begin, .end = hookcase_end,
+      .cases = {CASE("start", tests, HOOKCASE_SECONDS, NULL, NULL)});

@@ -7,6 +7,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
+#include "lib/suite.h"
 #include "lib/swtpm.h"
 #include "lib/verb.h"
 
@@ -306,36 +307,22 @@ START_TEST(test_T16_reset_with_the_log_still_there)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_attester");
-    TCase *tcase = tcase_create("tool_attester");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_all_is_well),
+    ONCE(test_T8_ak_without_noda),
+    ONCE(test_E3_ak_is_not_restricted),
+    ONCE(test_chain_of_another_key),
+    ONCE(test_chain_with_root),
+    LOOP(test_unusable_chain, 0, COUNT(bad_chains)),
+    ONCE(test_T1_no_tpm),
+    ONCE(test_no_key_at_handle),
+    ONCE(test_wrong_authorization),
+    ONCE(test_log_does_not_replay),
+    ONCE(test_log_is_garbage),
+    ONCE(test_no_log_is_sent),
+    ONCE(test_measured_log_replays),
+    ONCE(test_T16_reset_with_the_log_still_there),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    runner = srunner_create(suite);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_test(tcase, test_all_is_well);
-    tcase_add_test(tcase, test_T8_ak_without_noda);
-    tcase_add_test(tcase, test_E3_ak_is_not_restricted);
-    tcase_add_test(tcase, test_chain_of_another_key);
-    tcase_add_test(tcase, test_chain_with_root);
-    tcase_add_loop_test(tcase, test_unusable_chain, 0, COUNT(bad_chains));
-    tcase_add_test(tcase, test_T1_no_tpm);
-    tcase_add_test(tcase, test_no_key_at_handle);
-    tcase_add_test(tcase, test_wrong_authorization);
-    tcase_add_test(tcase, test_log_does_not_replay);
-    tcase_add_test(tcase, test_log_is_garbage);
-    tcase_add_test(tcase, test_no_log_is_sent);
-    tcase_add_test(tcase, test_measured_log_replays);
-    tcase_add_test(tcase, test_T16_reset_with_the_log_still_there);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_attester", .skip = swtpm_missing,
+      .cases = {CASE("tool_attester", tests, 120, setup, teardown)});

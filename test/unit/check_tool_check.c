@@ -9,6 +9,7 @@
 
 #include "lib/evidence_server.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/verb.h"
 #include "tools/common/cnfscan.h"
 
@@ -646,35 +647,25 @@ START_TEST(test_lines)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_check");
-    TCase *tcase = tcase_create("tool_check");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_C2_C10_configuration, 0, COUNT(cases)),
+    ONCE(test_good_configuration_has_no_other_findings),
+    ONCE(test_included_file),
+    ONCE(test_file_includes_itself),
+    ONCE(test_log_syslog_has_nobody),
+    LOOP(test_C5_permissions, 0, 3),
+    ONCE(test_C5_folder),
+    ONCE(test_C5_module_is_not_run),
+    ONCE(test_C1_module_is_broken),
+    LOOP(test_bad_file, 0, COUNT(bad_files)),
+    LOOP(test_bad_text, 0, COUNT(bad_texts)),
+    LOOP(test_P11_expiry, 0, COUNT(expiries)),
+    ONCE(test_nothing_expires_soon),
+    ONCE(test_C5_policy),
+    ONCE(test_P1_invalid_policy),
+    LOOP(test_usage, 0, COUNT(bad_usage)),
+    ONCE(test_lines),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_C2_C10_configuration, 0, COUNT(cases));
-    tcase_add_test(tcase, test_good_configuration_has_no_other_findings);
-    tcase_add_test(tcase, test_included_file);
-    tcase_add_test(tcase, test_file_includes_itself);
-    tcase_add_test(tcase, test_log_syslog_has_nobody);
-    tcase_add_loop_test(tcase, test_C5_permissions, 0, 3);
-    tcase_add_test(tcase, test_C5_folder);
-    tcase_add_test(tcase, test_C5_module_is_not_run);
-    tcase_add_test(tcase, test_C1_module_is_broken);
-    tcase_add_loop_test(tcase, test_bad_file, 0, COUNT(bad_files));
-    tcase_add_loop_test(tcase, test_bad_text, 0, COUNT(bad_texts));
-    tcase_add_loop_test(tcase, test_P11_expiry, 0, COUNT(expiries));
-    tcase_add_test(tcase, test_nothing_expires_soon);
-    tcase_add_test(tcase, test_C5_policy);
-    tcase_add_test(tcase, test_P1_invalid_policy);
-    tcase_add_loop_test(tcase, test_usage, 0, COUNT(bad_usage));
-    tcase_add_test(tcase, test_lines);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_check",
+      .cases = {CASE("tool_check", tests, 0, setup, teardown)});

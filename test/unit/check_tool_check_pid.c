@@ -19,6 +19,7 @@
 #include "tools/check/unit.h"
 #include "tools/check/findings.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -260,9 +261,10 @@ END_TEST
 
 /* As nginx does it: the kernel shows what stands where the environment was. */
 #define TITLE "title"
-static void write_title(void) __attribute__((noreturn));
-static void write_title(void)
+static void write_title(const char *argument) __attribute__((noreturn));
+static void write_title(const char *argument)
 {
+    (void)argument;
     memset(environ[0], 0, strlen(environ[0]));
     for (;;)
         pause();
@@ -627,39 +629,26 @@ START_TEST(test_systemctl_fails)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
-    Suite *suite = suite_create("tool_check_pid");
-    TCase *tcase = tcase_create("tool_check_pid");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_this_process),
+    LOOP(test_what_was_changed_since, 0, COUNT(changes)),
+    ONCE(test_a_file_written_just_before),
+    ONCE(test_there_is_none),
+    ONCE(test_environment),
+    ONCE(test_environment_written_over),
+    ONCE(test_rights_given_up),
+    ONCE(test_mapped_and_not_run),
+    ONCE(test_family),
+    ONCE(test_sockets),
+    ONCE(test_findings_of_a_child),
+    ONCE(test_child_that_dies),
+    ONCE(test_child_is_cut_off),
+    ONCE(test_C2_users_of_its_own),
+    LOOP(test_findings_that_are_none, 0, COUNT(no_findings)),
+    ONCE(test_unit),
+    LOOP(test_no_unit, 0, COUNT(no_units)),
+    ONCE(test_systemctl_fails),
+};
 
-    if (argc > 1 && strcmp(argv[1], TITLE) == 0)
-        write_title();
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_this_process);
-    tcase_add_loop_test(tcase, test_what_was_changed_since, 0, COUNT(changes));
-    tcase_add_test(tcase, test_a_file_written_just_before);
-    tcase_add_test(tcase, test_there_is_none);
-    tcase_add_test(tcase, test_environment);
-    tcase_add_test(tcase, test_environment_written_over);
-    tcase_add_test(tcase, test_rights_given_up);
-    tcase_add_test(tcase, test_mapped_and_not_run);
-    tcase_add_test(tcase, test_family);
-    tcase_add_test(tcase, test_sockets);
-    tcase_add_test(tcase, test_findings_of_a_child);
-    tcase_add_test(tcase, test_child_that_dies);
-    tcase_add_test(tcase, test_child_is_cut_off);
-    tcase_add_test(tcase, test_C2_users_of_its_own);
-    tcase_add_loop_test(tcase, test_findings_that_are_none, 0,
-                        COUNT(no_findings));
-    tcase_add_test(tcase, test_unit);
-    tcase_add_loop_test(tcase, test_no_unit, 0, COUNT(no_units));
-    tcase_add_test(tcase, test_systemctl_fails);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_check_pid", .with_argument = write_title,
+      .cases = {CASE("tool_check_pid", tests, 0, setup, teardown)});

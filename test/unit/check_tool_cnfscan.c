@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "tools/common/cnfscan.h"
 #include "base/edit_distance.h"
 
@@ -169,24 +170,14 @@ START_TEST(test_suggestion)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_cnfscan");
-    TCase *tcase = tcase_create("tool_cnfscan");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_scan, 0, COUNT(scans)),
+    ONCE(test_scan_includes_itself),
+    ONCE(test_scan_includes_a_fifo),
+    ONCE(test_scan_cannot_be_read),
+    ONCE(test_scan_folder),
+    LOOP(test_suggestion, 0, COUNT(suggestions)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, scratch_remove);
-    tcase_add_loop_test(tcase, test_scan, 0, COUNT(scans));
-    tcase_add_test(tcase, test_scan_includes_itself);
-    tcase_add_test(tcase, test_scan_includes_a_fifo);
-    tcase_add_test(tcase, test_scan_cannot_be_read);
-    tcase_add_test(tcase, test_scan_folder);
-    tcase_add_loop_test(tcase, test_suggestion, 0, COUNT(suggestions));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_cnfscan",
+      .cases = {CASE("tool_cnfscan", tests, 0, setup, scratch_remove)});

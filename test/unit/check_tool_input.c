@@ -9,6 +9,7 @@
 
 #include "lib/factory.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "tools/common/input.h"
 #include "tools/common/tool.h"
 #include "unit/tool_prompt.h"
@@ -206,25 +207,15 @@ START_TEST(test_time)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_input");
-    TCase *tcase = tcase_create("tool_input");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_read, 0, COUNT(sizes)),
+    ONCE(test_read_file_without_size),
+    LOOP(test_read_something_else, 0, COUNT(others)),
+    ONCE(test_read_fifo_and_terabyte),
+    ONCE(test_certificate),
+    ONCE(test_encrypted_certificate),
+    LOOP(test_time, 0, COUNT(times)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_read, 0, COUNT(sizes));
-    tcase_add_test(tcase, test_read_file_without_size);
-    tcase_add_loop_test(tcase, test_read_something_else, 0, COUNT(others));
-    tcase_add_test(tcase, test_read_fifo_and_terabyte);
-    tcase_add_test(tcase, test_certificate);
-    tcase_add_test(tcase, test_encrypted_certificate);
-    tcase_add_loop_test(tcase, test_time, 0, COUNT(times));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_input",
+      .cases = {CASE("tool_input", tests, 0, setup, teardown)});

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/verb.h"
 #include "tools/check/known.h"
 
@@ -336,36 +337,18 @@ START_TEST(test_C11_C12_P12_programs)
 }
 END_TEST
 
-static Suite *known_suite(void)
-{
-    Suite *suite = suite_create("tool_known");
-    TCase *tcase = tcase_create("known");
+static const struct suite_test tests[] = {
+    LOOP(test_a_program_is_known_by_its_name, 0, COUNT(names)),
+    ONCE(test_advice_is_of_a_kind),
+    ONCE(test_C11_sslmode),
+    LOOP(test_C11_C12_P12_settings_of_postfix, 0, COUNT(files)),
+    ONCE(test_values_are_shown_cut_and_printable),
+    ONCE(test_a_file_that_cannot_be_read),
+    ONCE(test_who_proves_is_told_nothing_of_clients),
+    ONCE(test_who_verifies_is_told_nothing_of_servers),
+    ONCE(test_S33_map),
+    LOOP(test_C11_C12_P12_programs, 0, COUNT(programs)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_a_program_is_known_by_its_name, 0,
-                        COUNT(names));
-    tcase_add_test(tcase, test_advice_is_of_a_kind);
-    tcase_add_test(tcase, test_C11_sslmode);
-    tcase_add_loop_test(tcase, test_C11_C12_P12_settings_of_postfix, 0,
-                        COUNT(files));
-    tcase_add_test(tcase, test_values_are_shown_cut_and_printable);
-    tcase_add_test(tcase, test_a_file_that_cannot_be_read);
-    tcase_add_test(tcase, test_who_proves_is_told_nothing_of_clients);
-    tcase_add_test(tcase, test_who_verifies_is_told_nothing_of_servers);
-    tcase_add_test(tcase, test_S33_map);
-    tcase_add_loop_test(tcase, test_C11_C12_P12_programs, 0, COUNT(programs));
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-int main(void)
-{
-    SRunner *runner = srunner_create(known_suite());
-    int failed;
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_known",
+      .cases = {CASE("known", tests, 0, setup, teardown)});

@@ -13,6 +13,7 @@
 #include "lib/factory.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/verb.h"
 #include "tools/common/conf.h"
 
@@ -414,37 +415,23 @@ START_TEST(test_conf_sections)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_measure");
-    TCase *with_tpm = tcase_create("with TPM");
-    TCase *without = tcase_create("without TPM");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test with_tpm_tests[] = {
+    ONCE(test_component),          ONCE(test_folder),
+    ONCE(test_given_digest),       ONCE(test_certificate),
+    ONCE(test_authority),          ONCE(test_configuration),
+    ONCE(test_status_of_failures),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_add_checked_fixture(with_tpm, setup, teardown);
-    tcase_set_timeout(with_tpm, 60);
-    tcase_add_test(with_tpm, test_component);
-    tcase_add_test(with_tpm, test_folder);
-    tcase_add_test(with_tpm, test_given_digest);
-    tcase_add_test(with_tpm, test_certificate);
-    tcase_add_test(with_tpm, test_authority);
-    tcase_add_test(with_tpm, test_configuration);
-    tcase_add_test(with_tpm, test_status_of_failures);
-    suite_add_tcase(suite, with_tpm);
-    tcase_add_checked_fixture(without, setup_without_tpm, teardown_without_tpm);
-    tcase_add_loop_test(without, test_bad_configuration, 0, COUNT(bad_confs));
-    tcase_add_test(without, test_configuration_without_attester);
-    tcase_add_test(without, test_missing_configuration);
-    tcase_add_loop_test(without, test_mistakes, 0, COUNT(mistakes));
-    tcase_add_test(without, test_exit_status);
-    tcase_add_loop_test(without, test_conf_sections, 0, COUNT(confs));
-    suite_add_tcase(suite, without);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+static const struct suite_test without_tests[] = {
+    LOOP(test_bad_configuration, 0, COUNT(bad_confs)),
+    ONCE(test_configuration_without_attester),
+    ONCE(test_missing_configuration),
+    LOOP(test_mistakes, 0, COUNT(mistakes)),
+    ONCE(test_exit_status),
+    LOOP(test_conf_sections, 0, COUNT(confs)),
+};
+
+SUITE(.name = "tool_measure", .skip = swtpm_missing,
+      .cases = {CASE("with TPM", with_tpm_tests, 60, setup, teardown),
+                CASE("without TPM", without_tests, 0, setup_without_tpm,
+                     teardown_without_tpm)});

@@ -14,6 +14,7 @@
 #include "lib/factory.h"
 #include "lib/measuring.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/verb.h"
 #include "tools/measure/conf.h"
 
@@ -418,41 +419,25 @@ START_TEST(test_broken_default)
 }
 END_TEST
 
-static void add_tests(TCase *with_tpm, TCase *without)
-{
-    tcase_add_test(with_tpm, test_all);
-    tcase_add_test(with_tpm, test_all_of_an_openssl_cnf);
-    tcase_add_test(with_tpm, test_all_after_an_update);
-    tcase_add_test(with_tpm, test_all_stops_at_the_first_failure);
-    tcase_add_test(with_tpm, test_T15_lock_is_held);
-    tcase_add_test(with_tpm, test_one_by_the_agents_file);
-    tcase_add_loop_test(without, test_bad_agents_file, 0, COUNT(bad_agents));
-    tcase_add_loop_test(without, test_bad_openssl_cnf, 0, COUNT(bad_openssls));
-    tcase_add_test(without, test_nothing_to_go_by);
-    tcase_add_loop_test(without, test_default_file, 0, COUNT(defaults));
-    tcase_add_test(without, test_no_file);
-    tcase_add_test(without, test_broken_default);
-}
+static const struct suite_test with_tpm_tests[] = {
+    ONCE(test_all),
+    ONCE(test_all_of_an_openssl_cnf),
+    ONCE(test_all_after_an_update),
+    ONCE(test_all_stops_at_the_first_failure),
+    ONCE(test_T15_lock_is_held),
+    ONCE(test_one_by_the_agents_file),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_measure_all");
-    TCase *with_tpm = tcase_create("with TPM");
-    TCase *without = tcase_create("without TPM");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test without_tests[] = {
+    LOOP(test_bad_agents_file, 0, COUNT(bad_agents)),
+    LOOP(test_bad_openssl_cnf, 0, COUNT(bad_openssls)),
+    ONCE(test_nothing_to_go_by),
+    LOOP(test_default_file, 0, COUNT(defaults)),
+    ONCE(test_no_file),
+    ONCE(test_broken_default),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_add_checked_fixture(with_tpm, setup, teardown);
-    tcase_set_timeout(with_tpm, 60);
-    tcase_add_checked_fixture(without, setup_without_tpm, teardown_without_tpm);
-    add_tests(with_tpm, without);
-    suite_add_tcase(suite, with_tpm);
-    suite_add_tcase(suite, without);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_measure_all", .skip = swtpm_missing,
+      .cases = {CASE("with TPM", with_tpm_tests, 60, setup, teardown),
+                CASE("without TPM", without_tests, 0, setup_without_tpm,
+                     teardown_without_tpm)});

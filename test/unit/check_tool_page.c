@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "tools/show/html.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -204,27 +205,14 @@ START_TEST(test_page_of_nothing)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("page");
-    TCase *tcase = tcase_create("page");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_page_shows, 0, COUNT(shown)),
+    LOOP(test_page_is_inert_and_self_contained, 0, COUNT(never)),
+    ONCE(test_page_says_what_is_proven),
+    LOOP(test_page_verdict, 0, COUNT(verdicts)),
+    ONCE(test_page_replaces_a_file_as_a_whole),
+    ONCE(test_page_cannot_be_written),
+    ONCE(test_page_of_nothing),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_page_shows, 0, COUNT(shown));
-    tcase_add_loop_test(tcase, test_page_is_inert_and_self_contained, 0,
-                        COUNT(never));
-    tcase_add_test(tcase, test_page_says_what_is_proven);
-    tcase_add_loop_test(tcase, test_page_verdict, 0, COUNT(verdicts));
-    tcase_add_test(tcase, test_page_replaces_a_file_as_a_whole);
-    tcase_add_test(tcase, test_page_cannot_be_written);
-    tcase_add_test(tcase, test_page_of_nothing);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_page", .cases = {CASE("page", tests, 0, setup, teardown)});

@@ -8,6 +8,7 @@
 
 #include "lib/evidence_server.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "tools/common/peer.h"
 #include "tools/common/evidence_file.h"
 #include "unit/tool_prompt.h"
@@ -453,37 +454,26 @@ START_TEST(test_saved_cannot_be_written)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_peer");
-    TCase *tcase = tcase_create("tool_peer");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_address, 0, COUNT(addresses)),
+    ONCE(test_address_says_how),
+    ONCE(test_address_too_long),
+    ONCE(test_fetch),
+    LOOP(test_pki_is_told, 0, COUNT(pki_cases)),
+    LOOP(test_pki_valid, 0, 2),
+    LOOP(test_cafile_is_unusable, 0, 2),
+    LOOP(test_fetch_fails, 0, COUNT(failures)),
+    ONCE(test_nobody_listens),
+    ONCE(test_unknown_host),
+    ONCE(test_plainly),
+    LOOP(test_plainly_nothing, 0, COUNT(plain_answers)),
+    ONCE(test_saved_again),
+    LOOP(test_saved_lengths, 0, 5),
+    ONCE(test_bare_record),
+    LOOP(test_saved_file, 0, COUNT(files)),
+    ONCE(test_saved_file_cannot_be_read),
+    ONCE(test_saved_cannot_be_written),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_address, 0, COUNT(addresses));
-    tcase_add_test(tcase, test_address_says_how);
-    tcase_add_test(tcase, test_address_too_long);
-    tcase_add_test(tcase, test_fetch);
-    tcase_add_loop_test(tcase, test_pki_is_told, 0, COUNT(pki_cases));
-    tcase_add_loop_test(tcase, test_pki_valid, 0, 2);
-    tcase_add_loop_test(tcase, test_cafile_is_unusable, 0, 2);
-    tcase_add_loop_test(tcase, test_fetch_fails, 0, COUNT(failures));
-    tcase_add_test(tcase, test_nobody_listens);
-    tcase_add_test(tcase, test_unknown_host);
-    tcase_add_test(tcase, test_plainly);
-    tcase_add_loop_test(tcase, test_plainly_nothing, 0, COUNT(plain_answers));
-    tcase_add_test(tcase, test_saved_again);
-    tcase_add_loop_test(tcase, test_saved_lengths, 0, 5);
-    tcase_add_test(tcase, test_bare_record);
-    tcase_add_loop_test(tcase, test_saved_file, 0, COUNT(files));
-    tcase_add_test(tcase, test_saved_file_cannot_be_read);
-    tcase_add_test(tcase, test_saved_cannot_be_written);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_peer",
+      .cases = {CASE("tool_peer", tests, 60, setup, teardown)});

@@ -8,6 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
+#include "lib/suite.h"
 #include "tools/policy/draft.h"
 #include "tools/common/output.h"
 #include "unit/tool_server.h"
@@ -354,33 +355,22 @@ START_TEST(test_policy_bad_value)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_policy");
-    TCase *tcase = tcase_create("tool_policy");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_policy_on_standard_output),
+    ONCE(test_policy_json),
+    ONCE(test_policy_of_odd_log),
+    ONCE(test_policy_of_wordless_event),
+    ONCE(test_policy_of_another_form),
+    ONCE(test_policy_with_a_hole),
+    ONCE(test_policy_options),
+    ONCE(test_policy_of_machine_without_names),
+    LOOP(test_policy_from_hostile_file, 0, 5),
+    LOOP(test_policy_refuses, 0, COUNT(refusals)),
+    ONCE(test_policy_with_zero_pcrs),
+    ONCE(test_policy_overwrites_only_with_force),
+    LOOP(test_policy_usage, 0, COUNT(policy_usage)),
+    LOOP(test_policy_bad_value, 0, COUNT(bad_values)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_policy_on_standard_output);
-    tcase_add_test(tcase, test_policy_json);
-    tcase_add_test(tcase, test_policy_of_odd_log);
-    tcase_add_test(tcase, test_policy_of_wordless_event);
-    tcase_add_test(tcase, test_policy_of_another_form);
-    tcase_add_test(tcase, test_policy_with_a_hole);
-    tcase_add_test(tcase, test_policy_options);
-    tcase_add_test(tcase, test_policy_of_machine_without_names);
-    tcase_add_loop_test(tcase, test_policy_from_hostile_file, 0, 5);
-    tcase_add_loop_test(tcase, test_policy_refuses, 0, COUNT(refusals));
-    tcase_add_test(tcase, test_policy_with_zero_pcrs);
-    tcase_add_test(tcase, test_policy_overwrites_only_with_force);
-    tcase_add_loop_test(tcase, test_policy_usage, 0, COUNT(policy_usage));
-    tcase_add_loop_test(tcase, test_policy_bad_value, 0, COUNT(bad_values));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_policy",
+      .cases = {CASE("tool_policy", tests, 60, setup, teardown)});

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/suite.h"
 #include "unit/tool_saved.h"
 
 static const char *member(const json_t *object, const char *key)
@@ -270,29 +271,18 @@ START_TEST(test_check_usage)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_policy_check");
-    TCase *tcase = tcase_create("tool_policy_check");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_check_accepts),
+    ONCE(test_check_lists_all_mismatches),
+    ONCE(test_check_json_of_mismatches),
+    LOOP(test_check_refuses, 0, COUNT(refusals)),
+    ONCE(test_check_of_another_channel),
+    ONCE(test_P11_check_at_a_time),
+    ONCE(test_check_section),
+    ONCE(test_check_of_a_bare_record),
+    ONCE(test_check_of_the_policy_alone),
+    LOOP(test_check_usage, 0, COUNT(usage)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_check_accepts);
-    tcase_add_test(tcase, test_check_lists_all_mismatches);
-    tcase_add_test(tcase, test_check_json_of_mismatches);
-    tcase_add_loop_test(tcase, test_check_refuses, 0, COUNT(refusals));
-    tcase_add_test(tcase, test_check_of_another_channel);
-    tcase_add_test(tcase, test_P11_check_at_a_time);
-    tcase_add_test(tcase, test_check_section);
-    tcase_add_test(tcase, test_check_of_a_bare_record);
-    tcase_add_test(tcase, test_check_of_the_policy_alone);
-    tcase_add_loop_test(tcase, test_check_usage, 0, COUNT(usage));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_policy_check",
+      .cases = {CASE("tool_policy_check", tests, 60, setup, teardown)});

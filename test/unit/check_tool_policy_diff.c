@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/suite.h"
 #include "unit/tool_saved.h"
 
 #define EV_POST_CODE 0x00000001u
@@ -371,32 +372,21 @@ START_TEST(test_diff_usage)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_policy_diff");
-    TCase *tcase = tcase_create("tool_policy_diff");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_diff_of_the_same),
+    LOOP(test_diff_of_evidence, 0, COUNT(changes)),
+    ONCE(test_diff_of_a_server),
+    ONCE(test_diff_names_the_boot_event),
+    ONCE(test_diff_of_a_shorter_boot_log),
+    ONCE(test_diff_of_two_formats),
+    ONCE(test_diff_of_a_bare_record),
+    ONCE(test_diff_json),
+    LOOP(test_diff_of_policies, 0, COUNT(edits)),
+    ONCE(test_diff_of_lists),
+    ONCE(test_diff_of_trust),
+    ONCE(test_diff_of_two_kinds),
+    LOOP(test_diff_usage, 0, COUNT(usage)),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_diff_of_the_same);
-    tcase_add_loop_test(tcase, test_diff_of_evidence, 0, COUNT(changes));
-    tcase_add_test(tcase, test_diff_of_a_server);
-    tcase_add_test(tcase, test_diff_names_the_boot_event);
-    tcase_add_test(tcase, test_diff_of_a_shorter_boot_log);
-    tcase_add_test(tcase, test_diff_of_two_formats);
-    tcase_add_test(tcase, test_diff_of_a_bare_record);
-    tcase_add_test(tcase, test_diff_json);
-    tcase_add_loop_test(tcase, test_diff_of_policies, 0, COUNT(edits));
-    tcase_add_test(tcase, test_diff_of_lists);
-    tcase_add_test(tcase, test_diff_of_trust);
-    tcase_add_test(tcase, test_diff_of_two_kinds);
-    tcase_add_loop_test(tcase, test_diff_usage, 0, COUNT(usage));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_policy_diff",
+      .cases = {CASE("tool_policy_diff", tests, 60, setup, teardown)});

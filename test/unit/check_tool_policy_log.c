@@ -2,6 +2,7 @@
 #include <openssl/crypto.h>
 
 #include "attester/measured_log.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 #include "unit/tool_saved.h"
 #include "verifier/policy.h"
@@ -263,29 +264,18 @@ START_TEST(test_policy_sources)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_policy_log");
-    TCase *tcase = tcase_create("tool_policy_log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_policy_of_a_boot_log),
+    ONCE(test_policy_leaves_ima_out),
+    ONCE(test_policy_of_another_bank),
+    ONCE(test_policy_with_a_measured_log),
+    ONCE(test_policy_of_an_empty_log),
+    ONCE(test_policy_as_a_reference),
+    ONCE(test_reference_of_evidence),
+    ONCE(test_policy_for_a_host),
+    ONCE(test_policy_names_events_of_a_peer),
+    LOOP(test_policy_sources, 0, COUNT(usage)),
+};
 
-    tcase_add_checked_fixture(tcase, setup_log, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_policy_of_a_boot_log);
-    tcase_add_test(tcase, test_policy_leaves_ima_out);
-    tcase_add_test(tcase, test_policy_of_another_bank);
-    tcase_add_test(tcase, test_policy_with_a_measured_log);
-    tcase_add_test(tcase, test_policy_of_an_empty_log);
-    tcase_add_test(tcase, test_policy_as_a_reference);
-    tcase_add_test(tcase, test_reference_of_evidence);
-    tcase_add_test(tcase, test_policy_for_a_host);
-    tcase_add_test(tcase, test_policy_names_events_of_a_peer);
-    tcase_add_loop_test(tcase, test_policy_sources, 0, COUNT(usage));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_policy_log",
+      .cases = {CASE("tool_policy_log", tests, 60, setup_log, teardown)});

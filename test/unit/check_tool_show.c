@@ -4,6 +4,7 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "lib/suite.h"
 #include "unit/tool_server.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -330,36 +331,24 @@ START_TEST(test_show_unknown_section)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_show");
-    TCase *tcase = tcase_create("tool_show");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_show_is_no_verdict),
+    ONCE(test_show_json),
+    ONCE(test_show_json_is_ascii),
+    ONCE(test_show_other_bank_and_pcr),
+    LOOP(test_show_fails, 0, COUNT(failures)),
+    ONCE(test_show_wrong_signature),
+    LOOP(test_show_usage, 0, COUNT(bad_usage)),
+    LOOP(test_show_bad_file, 0, COUNT(bad_files)),
+    ONCE(test_show_saved),
+    ONCE(test_show_bare_record),
+    ONCE(test_bare_record_is_not_trusted),
+    ONCE(test_save_fails),
+    ONCE(test_show_trusted),
+    ONCE(test_show_refused),
+    LOOP(test_show_other_policy, 0, COUNT(other_policies)),
+    ONCE(test_show_unknown_section),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_show_is_no_verdict);
-    tcase_add_test(tcase, test_show_json);
-    tcase_add_test(tcase, test_show_json_is_ascii);
-    tcase_add_test(tcase, test_show_other_bank_and_pcr);
-    tcase_add_loop_test(tcase, test_show_fails, 0, COUNT(failures));
-    tcase_add_test(tcase, test_show_wrong_signature);
-    tcase_add_loop_test(tcase, test_show_usage, 0, COUNT(bad_usage));
-    tcase_add_loop_test(tcase, test_show_bad_file, 0, COUNT(bad_files));
-    tcase_add_test(tcase, test_show_saved);
-    tcase_add_test(tcase, test_show_bare_record);
-    tcase_add_test(tcase, test_bare_record_is_not_trusted);
-    tcase_add_test(tcase, test_save_fails);
-    tcase_add_test(tcase, test_show_trusted);
-    tcase_add_test(tcase, test_show_refused);
-    tcase_add_loop_test(tcase, test_show_other_policy, 0,
-                        COUNT(other_policies));
-    tcase_add_test(tcase, test_show_unknown_section);
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_show",
+      .cases = {CASE("tool_show", tests, 60, setup, teardown)});

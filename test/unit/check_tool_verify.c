@@ -4,6 +4,7 @@
 #include <tss2/tss2_mu.h>
 #include <unistd.h>
 
+#include "lib/suite.h"
 #include "unit/tool_prompt.h"
 #include "unit/tool_verify.h"
 
@@ -819,51 +820,31 @@ START_TEST(test_terabyte)
 }
 END_TEST
 
-static TCase *make_case(void)
-{
-    TCase *tcase = tcase_create("tool_verify");
+static const struct suite_test tests[] = {
+    LOOP(test_E13_every_scheme_key_and_hash, 0, 7),
+    ONCE(test_E13_other_schemes),
+    LOOP(test_selections, 0, COUNT(selections)),
+    ONCE(test_qualifying_data_of_every_length),
+    ONCE(test_chain_with_intermediates_in_any_order),
+    ONCE(test_json),
+    ONCE(test_quote_with_its_length),
+    LOOP(test_E1_E2_E6_E7_E8_forgeries, 0, COUNT(forgeries)),
+    ONCE(test_E7_values_under_other_numbers),
+    LOOP(test_E12_cut_or_longer_by_one, 0, 2),
+    ONCE(test_plain_signatures_are_named),
+    LOOP(test_pcr_files, 0, COUNT(pcr_files)),
+    ONCE(test_binary_pcr_file),
+    LOOP(test_E3_attributes_of_a_pinned_key, 0, COUNT(attributes)),
+    ONCE(test_public_keys_in_other_forms),
+    ONCE(test_encrypted_public_key),
+    LOOP(test_E18_chains, 0, COUNT(chains)),
+    ONCE(test_certificates_in_der),
+    ONCE(test_damaged_pem),
+    LOOP(test_usage, 0, COUNT(usages)),
+    ONCE(test_usage_of_chains),
+    ONCE(test_times),
+    ONCE(test_terabyte),
+};
 
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_E13_every_scheme_key_and_hash, 0, 7);
-    tcase_add_test(tcase, test_E13_other_schemes);
-    tcase_add_loop_test(tcase, test_selections, 0, (int)COUNT(selections));
-    tcase_add_test(tcase, test_qualifying_data_of_every_length);
-    tcase_add_test(tcase, test_chain_with_intermediates_in_any_order);
-    tcase_add_test(tcase, test_json);
-    tcase_add_test(tcase, test_quote_with_its_length);
-    tcase_add_loop_test(tcase, test_E1_E2_E6_E7_E8_forgeries, 0,
-                        (int)COUNT(forgeries));
-    tcase_add_test(tcase, test_E7_values_under_other_numbers);
-    tcase_add_loop_test(tcase, test_E12_cut_or_longer_by_one, 0, 2);
-    tcase_add_test(tcase, test_plain_signatures_are_named);
-    tcase_add_loop_test(tcase, test_pcr_files, 0, (int)COUNT(pcr_files));
-    tcase_add_test(tcase, test_binary_pcr_file);
-    tcase_add_loop_test(tcase, test_E3_attributes_of_a_pinned_key, 0,
-                        (int)COUNT(attributes));
-    tcase_add_test(tcase, test_public_keys_in_other_forms);
-    tcase_add_test(tcase, test_encrypted_public_key);
-    tcase_add_loop_test(tcase, test_E18_chains, 0, (int)COUNT(chains));
-    tcase_add_test(tcase, test_certificates_in_der);
-    tcase_add_test(tcase, test_damaged_pem);
-    tcase_add_loop_test(tcase, test_usage, 0, (int)COUNT(usages));
-    tcase_add_test(tcase, test_usage_of_chains);
-    tcase_add_test(tcase, test_times);
-    tcase_add_test(tcase, test_terabyte);
-    return tcase;
-}
-
-int main(void)
-{
-    Suite *suite = suite_create("tool_verify");
-    SRunner *runner;
-    int failed;
-
-    suite_add_tcase(suite, make_case());
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_verify",
+      .cases = {CASE("tool_verify", tests, 120, setup, teardown)});

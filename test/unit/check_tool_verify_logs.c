@@ -5,6 +5,7 @@
 
 #include "evidence/bootlog.h"
 #include "lib/record.h"
+#include "lib/suite.h"
 #include "lib/tcglog.h"
 #include "unit/tool_verify.h"
 
@@ -217,28 +218,16 @@ START_TEST(test_what_is_no_log)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tool_verify_logs");
-    TCase *tcase = tcase_create("tool_verify_logs");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_boot_log_that_replays),
+    ONCE(test_E9_event_that_was_never_extended),
+    ONCE(test_E9_log_of_another_boot),
+    ONCE(test_empty_log_is_no_error),
+    ONCE(test_event_log),
+    ONCE(test_ima_log),
+    ONCE(test_ima_log_whose_pcr_is_not_quoted),
+    LOOP(test_what_is_no_log, 0, sizeof(wrong) / sizeof(wrong[0])),
+};
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_test(tcase, test_boot_log_that_replays);
-    tcase_add_test(tcase, test_E9_event_that_was_never_extended);
-    tcase_add_test(tcase, test_E9_log_of_another_boot);
-    tcase_add_test(tcase, test_empty_log_is_no_error);
-    tcase_add_test(tcase, test_event_log);
-    tcase_add_test(tcase, test_ima_log);
-    tcase_add_test(tcase, test_ima_log_whose_pcr_is_not_quoted);
-    tcase_add_loop_test(tcase, test_what_is_no_log, 0,
-                        (int)(sizeof(wrong) / sizeof(wrong[0])));
-    suite_add_tcase(suite, tcase);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tool_verify_logs",
+      .cases = {CASE("tool_verify_logs", tests, 120, setup, teardown)});

@@ -19,6 +19,7 @@
 #include "attester/tpm.h"
 #include "attester/tpm_link.h"
 #include "lib/scratch.h"
+#include "lib/suite.h"
 #include "lib/tpmcase.h"
 
 /* A TPM that works. What a faulty one does: check_tpm_faults.c. */
@@ -533,7 +534,7 @@ START_TEST(test_T10_nothing_is_left_in_the_tpm)
     int before = swtpm_count_transient(tpmcase.swtpm);
 
     tpmcase_open_loaded(swtpm_tcti(tpmcase.swtpm));
-    for (int i = 0; i < 500 * tpmcase_scale(); i++)
+    for (int i = 0; i < 500 * suite_scale(); i++)
         tpmcase_expect(tpmcase_quote_consistent(TPMCASE_PCRS), ATLS_OK, "");
     for (int i = 0; i < 20; i++) {
         tpmcase_close();
@@ -544,53 +545,35 @@ START_TEST(test_T10_nothing_is_left_in_the_tpm)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_T1_no_permission_names_the_group);
-    tcase_add_loop_test(tcase, test_all_ways_to_a_tpm, 0, WAYS);
-    tcase_add_loop_test(tcase, test_L14_all_ways_to_a_tpm, 0, WAYS);
-    tcase_add_test(tcase, test_T1_handles);
-    tcase_add_loop_test(tcase, test_T1_wrong_ak_is_named, 0,
-                        sizeof(bad_aks) / sizeof(bad_aks[0]));
-    tcase_add_loop_test(tcase, test_E3_ak_with_wrong_attributes, 0,
-                        sizeof(bad_attributes) / sizeof(bad_attributes[0]));
-    tcase_add_test(tcase, test_T8_noDA_is_seen);
-    tcase_add_loop_test(tcase, test_T8_ak_authorization, 0, 2);
-    tcase_add_test(tcase, test_ak_authorization_too_long);
-    tcase_add_loop_test(tcase, test_quote_verifies_for_each_kind_of_key, 0,
-                        sizeof(key_kinds) / sizeof(key_kinds[0]));
-    tcase_add_test(tcase, test_pcrs_of_several_banks);
-    tcase_add_test(tcase, test_missing_bank_is_named);
-    tcase_add_test(tcase, test_extend_reaches_every_bank);
-    tcase_add_test(tcase, test_T6_key_was_replaced);
-    tcase_add_test(tcase, test_T6_reset_is_noticed);
-    tcase_add_test(tcase, test_T10_nothing_is_left_in_the_tpm);
-}
+static const struct suite_test alone_tests[] = {
+    LOOP(test_T1_unreachable_tpm_is_named, 0,
+         sizeof(bad_tctis) / sizeof(bad_tctis[0])),
+    ONCE(test_T1_a_file_is_no_tpm),
+    LOOP(test_what_runs_nothing_foreign, 0, sizeof(ways) / sizeof(ways[0])),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("tpm");
-    TCase *alone = tcase_create("without a TPM");
-    TCase *with_tpm = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test with_tpm_tests[] = {
+    ONCE(test_T1_no_permission_names_the_group),
+    LOOP(test_all_ways_to_a_tpm, 0, WAYS),
+    LOOP(test_L14_all_ways_to_a_tpm, 0, WAYS),
+    ONCE(test_T1_handles),
+    LOOP(test_T1_wrong_ak_is_named, 0, sizeof(bad_aks) / sizeof(bad_aks[0])),
+    LOOP(test_E3_ak_with_wrong_attributes, 0,
+         sizeof(bad_attributes) / sizeof(bad_attributes[0])),
+    ONCE(test_T8_noDA_is_seen),
+    LOOP(test_T8_ak_authorization, 0, 2),
+    ONCE(test_ak_authorization_too_long),
+    LOOP(test_quote_verifies_for_each_kind_of_key, 0,
+         sizeof(key_kinds) / sizeof(key_kinds[0])),
+    ONCE(test_pcrs_of_several_banks),
+    ONCE(test_missing_bank_is_named),
+    ONCE(test_extend_reaches_every_bank),
+    ONCE(test_T6_key_was_replaced),
+    ONCE(test_T6_reset_is_noticed),
+    ONCE(test_T10_nothing_is_left_in_the_tpm),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_add_loop_test(alone, test_T1_unreachable_tpm_is_named, 0,
-                        sizeof(bad_tctis) / sizeof(bad_tctis[0]));
-    tcase_add_test(alone, test_T1_a_file_is_no_tpm);
-    tcase_add_loop_test(alone, test_what_runs_nothing_foreign, 0,
-                        sizeof(ways) / sizeof(ways[0]));
-    suite_add_tcase(suite, alone);
-    tcase_set_timeout(with_tpm, 60 * tpmcase_scale());
-    tcase_add_checked_fixture(with_tpm, tpmcase_set_up, tpmcase_tear_down);
-    add_tests(with_tpm);
-    suite_add_tcase(suite, with_tpm);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tpm", .skip = swtpm_missing,
+      .cases = {CASE("without a TPM", alone_tests, 0, NULL, NULL),
+                CASE("with a swtpm", with_tpm_tests, 60, tpmcase_set_up,
+                     tpmcase_tear_down)});

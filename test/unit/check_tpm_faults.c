@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "attester/tpm.h"
+#include "lib/suite.h"
 #include "lib/tpmcase.h"
 
 /* A TPM that moves its PCRs, stalls, dies, lies, or is none. */
@@ -301,7 +302,7 @@ START_TEST(test_T3_signal_storm)
     tpmcase_open_loaded(swtpm_tcti(tpmcase.swtpm));
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &storm, NULL), 0);
-    for (int i = 0; i < 200 * tpmcase_scale(); i++)
+    for (int i = 0; i < 200 * suite_scale(); i++)
         tpmcase_expect(tpmcase_quote_consistent(TPMCASE_PCRS), ATLS_OK, "");
     ck_assert_int_eq(setitimer(ITIMER_REAL, &calm, NULL), 0);
     tpmcase_check_quote(TPMCASE_PCRS);
@@ -351,7 +352,7 @@ START_TEST(test_T12_hostile_responses)
     random_state = 1;
     /* What gets past our own checks makes tpm2-tss talk. */
     ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
-    for (int i = 0; i < 300 * tpmcase_scale(); i++) {
+    for (int i = 0; i < 300 * suite_scale(); i++) {
         if (tpmcase.tpm == NULL)
             tpmcase_open(tcti);
         atls_tpm_set_deadline(tpmcase.tpm, atls_now_ms() + 20, -1);
@@ -487,45 +488,25 @@ START_TEST(test_nothing_is_printed)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_test(tcase, test_E3_ak_not_made_in_the_tpm);
-    tcase_add_test(tcase, test_T7_pcr_moves_between_read_and_quote);
-    tcase_add_test(tcase, test_resting_pcrs_are_read_once);
-    tcase_add_loop_test(tcase, test_T2_transient_warnings_are_retried, 0, 3);
-    tcase_add_test(tcase, test_T2_retries_end_at_the_deadline);
-    tcase_add_loop_test(tcase, test_refusals_of_the_tpm, 0,
-                        sizeof(refusals) / sizeof(refusals[0]));
-    tcase_add_test(tcase, test_T4_silent_tpm_meets_the_deadline);
-    tcase_add_loop_test(tcase, test_T4_half_a_response_meets_the_deadline, 0,
-                        6);
-    tcase_add_test(tcase, test_wake_descriptor_ends_a_command);
-    tcase_add_test(tcase, test_T5_tpm_dies_and_comes_back);
-    tcase_add_test(tcase, test_T3_signal_storm);
-    tcase_add_test(tcase, test_T12_hostile_responses);
-    tcase_add_loop_test(tcase, test_T12_no_tpm_at_all, 0,
-                        sizeof(no_responses) / sizeof(no_responses[0]));
-    tcase_add_loop_test(tcase, test_L5_descriptors_are_cloexec, 0, 2);
-    tcase_add_test(tcase, test_nothing_is_printed);
-}
+static const struct suite_test tests[] = {
+    ONCE(test_E3_ak_not_made_in_the_tpm),
+    ONCE(test_T7_pcr_moves_between_read_and_quote),
+    ONCE(test_resting_pcrs_are_read_once),
+    LOOP(test_T2_transient_warnings_are_retried, 0, 3),
+    ONCE(test_T2_retries_end_at_the_deadline),
+    LOOP(test_refusals_of_the_tpm, 0, sizeof(refusals) / sizeof(refusals[0])),
+    ONCE(test_T4_silent_tpm_meets_the_deadline),
+    LOOP(test_T4_half_a_response_meets_the_deadline, 0, 6),
+    ONCE(test_wake_descriptor_ends_a_command),
+    ONCE(test_T5_tpm_dies_and_comes_back),
+    ONCE(test_T3_signal_storm),
+    ONCE(test_T12_hostile_responses),
+    LOOP(test_T12_no_tpm_at_all, 0,
+         sizeof(no_responses) / sizeof(no_responses[0])),
+    LOOP(test_L5_descriptors_are_cloexec, 0, 2),
+    ONCE(test_nothing_is_printed),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("tpm_faults");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
-
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60 * tpmcase_scale());
-    tcase_add_checked_fixture(tcase, tpmcase_set_up, tpmcase_tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tpm_faults", .skip = swtpm_missing,
+      .cases = {
+          CASE("with a swtpm", tests, 60, tpmcase_set_up, tpmcase_tear_down)});

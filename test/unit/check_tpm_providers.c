@@ -12,6 +12,7 @@
 
 #include "attester/quoter.h"
 #include "lib/quotercase.h"
+#include "lib/suite.h"
 
 /*
  * T14: a program whose algorithms come from a TPM by preference. tpm2-tss hashes
@@ -110,36 +111,21 @@ START_TEST(test_T14_quotes_beside_a_tpm_provider)
 }
 END_TEST
 
-static bool is_tpm2_installed(void)
+static const char *skip(void)
 {
     char path[600];
 
     snprintf(path, sizeof(path), "%s/tpm2.so",
              OPENSSL_info(OPENSSL_INFO_MODULES_DIR));
-    return access(path, R_OK) == 0;
+    if (access(path, R_OK) != 0)
+        return "tpm2-openssl is missing";
+    return swtpm_missing();
 }
 
-int main(void)
-{
-    Suite *suite = suite_create("tpm_providers");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    ONCE(test_T14_quotes_beside_a_tpm_provider),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    if (!is_tpm2_installed()) {
-        printf("1..0 # SKIP tpm2-openssl is missing\n");
-        return 77;
-    }
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, quotercase_set_up, quotercase_tear_down);
-    tcase_add_test(tcase, test_T14_quotes_beside_a_tpm_provider);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tpm_providers", .skip = skip,
+      .cases = {CASE("with a swtpm", tests, 60, quotercase_set_up,
+                     quotercase_tear_down)});

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "attester/tpm_public.h"
+#include "lib/suite.h"
 
 /* OpenSSL's own encoder is the oracle. */
 
@@ -128,23 +129,11 @@ START_TEST(test_spki_of_other_keys)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tpm_public");
-    TCase *tcase = tcase_create("SubjectPublicKeyInfo");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_spki_of_ecc_keys, 0, sizeof(curves) / sizeof(curves[0])),
+    LOOP(test_spki_of_rsa_keys, 0, 3),
+    LOOP(test_spki_of_other_keys, 0, 4),
+};
 
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_spki_of_ecc_keys, 0,
-                        sizeof(curves) / sizeof(curves[0]));
-    tcase_add_loop_test(tcase, test_spki_of_rsa_keys, 0, 3);
-    tcase_add_loop_test(tcase, test_spki_of_other_keys, 0, 4);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tpm_public",
+      .cases = {CASE("SubjectPublicKeyInfo", tests, 60, NULL, NULL)});

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "attester/tpm.h"
+#include "lib/suite.h"
 #include "lib/tpmcase.h"
 
 /*
@@ -120,24 +121,11 @@ START_TEST(test_T3_storm_does_not_move_the_deadline)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("tpm_signals");
-    TCase *tcase = tcase_create("with a swtpm");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_T3_storm_against_a_blocked_read, 0, 2),
+    LOOP(test_T3_storm_does_not_move_the_deadline, 0, 2),
+};
 
-    if (!swtpm_is_installed())
-        return 77;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, tpmcase_set_up, tpmcase_tear_down);
-    tcase_add_loop_test(tcase, test_T3_storm_against_a_blocked_read, 0, 2);
-    tcase_add_loop_test(tcase, test_T3_storm_does_not_move_the_deadline, 0, 2);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "tpm_signals", .skip = swtpm_missing,
+      .cases = {
+          CASE("with a swtpm", tests, 60, tpmcase_set_up, tpmcase_tear_down)});

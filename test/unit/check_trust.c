@@ -10,6 +10,7 @@
 
 #include "lib/allocation.h"
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/trust.h"
 
@@ -702,50 +703,31 @@ START_TEST(test_R3_allocations_fail)
 }
 END_TEST
 
-static void add_tests(TCase *tcase)
-{
-    tcase_add_loop_test(tcase, test_good_chain, 0, COUNT(good_plans));
-    tcase_add_test(tcase, test_intermediate_as_trust_anchor);
-    tcase_add_test(tcase, test_intermediate_beside_its_root_as_trust_anchor);
-    tcase_add_loop_test(tcase, test_E18_bad_chain, 0, COUNT(bad_plans));
-    tcase_add_test(tcase, test_E18_no_certificate);
-    tcase_add_test(tcase, test_E18_too_many_certificates);
-    tcase_add_test(tcase, test_E18_foreign_root);
-    tcase_add_test(tcase, test_E18_section_without_trust);
-    tcase_add_test(tcase, test_E18_missing_intermediate);
-    tcase_add_test(tcase, test_order_of_intermediates);
-    tcase_add_test(tcase, test_E18_root_in_the_evidence);
-    tcase_add_test(tcase, test_E18_self_signed_ak_even_if_pinned);
-    tcase_add_test(tcase, test_E18_unused_certificate);
-    tcase_add_test(tcase, test_E18_certificate_twice);
-    tcase_add_test(tcase, test_E12_octets_behind_a_certificate);
-    tcase_add_test(tcase, test_E12_cut_certificate);
-    tcase_add_test(tcase, test_E12_certificate_not_in_der);
-    tcase_add_test(tcase, test_key_comes_with_a_refused_chain);
-    tcase_add_test(tcase, test_no_key_without_a_certificate);
-    tcase_add_test(tcase, test_any_eku);
-    tcase_add_test(tcase, test_one_of_several_ekus);
-    tcase_add_test(tcase, test_section_without_eku);
-    tcase_add_test(tcase, test_R3_allocations_fail);
-}
+static const struct suite_test tests[] = {
+    LOOP(test_good_chain, 0, COUNT(good_plans)),
+    ONCE(test_intermediate_as_trust_anchor),
+    ONCE(test_intermediate_beside_its_root_as_trust_anchor),
+    LOOP(test_E18_bad_chain, 0, COUNT(bad_plans)),
+    ONCE(test_E18_no_certificate),
+    ONCE(test_E18_too_many_certificates),
+    ONCE(test_E18_foreign_root),
+    ONCE(test_E18_section_without_trust),
+    ONCE(test_E18_missing_intermediate),
+    ONCE(test_order_of_intermediates),
+    ONCE(test_E18_root_in_the_evidence),
+    ONCE(test_E18_self_signed_ak_even_if_pinned),
+    ONCE(test_E18_unused_certificate),
+    ONCE(test_E18_certificate_twice),
+    ONCE(test_E12_octets_behind_a_certificate),
+    ONCE(test_E12_cut_certificate),
+    ONCE(test_E12_certificate_not_in_der),
+    ONCE(test_key_comes_with_a_refused_chain),
+    ONCE(test_no_key_without_a_certificate),
+    ONCE(test_any_eku),
+    ONCE(test_one_of_several_ekus),
+    ONCE(test_section_without_eku),
+    ONCE(test_R3_allocations_fail),
+};
 
-int main(void)
-{
-    Suite *suite = suite_create("trust");
-    TCase *tcase = tcase_create("trust");
-    SRunner *runner;
-    int failed;
-
-    allocation_install();
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "trust", .begin = allocation_install, .end = factory_free_keys,
+      .cases = {CASE("trust", tests, 120, setup, teardown)});

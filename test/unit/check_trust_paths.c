@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/factory.h"
+#include "lib/suite.h"
 #include "lib/trial.h"
 #include "verifier/trust.h"
 
@@ -333,24 +334,11 @@ START_TEST(test_E18_any_order)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("trust_paths");
-    TCase *tcase = tcase_create("trust_paths");
-    SRunner *runner;
-    int failed;
+static const struct suite_test tests[] = {
+    LOOP(test_E18_path, 0, COUNT(good)),
+    LOOP(test_E18_bad_path, 0, COUNT(bad)),
+    LOOP(test_E18_any_order, 0, 14),
+};
 
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, test_E18_path, 0, COUNT(good));
-    tcase_add_loop_test(tcase, test_E18_bad_path, 0, COUNT(bad));
-    tcase_add_loop_test(tcase, test_E18_any_order, 0, 14);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    factory_free_keys();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
+SUITE(.name = "trust_paths", .end = factory_free_keys,
+      .cases = {CASE("trust_paths", tests, 120, setup, teardown)});
