@@ -15,7 +15,7 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-/* "attest check" without a TPM; what needs one is in check_tool_attester.c. */
+/* "attest check" without a TPM; what needs one is in check_tool_check_attester.c. */
 
 static struct verb_result result;
 static json_t *object;

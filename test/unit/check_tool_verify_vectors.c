@@ -215,5 +215,5 @@ static const struct suite_test tests[] = {
     ONCE(test_E18_google_has_no_root_and_another_eku),
 };
 
-SUITE(.name = "tool_vectors", .skip = find_sets,
-      .cases = {CASE("tool_vectors", tests, 0, setup, teardown)});
+SUITE(.name = "tool_verify_vectors", .skip = find_sets,
+      .cases = {CASE("tool_verify_vectors", tests, 0, setup, teardown)});

@@ -475,5 +475,5 @@ static const struct suite_test tests[] = {
     ONCE(test_saved_cannot_be_written),
 };
 
-SUITE(.name = "tool_peer",
-      .cases = {CASE("tool_peer", tests, 60, setup, teardown)});
+SUITE(.name = "tool_common_peer",
+      .cases = {CASE("tool_common_peer", tests, 60, setup, teardown)});

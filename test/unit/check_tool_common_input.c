@@ -217,5 +217,5 @@ static const struct suite_test tests[] = {
     LOOP(test_time, 0, COUNT(times)),
 };
 
-SUITE(.name = "tool_input",
-      .cases = {CASE("tool_input", tests, 0, setup, teardown)});
+SUITE(.name = "tool_common_input",
+      .cases = {CASE("tool_common_input", tests, 0, setup, teardown)});

@@ -179,5 +179,5 @@ static const struct suite_test tests[] = {
     LOOP(test_suggestion, 0, COUNT(suggestions)),
 };
 
-SUITE(.name = "tool_cnfscan",
-      .cases = {CASE("tool_cnfscan", tests, 0, setup, scratch_remove)});
+SUITE(.name = "tool_common_cnfscan",
+      .cases = {CASE("tool_common_cnfscan", tests, 0, setup, scratch_remove)});

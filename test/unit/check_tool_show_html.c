@@ -215,4 +215,5 @@ static const struct suite_test tests[] = {
     ONCE(test_page_of_nothing),
 };
 
-SUITE(.name = "tool_page", .cases = {CASE("page", tests, 0, setup, teardown)});
+SUITE(.name = "tool_show_html",
+      .cases = {CASE("html", tests, 0, setup, teardown)});

@@ -350,5 +350,5 @@ static const struct suite_test tests[] = {
     LOOP(test_C11_C12_P12_programs, 0, COUNT(programs)),
 };
 
-SUITE(.name = "tool_known",
+SUITE(.name = "tool_check_known",
       .cases = {CASE("known", tests, 0, setup, teardown)});

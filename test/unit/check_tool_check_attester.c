@@ -324,5 +324,5 @@ static const struct suite_test tests[] = {
     ONCE(test_T16_reset_with_the_log_still_there),
 };
 
-SUITE(.name = "tool_attester", .skip = swtpm_missing,
-      .cases = {CASE("tool_attester", tests, 120, setup, teardown)});
+SUITE(.name = "tool_check_attester", .skip = swtpm_missing,
+      .cases = {CASE("tool_check_attester", tests, 120, setup, teardown)});

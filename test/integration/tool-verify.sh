@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# `attest verify` with quotes that are made anew at every run: random keys, banks,
+# `attest verify` with quotes that are made at every run: random keys, banks,
 # selections and qualifying data on a software TPM. What tpm2_checkquote accepts of
 # these, attest must accept. For refusals it is no judge: Debian's accepts forged
 # magic values and relabelled PCRs (CVE-2024-29038, CVE-2024-29039).
