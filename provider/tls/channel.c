@@ -74,16 +74,7 @@ enum atls_error atls_channel_derive(const uint8_t *secret, size_t secret_len,
         return ATLS_E_NO_CHANNEL;
     write_hkdf_label(role, info);
     ERR_set_mark();
-#ifdef ATLS_TEST_WITHOUT_CHANNEL
-    /* Test only (never part of an installed module): the binding without the
-     * channel, to show that the tests' man in the middle would succeed. */
-    memset(ret_channel, 0, ATLS_CHANNEL_LEN);
-    ok = secret != NULL
-         && hkdf_expand(hash, secret, secret_len, info, sizeof(info),
-                        (uint8_t[ATLS_CHANNEL_LEN]){0});
-#else
     ok = hkdf_expand(hash, secret, secret_len, info, sizeof(info), ret_channel);
-#endif
     ERR_pop_to_mark();
     if (!ok)
         return ATLS_E_CRYPTO;
