@@ -56,14 +56,6 @@ static void print_overview(FILE *out)
           out);
 }
 
-static int finish_output(void)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return TOOL_DONE;
-    perror("attest: standard output");
-    return TOOL_USAGE;
-}
-
 static int run_help(int argc, char **argv, struct tool_options *options)
 {
     const struct tool_verb *verb = NULL;
@@ -77,7 +69,7 @@ static int run_help(int argc, char **argv, struct tool_options *options)
         print_overview(stdout);
     else
         fputs(verb->help, stdout);
-    return finish_output();
+    return tool_finish_output(options);
 }
 
 static int run_version(int argc, char **argv, struct tool_options *options)
@@ -91,7 +83,7 @@ static int run_version(int argc, char **argv, struct tool_options *options)
                                json_pack("{s:s, s:s}", "version", ATLS_VERSION,
                                          "openssl", openssl));
     printf("attest %s (OpenSSL %s)\n", ATLS_VERSION, openssl);
-    return finish_output();
+    return tool_finish_output(options);
 }
 
 /*

@@ -250,10 +250,8 @@ int tool_findings_print(const struct findings *findings,
         return r != TOOL_DONE ? r : status;
     }
     json_array_foreach(findings->list, i, finding) print_line(finding, colour);
-    if (fflush(stdout) != 0) {
-        perror("attest check: standard output");
+    if (tool_finish_output(options) != TOOL_DONE)
         return TOOL_USAGE;
-    }
     if (findings->incomplete)
         fprintf(stderr, "attest check: out of memory, findings are missing\n");
     return status;

@@ -55,9 +55,9 @@ static enum atls_error withdraw_undecided(const struct peer_evidence *evidence,
     return why->code;
 }
 
-static void appraise(const struct peer_evidence *evidence,
-                     const struct atls_section *section,
-                     struct atls_report *ret_report)
+enum atls_error tool_appraise(const struct peer_evidence *evidence,
+                              const struct atls_section *section, int64_t now,
+                              bool check_all, struct atls_report *ret_report)
 {
     const struct atls_appraisal appraisal = {
         .section = section,
@@ -65,11 +65,11 @@ static void appraise(const struct peer_evidence *evidence,
         .role = evidence->role,
         .channel = evidence->has_channel ? evidence->channel : NULL,
         .cert_der = {evidence->cert_der, evidence->cert_len},
-        .now = (int64_t)time(NULL),
-        .check_all = true,
+        .now = now,
+        .check_all = check_all,
     };
 
-    ret_report->verdict = atls_appraise(&appraisal, ret_report);
+    return atls_appraise(&appraisal, ret_report);
 }
 
 enum atls_error tool_inspect(const struct peer_evidence *evidence,
@@ -96,7 +96,8 @@ enum atls_error tool_inspect(const struct peer_evidence *evidence,
     if (section.trust == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     fit_section(evidence, &section);
-    appraise(evidence, &section, ret_report);
+    (void)!tool_appraise(evidence, &section, (int64_t)time(NULL), true,
+                         ret_report);
     r = withdraw_undecided(evidence, why, ret_report);
     if (ret_report->evidence != NULL)
         atls_trust_machine_names(ret_report->evidence->chain[0],

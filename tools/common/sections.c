@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/common/sections.h"
 
+#include <stdio.h>
+
 static enum atls_error choose_by_section(const struct atls_policy *policy,
                                          const char *name,
                                          struct atls_reason *why,
@@ -60,4 +62,19 @@ enum atls_error tool_sections_choose(const struct atls_policy *policy,
     return section != NULL
                ? choose_by_section(policy, section, why, ret, ret_because)
                : choose_by_name(policy, evidence, why, ret, ret_because);
+}
+
+int tool_load_policy(const struct tool_options *options, const char *path,
+                     struct atls_policy **ret_policy)
+{
+    struct atls_reason why = {0};
+    const char *warning;
+
+    if (atls_policy_load(path, &why, ret_policy) != ATLS_OK)
+        return tool_fail(options, &why);
+    for (size_t i = 0; (warning = atls_policy_warning(*ret_policy, i)) != NULL;
+         i++)
+        fprintf(stderr, "attest %s: warning: %s\n", options->verb->name,
+                warning);
+    return TOOL_DONE;
 }

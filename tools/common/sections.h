@@ -4,7 +4,16 @@
 
 #include "base/error.h"
 #include "tools/common/peer.h"
+#include "tools/common/tool.h"
 #include "verifier/policy.h"
+
+/*
+ * Load a policy; its warnings go to stderr.
+ *   ret_policy  set only on success; atls_policy_unref() it
+ * Returns TOOL_DONE, or the exit status after a message.
+ */
+int tool_load_policy(const struct tool_options *options, const char *path,
+                     struct atls_policy **ret_policy);
 
 /*
  * Against which sections of a policy evidence is judged: one that the user

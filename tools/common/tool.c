@@ -102,6 +102,15 @@ static void print_prefix(const struct tool_options *options)
     fprintf(stderr, "attest%s%s: ", *name != '\0' ? " " : "", name);
 }
 
+int tool_finish_output(const struct tool_options *options)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return TOOL_DONE;
+    print_prefix(options);
+    perror("standard output");
+    return TOOL_USAGE;
+}
+
 int tool_print_json(const struct tool_options *options, json_t *object)
 {
     /* Peers' names and logs are in it, and a terminal may read it. */
@@ -146,6 +155,14 @@ int tool_usage(const struct tool_options *options, const char *fmt, ...)
     fprintf(stderr, "Try 'attest %s%s--help'.\n", name,
             *name != '\0' ? " " : "");
     return TOOL_USAGE;
+}
+
+int tool_refuse(const struct tool_options *options,
+                const struct atls_reason *why)
+{
+    if (why->code == ATLS_E_USAGE)
+        return tool_usage(options, "%s", why->text);
+    return tool_fail(options, why);
 }
 
 /* The option is unknown ('?' of getopt_long(3)) or lacks its value (':'). */

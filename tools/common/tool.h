@@ -67,6 +67,10 @@ int tool_exit_status(enum atls_error code);
 int tool_fail(const struct tool_options *options,
               const struct atls_reason *why);
 
+/* The same, but ATLS_E_USAGE is a mistake in the command line: tool_usage(). */
+int tool_refuse(const struct tool_options *options,
+                const struct atls_reason *why);
+
 /* The same for a mistake in the command line: adds where to read how. Returns
  * TOOL_USAGE. */
 int tool_usage(const struct tool_options *options, const char *fmt, ...)
@@ -111,6 +115,10 @@ bool tool_number(const char *text, unsigned min, unsigned max,
  * Returns true and sets ret_seconds (since 1970, 0 or more), or false.
  */
 bool tool_time(const char *text, int64_t *ret_seconds);
+
+/* Everything is printed: flush it. Returns TOOL_DONE, or TOOL_USAGE after a
+ * message when it could not be written. */
+int tool_finish_output(const struct tool_options *options);
 
 /*
  * Print one JSON object with LF on stdout and release it.

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/common/inspect.h"
 #include "tools/policy/verb.h"
 #include "tools/common/sections.h"
 #include "tools/common/source.h"
@@ -99,14 +100,6 @@ static json_t *warnings_json(const struct atls_policy *policy)
     for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
         (void)json_array_append_new(list, json_string(warning));
     return list;
-}
-
-static void print_warnings(const struct atls_policy *policy)
-{
-    const char *warning;
-
-    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
-        fprintf(stderr, "attest policy: warning: %s\n", warning);
 }
 
 static json_t *section_json(const struct atls_section *section)
@@ -230,18 +223,9 @@ static json_t *result_json(const struct check *check,
 static int check_section(struct check *check,
                          const struct atls_section *section)
 {
-    const struct peer_evidence *evidence = check->evidence;
-    const struct atls_appraisal appraisal = {
-        .section = section,
-        .cmw = {evidence->cmw, evidence->cmw_len},
-        .role = evidence->role,
-        .channel = evidence->has_channel ? evidence->channel : NULL,
-        .cert_der = {evidence->cert_der, evidence->cert_len},
-        .now = check->arguments->now,
-        .check_all = true,
-    };
     struct atls_report report;
-    int status = tool_exit_status(atls_appraise(&appraisal, &report));
+    int status = tool_exit_status(tool_appraise(
+        check->evidence, section, check->arguments->now, true, &report));
 
     check->count = 0;
     memset(check->advised, 0, sizeof(check->advised));
@@ -285,10 +269,8 @@ static int finish(struct check *check, const struct atls_policy *policy,
             json_pack("{s:s, s:s, s:o, s:O}", "policy",
                       atls_policy_path(policy), "peer", check->peer, "warnings",
                       warnings_json(policy), "results", check->results));
-    else if (fflush(stdout) != 0) {
-        perror("attest policy: standard output");
-        printed = TOOL_USAGE;
-    }
+    else
+        printed = tool_finish_output(check->options);
     json_decref(check->results);
     return printed != TOOL_DONE ? printed : status;
 }
@@ -311,8 +293,7 @@ static int check_evidence(const struct tool_options *options,
     if (tool_sections_choose(policy, arguments->section, evidence, &why, &match,
                              &because)
         != ATLS_OK)
-        return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
-                                        : tool_fail(options, &why);
+        return tool_refuse(options, &why);
     if (match.count == 0) {
         (void)atls_fail(&why, ATLS_E_USAGE, "%s: %s%s", check.peer, because,
                         arguments->section == NULL
@@ -338,16 +319,15 @@ int tool_policy_check(int argc, char **argv, const struct tool_options *options)
 
     if (status != TOOL_DONE)
         return status;
-    if (atls_policy_load(arguments.policy, &why, &policy) != ATLS_OK)
-        return tool_fail(options, &why);
-    print_warnings(policy);
+    status = tool_load_policy(options, arguments.policy, &policy);
+    if (status != TOOL_DONE)
+        return status;
     if (arguments.source == NULL)
         status = show_policy(options, policy);
     else if (tool_source_read(arguments.source, &arguments.from, &why,
                               &evidence)
              != ATLS_OK)
-        status = why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
-                                          : tool_fail(options, &why);
+        status = tool_refuse(options, &why);
     else
         status = check_evidence(options, &arguments, policy, &evidence);
     tool_peer_evidence_clear(&evidence);

@@ -64,10 +64,7 @@ static int finish(const struct tool_options *options, struct diff *diff,
                                diff->differences, "alike", diff->same));
     } else {
         print_same(diff);
-        if (fflush(stdout) != 0) {
-            perror("attest policy: standard output");
-            printed = TOOL_USAGE;
-        }
+        printed = tool_finish_output(options);
     }
     return printed != TOOL_DONE ? printed : status;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/common/inspect.h"
 #include "tools/policy/arguments.h"
 #include "tools/common/output.h"
 #include "tools/policy/replay.h"
@@ -36,17 +37,10 @@ static enum atls_error appraise(const struct job *job,
                                 const struct atls_policy *policy,
                                 struct atls_reason *why)
 {
-    const struct peer_evidence *peer = job->peer;
     struct atls_report report;
-    const struct atls_appraisal appraisal = {
-        .section = atls_policy_find(policy, job->section),
-        .cmw = {peer->cmw, peer->cmw_len},
-        .role = peer->role,
-        .channel = peer->has_channel ? peer->channel : NULL,
-        .cert_der = {peer->cert_der, peer->cert_len},
-        .now = (int64_t)time(NULL),
-    };
-    enum atls_error r = atls_appraise(&appraisal, &report);
+    enum atls_error r =
+        tool_appraise(job->peer, atls_policy_find(policy, job->section),
+                      (int64_t)time(NULL), false, &report);
 
     if (r != ATLS_OK)
         *why = report.reason;
@@ -202,9 +196,13 @@ static int tell(const struct job *job, const char *text)
 
     if (job->options->json)
         return print_json(job, text);
-    if (text != NULL && (fputs(text, stdout) == EOF || fflush(stdout) != 0)) {
-        perror("attest policy: standard output");
-        return TOOL_USAGE;
+    if (text != NULL) {
+        int status;
+
+        fputs(text, stdout);
+        status = tool_finish_output(job->options);
+        if (status != TOOL_DONE)
+            return status;
     }
     if (arguments->output != NULL)
         fprintf(stderr, "attest policy: wrote %s\n", arguments->output);

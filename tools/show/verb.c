@@ -205,48 +205,24 @@ static int print_report(const struct show *show,
     else
         atls_report_print_unjudged(report, show->peer, style, stdout);
     print_connection(show->evidence);
-    if (fflush(stdout) != 0) {
-        perror("attest show: standard output");
-        return TOOL_USAGE;
-    }
-    return TOOL_DONE;
+    return tool_finish_output(show->options);
 }
 
 /* ---- appraising ---- */
-
-static void appraise(const struct show *show,
-                     const struct atls_section *section,
-                     struct atls_report *ret_report)
-{
-    const struct peer_evidence *evidence = show->evidence;
-    const struct atls_appraisal appraisal = {
-        .section = section,
-        .cmw = {evidence->cmw, evidence->cmw_len},
-        .role = evidence->role,
-        .channel = evidence->has_channel ? evidence->channel : NULL,
-        .cert_der = {evidence->cert_der, evidence->cert_len},
-        .now = (int64_t)time(NULL),
-        .check_all = true,
-    };
-
-    ret_report->verdict = atls_appraise(&appraisal, ret_report);
-}
 
 /* Judge against one section. Returns the exit status. */
 static int judge(const struct show *show, const struct atls_section *section)
 {
     struct atls_report report;
-    int status, printed;
-
-    appraise(show, section, &report);
-    status = tool_exit_status(report.verdict);
-    printed = print_report(show, &report, section);
+    int status = tool_exit_status(tool_appraise(
+        show->evidence, section, (int64_t)time(NULL), true, &report));
+    int printed = print_report(show, &report, section);
     atls_report_clear(&report);
     return printed != TOOL_DONE ? printed : status;
 }
 
 /* Show without a policy. Returns TOOL_DONE, or TOOL_NO_EVIDENCE. */
-static int look(const struct show *show)
+static int show_only(const struct show *show)
 {
     struct atls_report report;
     struct atls_reason why;
@@ -264,11 +240,11 @@ static int look(const struct show *show)
 
 /* ---- policy ---- */
 
-static int look_because(struct show *show, const char *why)
+static int show_because(struct show *show, const char *why)
 {
     fprintf(stderr, "attest show: %s: shown, not judged\n", why);
     show->judged = false;
-    return look(show);
+    return show_only(show);
 }
 
 static int judge_by_sections(struct show *show,
@@ -282,11 +258,9 @@ static int judge_by_sections(struct show *show,
     if (tool_sections_choose(policy, name, show->evidence, &why, &match,
                              &because)
         != ATLS_OK)
-        return why.code == ATLS_E_USAGE
-                   ? tool_usage(show->options, "%s", why.text)
-                   : tool_fail(show->options, &why);
+        return tool_refuse(show->options, &why);
     if (match.count == 0)
-        return look_because(show, because);
+        return show_because(show, because);
     for (size_t i = 0; i < match.count; i++) {
         int status = judge(show, match.sections[i]);
 
@@ -299,14 +273,10 @@ static int judge_by_sections(struct show *show,
 static int judge_by_policy(struct show *show, const struct arguments *arguments)
 {
     struct atls_policy *policy = NULL;
-    struct atls_reason why = {0};
-    const char *warning;
-    int status;
+    int status = tool_load_policy(show->options, arguments->policy, &policy);
 
-    if (atls_policy_load(arguments->policy, &why, &policy) != ATLS_OK)
-        return tool_fail(show->options, &why);
-    for (size_t i = 0; (warning = atls_policy_warning(policy, i)) != NULL; i++)
-        fprintf(stderr, "attest show: warning: %s\n", warning);
+    if (status != TOOL_DONE)
+        return status;
     show->judged = true;
     status = judge_by_sections(show, policy, arguments->section);
     atls_policy_unref(policy);
@@ -325,13 +295,12 @@ static int run(int argc, char **argv, struct tool_options *options)
         return status;
     if (tool_source_read(arguments.source, &arguments.from, &why, &evidence)
         != ATLS_OK)
-        return why.code == ATLS_E_USAGE ? tool_usage(options, "%s", why.text)
-                                        : tool_fail(options, &why);
+        return tool_refuse(options, &why);
     show.peer = evidence.name != NULL ? evidence.name : arguments.source;
     if (arguments.html != NULL)
         show.pages = json_array();
     status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
-                                      : look(&show);
+                                      : show_only(&show);
     if (arguments.save != NULL
         && tool_evidence_file_write(arguments.save, &evidence, &why) != ATLS_OK)
         status = tool_fail(options, &why);

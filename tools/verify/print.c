@@ -225,9 +225,5 @@ int tool_quote_result_print(const struct tool_options *options,
     if (options->json)
         return tool_print_json(options, result_json(result));
     print_result(result);
-    if (fflush(stdout) != 0) {
-        perror("attest verify: standard output");
-        return TOOL_USAGE;
-    }
-    return TOOL_DONE;
+    return tool_finish_output(options);
 }

@@ -401,10 +401,8 @@ static int verify(const struct tool_options *options,
                                   &result.accounted);
     if (r == ATLS_OK)
         status = tool_quote_result_print(options, &result);
-    else if (why.code == ATLS_E_USAGE)
-        status = tool_usage(options, "%s", why.text);
     else
-        status = tool_fail(options, &why);
+        status = tool_refuse(options, &why);
     tool_quote_result_clear(&result);
     parts_clear(&parts);
     return status;
