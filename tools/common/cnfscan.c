@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/common/cnfscan.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/conf.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/safestack.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define DIRECTIVE_INCLUDE ".include"
-#define DIRECTIVE_PRAGMA ".pragma"
+#include "tools/common/input.h"
+
 #define UTF8_BOM "\xef\xbb\xbf"
+#define SPACES " \t\r\n\v\f"
+/* The section that a line is read in; a name that no file has. */
+#define NO_SECTION "~no~section~"
 
 struct scanner {
     struct cnf_scan *scan;
@@ -29,6 +33,17 @@ struct scanner {
 };
 
 static enum atls_error scan_path(struct scanner *scanner, const char *path);
+
+/* Copy text over what *ret holds. */
+static enum atls_error set(const struct scanner *scanner, char **ret,
+                           const char *text)
+{
+    free(*ret);
+    *ret = strdup(text);
+    if (*ret == NULL)
+        return atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
+    return ATLS_OK;
+}
 
 /* ---- the list ---- */
 
@@ -98,75 +113,67 @@ void tool_cnf_scan_free(struct cnf_scan *scan)
 
 /* ---- one logical line ---- */
 
-static bool is_quote(char c)
+/* Stands for '$': a variable need not exist for a key to be read. No text has
+ * this character, and OpenSSL takes it as any other of a value. */
+#define DOLLAR '\x1a'
+
+/*
+ * Let OpenSSL's own parser read one logical line, in a section that no file can
+ * name.
+ *   ret_conf  set only on success; NCONF_free() it
+ * Returns ATLS_OK, ATLS_E_NOMEM, or ATLS_E_MALFORMED for what is none: who reads
+ * the whole file complains of it.
+ */
+static enum atls_error parse(const struct scanner *scanner, const char *key,
+                             const char *line, CONF **ret_conf)
 {
-    return c == '"' || c == '\'' || c == '`';
-}
+    CONF *conf = NCONF_new(NULL);
+    char *text = NULL;
+    BIO *bio = NULL;
+    enum atls_error r = ATLS_OK;
+    int len = asprintf(&text, "[" NO_SECTION "]\n%s%s\n", key, line);
 
-/* Past a quoted string or an escaped character at p. */
-static char *skip_quoted(char *p)
-{
-    char quote = *p++;
-
-    if (quote == '\\')
-        return *p != '\0' ? p + 1 : p;
-    while (*p != '\0' && *p != quote)
-        p += *p == '\\' && p[1] != '\0' ? 2 : 1;
-    return *p != '\0' ? p + 1 : p;
-}
-
-/* A comment starts at any # outside of quotes (clear_comments()). */
-static void cut_comment(char *line)
-{
-    char *p = line;
-
-    while (*p != '\0' && *p != '#')
-        p = *p == '\\' || is_quote(*p) ? skip_quoted(p) : p + 1;
-    *p = '\0';
-}
-
-static char *skip_space(char *p)
-{
-    while (isspace((unsigned char)*p))
-        p++;
-    return p;
-}
-
-/* Past a name: IS_ALNUM_PUNCT of conf_def.h. */
-static char *skip_name(char *p)
-{
-    while (*p != '\0'
-           && (isalnum((unsigned char)*p)
-               || strchr("_!.%&*+,/;?@^~|-\\", *p) != NULL))
-        p = *p == '\\' ? skip_quoted(p) : p + 1;
-    return p;
-}
-
-static void cut_space(char *text)
-{
-    size_t len = strlen(text);
-
-    while (len > 0 && isspace((unsigned char)text[len - 1]))
-        text[--len] = '\0';
-}
-
-/* Take quotes and backslashes out of a value, in place. */
-static void unquote(char *text)
-{
-    char *out = text, quote = '\0';
-
-    for (const char *p = text; *p != '\0'; p++) {
-        if (quote == '\0' && is_quote(*p)) {
-            quote = *p;
-        } else if (quote != '\0' && *p == quote) {
-            quote = '\0';
-        } else {
-            if (*p == '\\' && p[1] != '\0')
-                p++;
-            *out++ = *p;
-        }
+    if (len >= 0) {
+        for (char *p = text; (p = strchr(p, '$')) != NULL;)
+            *p = DOLLAR;
+        bio = BIO_new_mem_buf(text, len);
     }
-    *out = '\0';
+    if (conf == NULL || bio == NULL)
+        r = atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
+    else if (NCONF_load_bio(conf, bio, NULL) <= 0)
+        r = ATLS_E_MALFORMED;
+    BIO_free(bio);
+    if (len >= 0)
+        free(text);
+    if (r != ATLS_OK) {
+        NCONF_free(conf);
+        return r;
+    }
+    *ret_conf = conf;
+    return ATLS_OK;
+}
+
+/* The line's section, and its key, or NULL for a line that begins a section. */
+static void take_apart(const CONF *conf, const char **ret_section,
+                       const CONF_VALUE **ret_value)
+{
+    STACK_OF(OPENSSL_CSTRING) *names = NCONF_get_section_names(conf);
+
+    *ret_section = "default";
+    *ret_value = NULL;
+    for (int i = 0; i < sk_OPENSSL_CSTRING_num(names); i++) {
+        const char *name = sk_OPENSSL_CSTRING_value(names, i);
+        const STACK_OF(CONF_VALUE) *values = NCONF_get_section(conf, name);
+
+        if (sk_CONF_VALUE_num(values) > 0) {
+            *ret_section = name;
+            *ret_value = sk_CONF_VALUE_value(values, 0);
+            break;
+        }
+        if (strcmp(name, NO_SECTION) != 0 && strcmp(name, "default") != 0)
+            *ret_section = name;
+    }
+    sk_OPENSSL_CSTRING_free(names);
 }
 
 /* ---- includes ---- */
@@ -215,16 +222,13 @@ static enum atls_error include_folder(struct scanner *scanner, const char *dir)
     return r;
 }
 
-static enum atls_error include(struct scanner *scanner, char *value)
+static enum atls_error include(struct scanner *scanner, const char *value)
 {
     const char *dir = secure_getenv("OPENSSL_CONF_INCLUDE");
     enum atls_error r;
     struct stat st;
     char *path;
 
-    if (strchr(value, '$') != NULL)
-        return append(scanner, CNF_INCLUDE_OPAQUE, scanner->section, value);
-    unquote(value);
     if (dir == NULL)
         dir = scanner->include_dir;
     path = dir != NULL && value[0] != '/' ? join(dir, value) : strdup(value);
@@ -240,156 +244,133 @@ static enum atls_error include(struct scanner *scanner, char *value)
     return r;
 }
 
-/* `.pragma includedir:DIR`; the others do not matter here. */
-static enum atls_error pragma(struct scanner *scanner, char *value)
+/* `.pragma includedir:DIR`; no other pragma matters here. */
+static enum atls_error pragma(struct scanner *scanner, const char *value)
 {
-    char *colon = strchr(value, ':');
+    const char *colon = strchr(value, ':');
 
     if (colon == NULL || strncmp(value, "includedir", 10) != 0)
         return ATLS_OK;
-    free(scanner->include_dir);
-    scanner->include_dir = strdup(skip_space(colon + 1));
-    if (scanner->include_dir == NULL)
-        return atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
-    return ATLS_OK;
+    return set(scanner, &scanner->include_dir,
+               colon + 1 + strspn(colon + 1, SPACES));
 }
 
 /* ---- lines ---- */
 
-static enum atls_error scan_section(struct scanner *scanner, char *p)
+/* `.include value` or `.pragma value`, with or without `=`. Returns what is
+ * behind the word, or NULL. */
+static const char *after_word(const char *line, const char *word)
 {
-    char *name = skip_space(p);
-    char *end = strchr(name, ']');
+    const size_t len = strlen(word);
 
-    if (end == NULL)
-        return ATLS_OK; /* OpenSSL's parser complains */
-    *end = '\0';
-    cut_space(name);
-    free(scanner->section);
-    scanner->section = strdup(name);
-    if (scanner->section == NULL)
-        return atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
-    return append(scanner, CNF_SECTION, scanner->section, "");
+    if (strncmp(line, word, len) != 0 || strchr(SPACES "=", line[len]) == NULL)
+        return NULL;
+    line += len + strspn(line + len, SPACES);
+    return *line == '=' ? line + 1 : line;
 }
 
-/* `key = value`, `section::key = value`, `.include value`, `.pragma value`. */
-static enum atls_error scan_assignment(struct scanner *scanner, char *key)
+static enum atls_error take_directive(struct scanner *scanner, char *value,
+                                      bool is_include)
 {
-    const char *section = scanner->section;
-    char *end = skip_name(key);
-    char *value;
-    char *other = NULL;
+    bool is_opaque = false;
 
-    if (end[0] == ':' && end[1] == ':') {
-        *end = '\0';
-        section = key;
-        key = end + 2;
-        end = skip_name(key);
-    }
-    value = skip_space(end);
-    if (*value == '=')
-        value = skip_space(value + 1);
-    else
-        other = value; /* directives need no = */
-    *end = '\0';
-    if (strcmp(key, DIRECTIVE_INCLUDE) == 0)
-        return include(scanner, value);
-    if (strcmp(key, DIRECTIVE_PRAGMA) == 0)
+    for (char *p = value; (p = strchr(p, DOLLAR)) != NULL; is_opaque = true)
+        *p = '$';
+    if (!is_include)
         return pragma(scanner, value);
-    if (other != NULL)
-        return ATLS_OK; /* OpenSSL's parser complains */
-    return append(scanner, CNF_KEY, section, key);
+    if (is_opaque)
+        return append(scanner, CNF_INCLUDE_OPAQUE, scanner->section, value);
+    return include(scanner, value);
 }
 
-static enum atls_error scan_line(struct scanner *scanner, char *line)
+static enum atls_error scan_line(struct scanner *scanner, const char *line)
 {
-    char *p = line;
+    const char *included, *directive, *section;
+    const CONF_VALUE *value;
+    CONF *conf = NULL;
+    enum atls_error r;
 
-    if (scanner->line == 1 && strncmp(p, UTF8_BOM, strlen(UTF8_BOM)) == 0)
-        p += strlen(UTF8_BOM);
-    cut_comment(p);
-    cut_space(p);
-    p = skip_space(p);
-    if (*p == '\0')
+    if (scanner->line == 1 && strncmp(line, UTF8_BOM, strlen(UTF8_BOM)) == 0)
+        line += strlen(UTF8_BOM);
+    line += strspn(line, SPACES);
+    if (*line == '\0' || *line == '#')
         return ATLS_OK;
-    if (*p == '[')
-        return scan_section(scanner, p + 1);
-    return scan_assignment(scanner, p);
-}
-
-/* Is the last character a backslash that is not itself escaped? */
-static bool continues(const char *line, size_t len)
-{
-    return len > 0 && line[len - 1] == '\\'
-           && (len < 2 || line[len - 2] != '\\');
-}
-
-/* The next logical line: physical ones joined at a final backslash, in one
- * buffer that the caller frees. Returns false at the end of the file, which feof()
- * knows, and where it cannot be read on, see errno. */
-static bool read_line(FILE *file, unsigned *line, char **buffer, size_t *room)
-{
-    size_t len = 0;
-    char *part = NULL;
-    size_t part_room = 0;
-    bool more = true;
-
-    while (more && getline(&part, &part_room, file) >= 0) {
-        size_t part_len = strcspn(part, "\r\n");
-
-        (*line)++;
-        more = continues(part, part_len);
-        part_len -= more ? 1 : 0;
-        if (len + part_len + 1 > *room) {
-            char *grown = realloc(*buffer, len + part_len + 1);
-
-            if (grown == NULL) {
-                free(part);
-                return false;
-            }
-            *buffer = grown;
-            *room = len + part_len + 1;
-        }
-        memcpy(*buffer + len, part, part_len);
-        len += part_len;
-        (*buffer)[len] = '\0';
-        if (!more) {
-            free(part);
-            return true;
-        }
+    included = after_word(line, ".include");
+    directive = included != NULL ? included : after_word(line, ".pragma");
+    r = directive != NULL ? parse(scanner, "directive=", directive, &conf)
+                          : parse(scanner, "", line, &conf);
+    if (r != ATLS_OK)
+        return r == ATLS_E_MALFORMED ? ATLS_OK : r;
+    take_apart(conf, &section, &value);
+    if (value != NULL && directive != NULL)
+        r = take_directive(scanner, value->value, included != NULL);
+    else if (value != NULL)
+        r = append(scanner, CNF_KEY,
+                   strcmp(section, NO_SECTION) == 0 ? scanner->section
+                                                    : section,
+                   value->name);
+    else if (*line == '[') {
+        r = set(scanner, &scanner->section, section);
+        if (r == ATLS_OK)
+            r = append(scanner, CNF_SECTION, section, "");
     }
-    free(part);
-    return len > 0 && feof(file);
-}
-
-static enum atls_error scan_lines(struct scanner *scanner, FILE *file)
-{
-    enum atls_error r = ATLS_OK;
-    char *buffer = NULL;
-    size_t room = 0;
-    unsigned line = 0;
-
-    scanner->line = 1;
-    while (r == ATLS_OK && read_line(file, &line, &buffer, &room)) {
-        r = scan_line(scanner, buffer);
-        scanner->line = line + 1;
-    }
-    if (r == ATLS_OK && !feof(file))
-        r = atls_fail(scanner->why, ATLS_E_IO, "cannot read %s: %s",
-                      scanner->file, strerror(errno));
-    free(buffer);
+    NCONF_free(conf);
     return r;
 }
 
-/* OpenSSL passes over an include that it cannot open, and waits at a FIFO for its
- * writer. */
-static enum atls_error check_file(struct scanner *scanner, const char *path,
-                                  int fd)
+/* End a logical line with NUL: physical ones that a final backslash joins, unless
+ * that is escaped itself. Returns the next line. */
+static char *cut_line(char *line, unsigned *number)
+{
+    char *end = line;
+
+    for (;;) {
+        size_t len;
+
+        end += strcspn(end, "\n");
+        (*number)++;
+        len = (size_t)(end - line);
+        if (len > 0 && line[len - 1] == '\r')
+            len--;
+        if (*end == '\0')
+            return end;
+        if (len == 0 || line[len - 1] != '\\'
+            || (len > 1 && line[len - 2] == '\\'))
+            break;
+        end++;
+    }
+    *end = '\0';
+    return end + 1;
+}
+
+static enum atls_error scan_lines(struct scanner *scanner, char *text,
+                                  const char *end)
+{
+    enum atls_error r = ATLS_OK;
+    unsigned line = 0;
+
+    while (r == ATLS_OK && text < end) {
+        char *next;
+
+        scanner->line = line + 1;
+        next = cut_line(text, &line);
+        r = scan_line(scanner, text);
+        text = next;
+    }
+    return r;
+}
+
+/* OpenSSL would wait at a FIFO for its writer. */
+static enum atls_error check_file(const struct scanner *scanner,
+                                  const char *path)
 {
     const bool is_included = scanner->depth > 0;
     struct stat st;
 
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    if (stat(path, &st) != 0)
+        return atls_fail(scanner->why, ATLS_E_IO, "cannot open %s: %s", path,
+                         strerror(errno));
+    if (!S_ISREG(st.st_mode))
         return atls_fail(scanner->why, is_included ? ATLS_E_CONFIG : ATLS_E_IO,
                          "%s%s is not a regular file", path,
                          is_included ? ", which is included," : "");
@@ -399,33 +380,27 @@ static enum atls_error check_file(struct scanner *scanner, const char *path,
     return ATLS_OK;
 }
 
-static enum atls_error open_file(struct scanner *scanner, const char *path,
-                                 FILE **ret_file)
+static enum atls_error read_file(struct scanner *scanner, const char *path,
+                                 uint8_t **ret_text, size_t *ret_len)
 {
     struct cnf_scan *scan = scanner->scan;
     enum atls_error r;
-    int fd;
 
     if (scanner->depth >= CNF_DEPTH_MAX || scan->file_count >= CNF_FILES_MAX)
         return atls_fail(scanner->why, ATLS_E_LIMIT,
                          "%s: more than %u files, or .include deeper than %u "
                          "(does a file include itself?)",
                          path, CNF_FILES_MAX, CNF_DEPTH_MAX);
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-        return atls_fail(scanner->why, ATLS_E_IO, "cannot open %s: %s", path,
-                         strerror(errno));
-    r = check_file(scanner, path, fd);
-    if (r == ATLS_OK && (*ret_file = fdopen(fd, "r")) == NULL)
-        r = atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
-    if (r != ATLS_OK) {
-        close(fd);
+    r = check_file(scanner, path);
+    if (r == ATLS_OK)
+        r = tool_input_read(path, CNF_FILE_MAX, scanner->why, ret_text,
+                            ret_len);
+    if (r != ATLS_OK)
         return r;
-    }
-    scan->files[scan->file_count] = strdup(path);
-    if (scan->files[scan->file_count] == NULL) {
-        fclose(*ret_file);
-        return atls_fail(scanner->why, ATLS_E_NOMEM, NULL);
+    r = set(scanner, &scan->files[scan->file_count], path);
+    if (r != ATLS_OK) {
+        OPENSSL_free(*ret_text);
+        return r;
     }
     scanner->file = scan->files[scan->file_count++];
     return ATLS_OK;
@@ -435,8 +410,9 @@ static enum atls_error scan_path(struct scanner *scanner, const char *path)
 {
     const char *outer_file = scanner->file;
     unsigned outer_line = scanner->line;
-    FILE *file = NULL;
-    enum atls_error r = open_file(scanner, path, &file);
+    uint8_t *text = NULL;
+    size_t len = 0;
+    enum atls_error r = read_file(scanner, path, &text, &len);
 
     /* OpenSSL passes over an include that it cannot open. */
     if (r == ATLS_E_IO && scanner->depth > 0)
@@ -447,11 +423,11 @@ static enum atls_error scan_path(struct scanner *scanner, const char *path)
     scanner->line = 1;
     r = append(scanner, CNF_FILE, "", "");
     if (r == ATLS_OK)
-        r = scan_lines(scanner, file);
+        r = scan_lines(scanner, (char *)text, (char *)text + len);
     scanner->depth--;
     scanner->file = outer_file;
     scanner->line = outer_line;
-    fclose(file);
+    OPENSSL_free(text);
     return r;
 }
 
@@ -461,12 +437,14 @@ enum atls_error tool_cnf_scan_file(const char *path, struct atls_reason *why,
     struct scanner scanner = {.why = why};
     enum atls_error r = ATLS_E_NOMEM;
 
+    ERR_set_mark();
     scanner.scan = calloc(1, sizeof(*scanner.scan));
     scanner.section = strdup("default");
     if (scanner.scan == NULL || scanner.section == NULL)
         (void)atls_fail(why, r, NULL);
     else
         r = scan_path(&scanner, path);
+    ERR_pop_to_mark();
     free(scanner.section);
     free(scanner.include_dir);
     if (r == ATLS_OK)

@@ -7,10 +7,10 @@
 #include "base/error.h"
 
 /*
- * The raw text of an openssl.cnf, line by line: what OpenSSL's own parser
- * forgets. It keeps the last of two equal keys, merges equal sections, skips a
- * missing `.include` and knows no line numbers afterwards. Values are not read
- * here (see conf.h for them), except to follow includes.
+ * What OpenSSL's parser forgets of an openssl.cnf: it keeps the last of two equal
+ * keys, merges equal sections, skips a missing `.include` and keeps no line
+ * numbers. The parser itself reads each line here, so that both see the same
+ * sections and keys. Values are not kept; see conf.h for them.
  * Source: config(5); crypto/conf/conf_def.c of OpenSSL 3.0.
  */
 
@@ -48,8 +48,8 @@ struct cnf_scan {
  *   ret_scan  set only on success; tool_cnf_scan_free() it
  * Returns ATLS_OK, ATLS_E_IO (not a readable regular file), ATLS_E_LIMIT (too
  * large, too deep or too many files), ATLS_E_CONFIG (an include that is no regular
- * file, at which OpenSSL might wait for ever), ATLS_E_NOMEM. What does not look
- * like a configuration is no error here: OpenSSL's parser says so.
+ * file, at which OpenSSL might never return), ATLS_E_NOMEM. A line that OpenSSL
+ * refuses is skipped: tool_conf_load() reports it.
  */
 enum atls_error tool_cnf_scan_file(const char *path, struct atls_reason *why,
                                    struct cnf_scan **ret_scan) ATLS_MUST_CHECK;
