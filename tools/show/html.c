@@ -8,9 +8,8 @@
 
 #include "tools/common/output.h"
 
-/* Colour is added to words, never needed; pages print, and follow the reader's
- * choice of light or dark. The policy forbids whatever the escaping might let
- * through: scripts, requests. */
+/* No meaning is in a colour alone. The Content-Security-Policy forbids scripts and
+ * requests, should the escaping ever let one through. */
 static const char head[] =
     "<!DOCTYPE html>\n"
     "<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -19,6 +18,11 @@ static const char head[] =
     "<meta name=\"viewport\" content=\"width=device-width\">\n"
     "<meta name=\"referrer\" content=\"no-referrer\">\n";
 
+/*
+ * Wrapping: what has no spaces (digests, paths, names) breaks anywhere, but keeps
+ * a column of 16 characters; a browser would squeeze such a column to one
+ * character otherwise. Marks and other short words never break.
+ */
 static const char style[] =
     "<style>\n"
     ":root{color-scheme:light dark;--good:#1a7f37;--bad:#c62828;--dim:#6a737d;"
@@ -29,18 +33,22 @@ static const char style[] =
     "padding:0 1rem}\n"
     "h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem;"
     "margin-top:2rem}\n"
-    ".verdict{border:2px solid var(--dim);border-radius:.5rem;padding:1rem}\n"
+    ".verdict{border:2px solid var(--dim);border-radius:.5rem;padding:1rem;"
+    "overflow-wrap:anywhere}\n"
     ".verdict strong{font-size:1.2rem}.trusted{border-color:var(--good)}"
     ".refused{border-color:var(--bad)}\n"
     ".trusted strong,.ok{color:var(--good)}.refused strong,.bad{"
     "color:var(--bad);font-weight:600}.dim{color:var(--dim)}\n"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;"
     "vertical-align:top;padding:.25rem .75rem .25rem 0;border-bottom:1px solid "
-    "var(--line)}.bad{overflow-wrap:anywhere}\n"
-    "code{font:.85rem/1.4 ui-monospace,monospace;overflow-wrap:anywhere}"
+    "var(--line)}td.ok,td.bad,td.dim{white-space:nowrap}\n"
+    "code{font:.85rem/1.4 ui-monospace,monospace}"
+    "code,.long,td span.bad{overflow-wrap:anywhere}"
+    "td code,.long,td span.bad{display:inline-block;min-width:16ch}\n"
     "dt{float:left;clear:left;width:11rem;color:var(--dim)}dd{margin-left:"
     "11rem;"
     "overflow-wrap:anywhere}\n"
+    "@media(max-width:40rem){dt{float:none;width:auto}dd{margin-left:1rem}}\n"
     "@media print{body{margin:0;max-width:none}}\n"
     "</style>\n";
 
@@ -294,9 +302,9 @@ static void put_boot_log(FILE *out, const json_t *report)
         put_member(out, row, "pcr");
         fputs("</td><td>", out);
         put_member(out, row, "type");
-        fputs("<br>", out);
+        fputs("<br><span class=\"long\">", out);
         put_member(out, row, "what");
-        fputs("</td>", out);
+        fputs("</span></td>", out);
         put_code_cell(out, json_object_get(row, "digest"));
         fputs("</tr>\n", out);
     }
@@ -364,7 +372,7 @@ static void put_report(FILE *out, const json_t *report)
     put_connection(out, report);
 }
 
-static void put_page(FILE *out, const json_t *reports)
+static void put_document(FILE *out, const json_t *reports)
 {
     const time_t now = time(NULL);
     char date[32] = "";
@@ -404,7 +412,7 @@ enum atls_error tool_html_report_write(const char *path, const json_t *reports,
     r = tool_output_open(&output, why, &out);
     if (r != ATLS_OK)
         return r;
-    put_page(out, reports);
+    put_document(out, reports);
     r = tool_output_close(&output, out, ATLS_OK, why);
     if (r == ATLS_OK)
         r = tool_output_publish(&output, true, why);

@@ -55,7 +55,7 @@ struct show {
     const struct peer_evidence *evidence;
     const char *peer; /* for headlines */
     bool judged;
-    json_t *pages; /* reports for --html; NULL: not asked for */
+    json_t *reports; /* reports for --html; NULL: not asked for */
 };
 
 /* ---- arguments ---- */
@@ -194,8 +194,8 @@ static int print_report(const struct show *show,
         tool_term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
 
     /* One that is lost to memory is missed when the page is written. */
-    if (show->pages != NULL)
-        (void)json_array_append_new(show->pages,
+    if (show->reports != NULL)
+        (void)json_array_append_new(show->reports,
                                     report_json(show, report, section));
     if (show->options->json)
         return tool_print_json(show->options,
@@ -298,7 +298,7 @@ static int run(int argc, char **argv, struct tool_options *options)
         return tool_refuse(options, &why);
     show.peer = evidence.name != NULL ? evidence.name : arguments.source;
     if (arguments.html != NULL)
-        show.pages = json_array();
+        show.reports = json_array();
     status = arguments.policy != NULL ? judge_by_policy(&show, &arguments)
                                       : show_only(&show);
     if (arguments.save != NULL
@@ -306,10 +306,11 @@ static int run(int argc, char **argv, struct tool_options *options)
         status = tool_fail(options, &why);
     /* A failure without a report has been told already. */
     if (arguments.html != NULL
-        && (status == TOOL_DONE || json_array_size(show.pages) > 0)
-        && tool_html_report_write(arguments.html, show.pages, &why) != ATLS_OK)
+        && (status == TOOL_DONE || json_array_size(show.reports) > 0)
+        && tool_html_report_write(arguments.html, show.reports, &why)
+               != ATLS_OK)
         status = tool_fail(options, &why);
-    json_decref(show.pages);
+    json_decref(show.reports);
     tool_peer_evidence_clear(&evidence);
     return status;
 }
