@@ -4,7 +4,7 @@
 # What the integration tests share. A test file sources this and defines
 #
 #   setup                    optional: what all its tests stand on
-#   test_<ids>_<statement>   a test; carries the ids of catalogue rows
+#   test_<ids>_<statement>   a test; carries ids of doc/catalogue.md
 #
 # and ends with run_tests, which prints TAP. Each test runs in a subshell of its
 # own with `set -e`: any command that fails fails the test. What it starts with

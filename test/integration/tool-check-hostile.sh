@@ -264,7 +264,7 @@ test_L3_files_that_wait_for_a_writer() {
 }
 
 # Its name is not what makes it the module.
-test_L4_another_file_of_that_name() {
+test_another_file_of_that_name() {
     cp "$module" "${module%/*}/attest-inner.so" "$work"
     variant server own "s|^module .*|module = $work/attest.so|"
     serve own "$work/own.cnf"

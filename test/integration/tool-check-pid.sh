@@ -665,7 +665,7 @@ agent_by_hand() {
     says "$work/agent.log" 'listening on'
 }
 
-test_M3_an_agent_started_by_hand() {
+test_an_agent_started_by_hand() {
     agent_by_hand 644
     ends 0 attest check --conf "$work/service.cnf" --warn 0
     prints_not 'warn  socket'
@@ -674,14 +674,14 @@ test_M3_an_agent_started_by_hand() {
     prints "warn  socket: $work/agent/agent.sock belongs to daemon (1). Right for an agent of that user, started by hand; with attestd.socket it is root's"
 }
 
-test_M10_an_agent_that_may_not_read_its_log() {
+test_an_agent_that_may_not_read_its_log() {
     agent_by_hand 600
     ends 2 attest check --conf "$work/service.cnf" --warn 0
     prints "FAIL  event log: the measured log cannot be read: cannot open $work/events.cel: Permission denied. Attested handshakes fail like this"
 }
 
 # Workers that were connected before their way was closed.
-test_M6_a_way_that_was_closed() {
+test_a_way_that_was_closed() {
     agent_up
     nginx_up TLSv1.3 "$work/service.cnf"
     check_pid 0 --conf "$work/service.cnf"
@@ -718,7 +718,7 @@ test_here_is_no_file_of_the_agent() {
 }
 
 # What is meant for a log that cannot be opened goes elsewhere.
-test_H2_a_log_that_cannot_be_opened() {
+test_a_log_that_cannot_be_opened() {
     variant server log "s|^log .*|log = $work/missing/attest.log|"
     serve log "$work/log.cnf"
     check_pid 2

@@ -81,7 +81,7 @@ START_TEST(test_B4_workers_on_roots_door)
 END_TEST
 
 /* Evidence, too, and on a connection that has served root before. */
-START_TEST(test_B4_workers_on_roots_connection)
+START_TEST(test_B4_R6_workers_on_roots_connection)
 {
     int fd;
 
@@ -278,7 +278,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
     ONCE(test_B4_workers_on_roots_door),
-    ONCE(test_B4_workers_on_roots_connection),
+    ONCE(test_B4_R6_workers_on_roots_connection),
     ONCE(test_B4_roots_rights_are_not_handed_out),
     ONCE(test_B4_strangers_connection_in_roots_hands),
     ONCE(test_B4_worker_that_was_root),

@@ -251,7 +251,7 @@ static void make_batch(void)
     t.f.batch_index = 3;
 }
 
-START_TEST(test_B1_B2_B3_B8_other_connection)
+START_TEST(test_B1_B2_B3_B6_B8_other_connection)
 {
     make_batch();
     trial_make(&t);
@@ -346,7 +346,7 @@ static const struct suite_test tests[] = {
     LOOP(test_E2_attest_types, 0, COUNT(attest_types)),
     LOOP(test_E2_type_of_a_quote_changed, 0, 16),
     LOOP(test_E16_parts_of_two_machines, 0, COUNT(mixes)),
-    LOOP(test_B1_B2_B3_B8_other_connection, 0, COUNT(rebindings)),
+    LOOP(test_B1_B2_B3_B6_B8_other_connection, 0, COUNT(rebindings)),
     ONCE(test_B8_evidence_of_a_client_for_a_server),
     LOOP(test_B1_qualifying_data_of_other_length, 0, 64),
     ONCE(test_B1_binding_as_qualifying_data),

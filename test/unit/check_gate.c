@@ -874,7 +874,7 @@ START_TEST(test_S14_a_programs_security_callback_still_counts)
 END_TEST
 
 /* What a hidden start would let through is refused at the ClientHello. */
-START_TEST(test_S14_versions_behind_the_gates_back)
+START_TEST(test_S4_S14_versions_behind_the_gates_back)
 {
     pair_init(&pair, pair_policy);
     accept_one();
@@ -1143,7 +1143,7 @@ static const struct suite_test tests[] = {
     ONCE(test_S13_a_duplicate_shares_nothing),
     ONCE(test_S24_a_wrapped_gate_does_not_recurse),
     LOOP(test_S14_a_programs_security_callback_still_counts, 0, 2),
-    ONCE(test_S14_versions_behind_the_gates_back),
+    ONCE(test_S4_S14_versions_behind_the_gates_back),
     ONCE(test_S14_a_programs_keylog_callback_still_works),
     ONCE(test_S14_without_the_secret_there_is_no_verdict),
     ONCE(test_P1_C10_a_broken_configuration_refuses_everyone),
