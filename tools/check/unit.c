@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static const char properties[] =
     "Id,LoadState,ActiveState,MainPID,ControlGroup,User,RootDirectory,After,"
     "PrivateDevices,Environment,EnvironmentFiles,ExecStart";
 
-/* What is in a name of systemd.unit(5). */
+/* The characters of a unit's name: systemd.unit(5). */
 static bool is_name(const char *name)
 {
     static const char legal[] = "abcdefghijklmnopqrstuvwxyz"
@@ -31,7 +32,7 @@ static bool is_name(const char *name)
 
 /* ---- systemctl ---- */
 
-/* Without a shell: the name is a word of its own, behind "--". */
+/* No shell runs; the name is one argument, behind "--". */
 static FILE *spawn_show(const char *name, pid_t *ret_pid, int *ret_error)
 {
     char *const argv[] = {
@@ -63,8 +64,8 @@ static FILE *spawn_show(const char *name, pid_t *ret_pid, int *ret_error)
 
 /* ---- its words ---- */
 
-/* In front: of two with one name, getenv(3) takes the first, and systemd the one
- * of the last file. */
+/* The new variable goes first: of two with one name getenv(3) takes the first, and
+ * systemd the one of the last file. */
 static bool add_variable(struct unit *unit, const char *text, size_t len)
 {
     char *more = realloc(unit->environment, unit->environment_len + len + 1);
@@ -79,7 +80,7 @@ static bool add_variable(struct unit *unit, const char *text, size_t len)
     return true;
 }
 
-/* Words by spaces, quoted where they need it: `A=b "C=d e"`. Written over. */
+/* Words between spaces, perhaps in quotes: `A=b "C=d e"`. Changes text. */
 static bool take_environment(struct unit *unit, char *text)
 {
     char *from = text;
@@ -106,7 +107,8 @@ static bool take_environment(struct unit *unit, char *text)
     return true;
 }
 
-/* NAME=VALUE lines, values perhaps in quotes (systemd.exec(5)). */
+/* NAME=VALUE lines, values perhaps in quotes (systemd.exec(5)). systemctl show
+ * names these files and does not read them. */
 static bool take_environment_file(struct unit *unit, const char *path)
 {
     FILE *file = tool_input_check(path, UNIT_FILE_MAX, NULL) == ATLS_OK
@@ -148,6 +150,25 @@ static bool take_environment_files(struct unit *unit, char *text)
     return take_environment_file(unit, text);
 }
 
+/* Properties that are kept as systemctl prints them. */
+static const struct {
+    const char *name;
+    size_t offset;
+} texts[] = {
+    {"ActiveState", offsetof(struct unit, active)},
+    {"ControlGroup", offsetof(struct unit, control_group)},
+    {"User", offsetof(struct unit, user)},
+    {"RootDirectory", offsetof(struct unit, root)},
+    {"After", offsetof(struct unit, after)},
+    {"ExecStart", offsetof(struct unit, program)}, /* by take_program() */
+};
+#define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
+
+static char **text_of(struct unit *unit, size_t i)
+{
+    return (char **)(void *)((char *)unit + texts[i].offset);
+}
+
 static bool take_text(char **ret_text, const char *value)
 {
     free(*ret_text);
@@ -183,22 +204,15 @@ static bool take_property(struct unit *unit, char *line, bool *ret_loaded)
         unit->main_pid = (pid_t)strtol(value, NULL, 10);
     else if (strcmp(line, "PrivateDevices") == 0)
         unit->has_private_devices = strcmp(value, "yes") == 0;
-    else if (strcmp(line, "ActiveState") == 0)
-        return take_text(&unit->active, value);
-    else if (strcmp(line, "ControlGroup") == 0)
-        return take_text(&unit->control_group, value);
-    else if (strcmp(line, "User") == 0)
-        return take_text(&unit->user, value);
-    else if (strcmp(line, "RootDirectory") == 0)
-        return take_text(&unit->root, value);
-    else if (strcmp(line, "After") == 0)
-        return take_text(&unit->after, value);
     else if (strcmp(line, "Environment") == 0)
         return take_environment(unit, value);
     else if (strcmp(line, "EnvironmentFiles") == 0)
         return take_environment_files(unit, value);
     else if (strcmp(line, "ExecStart") == 0)
         return take_program(unit, value);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (strcmp(line, texts[i].name) == 0)
+            return take_text(text_of(unit, i), value);
     return true;
 }
 
@@ -209,18 +223,12 @@ static struct unit *unit_new(const char *name)
     if (unit == NULL)
         return NULL;
     snprintf(unit->name, sizeof(unit->name), "%s", name);
-    unit->active = strdup("");
-    unit->control_group = strdup("");
-    unit->user = strdup("");
-    unit->root = strdup("");
-    unit->after = strdup("");
-    unit->program = strdup("");
-    if (unit->active != NULL && unit->control_group != NULL
-        && unit->user != NULL && unit->root != NULL && unit->after != NULL
-        && unit->program != NULL)
-        return unit;
-    tool_unit_free(unit);
-    return NULL;
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        if (!take_text(text_of(unit, i), "")) {
+            tool_unit_free(unit);
+            return NULL;
+        }
+    return unit;
 }
 
 static enum atls_error read_properties(struct unit *unit, FILE *out,
@@ -240,8 +248,7 @@ static enum atls_error read_properties(struct unit *unit, FILE *out,
     return r;
 }
 
-/* How systemctl ended. posix_spawn(3) may find out too late to say so that there
- * is none: 127. */
+/* How systemctl ended. 127: posix_spawn(3) found no program. */
 static enum atls_error judge_end(const char *name, int error, int status,
                                  struct atls_reason *why)
 {
@@ -312,12 +319,8 @@ void tool_unit_free(struct unit *unit)
 {
     if (unit == NULL)
         return;
-    free(unit->active);
-    free(unit->control_group);
-    free(unit->user);
-    free(unit->root);
-    free(unit->after);
-    free(unit->program);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        free(*text_of(unit, i));
     free(unit->environment);
     free(unit);
 }
