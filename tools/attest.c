@@ -14,8 +14,7 @@ static const struct tool_verb *const verbs[] = {
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
-/* What main() itself does, in the form of a verb so that its messages look
- * alike. */
+/* What main() itself does, as a verb, so that all messages look alike. */
 static int run_help(int argc, char **argv, struct tool_options *options);
 static int run_version(int argc, char **argv, struct tool_options *options);
 
@@ -86,10 +85,8 @@ static int run_version(int argc, char **argv, struct tool_options *options)
     return tool_finish_output(options);
 }
 
-/*
- * Take --json and --help out of argv, up to a `--`; the rest keeps its order.
- * Returns the new argc.
- */
+/* Remove --json and --help from argv, up to a `--`; the rest keeps its order.
+ * Returns the new argc. */
 static int take_common_options(int argc, char **argv, bool *ret_json,
                                bool *ret_help)
 {

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "tools/check/checks.h"
 
-/* Keys that have moved to attestd.cnf: here they change nothing. */
+/* Keys that moved to attestd.cnf; a program's own are not used. */
 static void check_ignored_keys(struct check *check)
 {
     static const char *const ignored[] = {
@@ -65,7 +65,7 @@ static void check_certificates(struct check *check,
     sk_X509_pop_free(chain, X509_free);
 }
 
-/* Who listens at the socket; false where nobody can be asked. */
+/* Report the user that listens at the socket; false when nobody answers. */
 static bool find_agent(const char *socket, uid_t *ret_uid)
 {
     struct ucred agent;
@@ -81,8 +81,8 @@ static bool find_agent(const char *socket, uid_t *ret_uid)
     return is_known;
 }
 
-/* The socket's own mode says who may ask; who may write its folder, or owns it,
- * can stand in for the agent. An agent that was started by hand owns both. */
+/* The socket's mode says who may ask. Whoever can write or owns its folder can
+ * take the agent's place. An agent started by hand owns both. */
 static void check_socket(struct check *check, const char *path)
 {
     char owner[CHECK_USER_MAX];

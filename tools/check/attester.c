@@ -25,8 +25,8 @@ static const char *text_of(const struct atls_reason *why)
     return why->text[0] != '\0' ? why->text : atls_error_sentence(why->code);
 }
 
-/* A refusal of provider/ as a finding; what is no matter of configuration is
- * one of the TPM. */
+/* A refusal of provider/ as a finding: one of the TPM unless it is of the
+ * configuration. */
 void tool_check_fail(struct check *check, const char *what, const char *next,
                      const struct atls_reason *why)
 {
@@ -184,7 +184,7 @@ static bool is_of_log(enum atls_error code)
            || code == ATLS_E_LOG_BUSY;
 }
 
-/* A log grows until the next boot, and with it what evidence has to carry. */
+/* A log grows until the next boot; evidence has to carry all of it. */
 static void check_room(struct check *check,
                        const struct atls_evidence *evidence)
 {
@@ -211,7 +211,7 @@ static void check_room(struct check *check,
             room.octets, room.octets_max);
 }
 
-/* The quoter gives out none that does not lead to its PCR. */
+/* The quoter gives out no log that does not lead to its PCR. */
 static void check_log(struct check *check, const char *log,
                       const struct atls_report *report)
 {
@@ -232,7 +232,7 @@ static void check_log(struct check *check, const char *log,
                         evidence->log_pcr, evidence->log_count);
 }
 
-/* What peers would find wrong, whatever their policy. */
+/* What a peer would refuse under any policy. */
 static void check_content(struct check *check, const char *log,
                           const struct peer_evidence *evidence,
                           struct atls_report *ret_report)
@@ -247,9 +247,9 @@ static void check_content(struct check *check, const char *log,
         check_log(check, log, ret_report);
 }
 
-/* What the machine would send, made by the same code and with the same rights:
- * finds a wrong ak_auth, a PCR bank that is not there, a log that does not lead to
- * its PCR, evidence too large. */
+/* Make the evidence that the machine would send, by the same code and with the
+ * same rights. This finds a wrong ak_auth, a missing PCR bank, a log that does
+ * not lead to its PCR, evidence that is too large. */
 bool tool_check_evidence(struct check *check, struct atls_attester *attester,
                          const char *log, struct peer_evidence *ret_evidence,
                          struct atls_report *ret_report)
@@ -273,7 +273,7 @@ bool tool_check_evidence(struct check *check, struct atls_attester *attester,
     return ret_report->evidence != NULL;
 }
 
-/* Whoever knows the authorization value can quote what he likes. */
+/* Anybody who knows the authorization value can quote any data. */
 static void check_auth_file(struct check *check)
 {
     const char *auth = check->configuration.attester.quoter.ak_auth;
@@ -314,8 +314,9 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
     sk_X509_pop_free(chain, X509_free);
 }
 
-/* What is tried speaks to a device or to an address; rights to it are the
- * process's. The value of ak_auth would go to whatever is configured as a TPM. */
+/* A trial opens a device or connects to an address, with the rights of the
+ * process. ak_auth is left out: a TPM that the process's user configured would
+ * get it. */
 const char *tool_check_why_not_tried(const struct check *check)
 {
     const struct atls_attester_config *config = &check->configuration.attester;

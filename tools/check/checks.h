@@ -17,11 +17,9 @@
 
 struct process;
 
-/*
- * `attest check`, in four parts that add to one list of findings. Each looks at
- * what the provider would see, through the provider's own code where there is
- * some: a second reading of the same file could differ.
- */
+/* `attest check`, in four parts that add to one list of findings. Each uses
+ * the provider's own code where there is some: a second reading of the same
+ * file could differ. */
 struct check {
     struct findings *findings;
     struct cnf_scan *scan;
@@ -38,119 +36,125 @@ struct check {
     const struct process *process; /* with its modules mapped, or NULL */
 };
 
-/*
- * Read the configuration at path (NULL: OPENSSL_CONF, else the system's) into
- * scan and conf. Errors as of tool_cnf_scan_file() and tool_conf_load().
- */
+/* Read the configuration at path (NULL: OPENSSL_CONF, else the system's) into
+ * scan and conf. Returns the errors of tool_cnf_scan_file() and
+ * tool_conf_load(). */
 enum atls_error tool_check_load(struct check *check, const char *path,
                                 struct atls_reason *why) ATLS_MUST_CHECK;
 
-/* All parts that this configuration has, in order. */
+/* Run all parts that this configuration has, in order. */
 void tool_check_run(struct check *check);
+
+/* Load the configuration and run all parts; a file that cannot be loaded is a
+ * FAIL. */
 void tool_check_load_and_run(struct check *check, const char *path);
 
-/* The file: permissions, the way from openssl_conf to the sections of attest,
- * duplicates, the default provider, unknown keys, values. Returns whether it
- * names attest at all, so that there is more to look at. */
+/* Check the file: permissions, the way from openssl_conf to the sections of
+ * attest, duplicates, the default provider, unknown keys, values. Returns
+ * whether it names attest, so that the other parts have something to check. */
 bool tool_check_configuration(struct check *check);
 
-/* Its limits for all of TLS: a part of tool_check_configuration(). */
+/* Check its limits for all of TLS; a part of tool_check_configuration(). */
 void tool_check_tls13(struct check *check);
 
-/* What stands in the sections of attest: unknown keys, values. Another part. */
+/* Check the sections of attest: unknown keys, values. Another part. */
 void tool_check_settings(struct check *check);
 
-/* The keys of a section; NULL where there is none of that name. */
+/* The keys of a section; NULL if there is no such section. */
 const STACK_OF(CONF_VALUE)
     * tool_check_keys_of(const struct check *check, const char *section);
 
-/* The line of a key, 0 when the raw text does not have it. */
+/* The line of a key, and its file; 0 when the scan has no such key. */
 unsigned tool_check_line(const struct check *check, const char *section,
                          const char *key, const char **ret_file);
 
 /* Can this user write the file of `log`? Another part of it. */
 void tool_check_logging(struct check *check);
-/* The same of log = syslog: is anybody there to take it? */
+/* The same for log = syslog: does a daemon receive it? */
 void tool_check_syslog(struct check *check);
 
-/* The module and its second part: there, safe, loadable. */
+/* Check the module and its second part: present, safe, loadable. */
 void tool_check_module(struct check *check);
 
-/* The policy of [verifier]: loads, warnings, what expires. */
+/* Check the policy of [verifier]: it loads, its warnings, what expires. */
 void tool_check_policy(struct check *check);
 
-/* The quoter of [attester] as this user reaches it: AK chain, TPM, AK, log. */
+/* Check the quoter of [attester] with this user's rights: AK chain, TPM, AK,
+ * log. */
 void tool_check_attester(struct check *check);
 
-/* Its parts. A quoter that is an agent: the socket, and what comes out of it. */
+/* A part of it. A quoter that is an agent: the socket, and the evidence it
+ * gives. */
 void tool_check_agent(struct check *check, struct atls_attester *attester);
 
 /*
- * A trial: is there evidence, does it hold by itself, and what of its measured log?
- *   log  what that is called
- *   ret_evidence, ret_report  tool_peer_evidence_clear() and atls_report_clear() them, in
- *        every case; the latter points into the former
- * False when there is nothing to look at, after a FAIL.
+ * Make evidence and check it by itself, with its measured log.
+ *   log  the log's name in findings
+ *   ret_evidence, ret_report  always initialised: tool_peer_evidence_clear() and
+ *        atls_report_clear() them; the report points into the evidence
+ * Returns false, after a FAIL, when there is no evidence.
  */
 bool tool_check_evidence(struct check *check, struct atls_attester *attester,
                          const char *log, struct peer_evidence *ret_evidence,
                          struct atls_report *ret_report);
 
-/* AK certificate first; path: where they are from. */
+/* Check an AK chain, AK certificate first, that was read from path. */
 void tool_check_ak_chain(struct check *check, STACK_OF(X509) * chain,
                          const char *path);
 
-/* NULL, or why the quoter of a process is not tried: a library, a program or a
- * resolver would have to run in us. */
+/* Why a process's quoter is not tried (static): it would run a library, a
+ * program or a resolver inside this command. NULL: it can be tried. */
 const char *tool_check_why_not_tried(const struct check *check);
 
-/* The attester, without `ak_auth` where it is a process's: that is for its TPM
- * alone, not for whatever its configuration names. As of atls_attester_new(). */
+/* Make the attester. That of a process gets no `ak_auth`, which is for the
+ * process's own TPM and for nothing that its configuration names. Returns as
+ * atls_attester_new(). */
 enum atls_error tool_check_new_attester(
     const struct check *check, struct atls_reason *why,
     struct atls_attester **ret_attester) ATLS_MUST_CHECK;
 
-/* What to do when there is no evidence. */
+/* What to do when there is no evidence (static). */
 const char *tool_check_quoter_hint(enum atls_error code);
 
-/* A program that is to be attested: would it read the configuration (C3, C4), and
- * with which OpenSSL? Runs nothing of it. */
+/* Check a program that is to be attested: would it read the configuration (C3,
+ * C4), and with which OpenSSL? Executes nothing of it. */
 void tool_check_program(struct check *check, const char *path);
 
 /* ---- shared ---- */
 
-/* A refusal of provider/ as a FAIL; what is no matter of configuration is one of
- * TPM or agent. */
+/* Add a refusal of provider/ as a FAIL, one of TPM or agent unless it is of
+ * the configuration. */
 void tool_check_fail(struct check *check, const char *what, const char *next,
                      const struct atls_reason *why);
 
-/*
- * C5: who may write a file decides what it says. A file, or its folder, that
- * group or others can write is a FAIL; one of a third user's, a warning.
- * Returns false when it is not safe to use; says nothing when all is well.
- */
+/* C5: a user who can write a file decides what it says. A file or folder that
+ * group or others can write is a FAIL; one that a third user owns, a warning.
+ * Returns false, after a finding, when it is not safe to use. */
 bool tool_check_permissions(struct check *check, const char *what,
                             const char *path);
 
-/* The same but for the rights to the file itself. */
+/* The same without the mode of the file itself. */
 bool tool_check_surroundings(struct check *check, const char *what,
                              const char *path);
 
-/* The folders above it alone: who can put something else in its place? */
+/* The same of the folders above it alone: can others replace the file? */
 bool tool_check_folders(struct check *check, const char *what,
                         const char *path);
 
-/* The same as a question. */
+/* The same without a finding. */
 bool tool_check_folders_are_safe(const char *path);
 
-/* "www-data (33)", in this machine's names; in a root of others "user 33": names
- * there are looked up by libraries that stand there. */
+/* The user as "www-data (33)" or "user 33". Names are not looked up in another
+ * root: the libraries that would do it are another system's. */
 #define CHECK_USER_MAX 64u
 void tool_check_user(const struct check *check, uid_t uid,
                      char ret_user[CHECK_USER_MAX]);
 
-/* Has something a time of expiry that is past (FAIL) or near (warning)? thing:
- * "section [inference]"; adds nothing when it is far. */
+/*
+ * Add a FAIL for what has expired and a warning for what will soon.
+ *   thing    what expires, such as "section [inference]"
+ *   expires  seconds since 1970
+ */
 void tool_check_expiry(struct check *check, const char *what, const char *thing,
                        int64_t expires, const char *next);
 

@@ -41,7 +41,7 @@ unsigned tool_check_line(const struct check *check, const char *section,
 
 /* ---- the way to attest ---- */
 
-/* A key that should stand in a section is not there: is one like it? */
+/* A section lacks a key that it needs; suggest one with a similar name. */
 static void fail_missing(struct check *check, const char *section,
                          const char *key, const char *what, const char *meaning)
 {
@@ -63,7 +63,7 @@ static void fail_missing(struct check *check, const char *section,
                       section, meaning);
 }
 
-/* A section that is named must exist; is one like it? */
+/* A section that is named must exist; suggest one with a similar name. */
 static bool check_section_exists(struct check *check, const char *in,
                                  const char *key, const char *section)
 {
@@ -255,8 +255,9 @@ static bool provider_is_active(const struct check *check, const char *name)
     return active;
 }
 
-/* The form that makes a missing module fail closed (openssl-strict.cnf.example):
- * `null` is active, and attest itself loads what `base` names. */
+/* The strict form, in which a missing module fails closed
+ * (openssl-strict.cnf.example): `null` is active, and attest itself loads what
+ * `base` names. */
 static void check_strict_form(struct check *check, const char *value)
 {
     static const char prefix[] = "provider:";
@@ -295,7 +296,7 @@ static void check_strict_form(struct check *check, const char *value)
                         base);
 }
 
-/* C2: once any provider is named, `default` is no longer there by itself. */
+/* C2: as soon as any provider is named, OpenSSL no longer adds `default`. */
 static void check_default_provider(struct check *check)
 {
     const char *base =
@@ -342,7 +343,7 @@ static bool demands_fips(const char *properties)
     return false;
 }
 
-/* C6: what only a FIPS provider has is nowhere, where none is active. */
+/* C6: with no FIPS provider active, nothing has the property fips=yes. */
 static void check_properties(struct check *check)
 {
     const struct tool_conf *conf = check->conf;

@@ -11,9 +11,10 @@
 
 #define WHAT "loaded"
 
-/* ---- who of them does TLS ---- */
+/* ---- which of them do TLS ---- */
 
-/* How much of attest a process has: the module counts before what it is linked to. */
+/* How much of attest a process has. The module counts more than a linked
+ * OpenSSL. */
 static int rank(const struct process *process)
 {
     if (process->hidden.code != ATLS_OK)
@@ -22,8 +23,8 @@ static int rank(const struct process *process)
            + (process->inner.path != NULL);
 }
 
-/* The process that is looked at: the named one, unless one that it has started has
- * attest.so and it has not, or has OpenSSL and it has none. */
+/* The process to check: the named one, unless a child of it has attest.so and
+ * it has not, or a child has OpenSSL and it has none. */
 static size_t find_carrier(const struct process_list *list)
 {
     size_t best = 0;
@@ -38,8 +39,8 @@ static size_t find_carrier(const struct process_list *list)
     return best;
 }
 
-/* Postfix and Dovecot begin with a process that only starts others. Dovecot's has
- * OpenSSL mapped. */
+/* The first process of Postfix and of Dovecot only starts others. Dovecot's
+ * has OpenSSL mapped. */
 void tool_target_choose_carrier(struct check *check, struct target *target)
 {
     struct process **items = target->list.items;
@@ -103,7 +104,7 @@ static bool was_noted(const struct target *target, size_t i)
     return path == NULL;
 }
 
-/* What a process has mapped is for those to see who may trace it. */
+/* Only a user with the right to trace a process sees what it has mapped. */
 void tool_target_note_known(struct target *target)
 {
     uint64_t said = 0;
@@ -126,10 +127,11 @@ void tool_target_note_known(struct target *target)
     }
 }
 
-/* ---- who of them has lost the configuration ---- */
+/* ---- which of them have lost the configuration ---- */
 
-/* Helpers of a service and workers that were executed, not forked: one that has
- * lost the configuration on the way is as unattested as a program without it. */
+/* Helpers of a service and workers that were executed instead of forked. One
+ * that lost the configuration on the way is as unattested as a program without
+ * it. */
 struct other {
     const struct process *process;
     const struct process *named;
@@ -137,7 +139,7 @@ struct other {
     const char *own_conf; /* of its own; NULL: none, or not known */
 };
 
-/* Of the process named: what its user has set for all of them. */
+/* OPENSSL_CONF of the named process, which its user has set for all of them. */
 static const char *conf_of_named(const struct target *target)
 {
     const struct process *named = target->named;
@@ -161,7 +163,7 @@ static void fail(struct check *check, const struct other *other,
                       cause, value);
 }
 
-/* In its place, with its rights. */
+/* Runs in the process's sandbox, with its rights. */
 static int try_to_read(struct check *check, const void *arg)
 {
     const struct other *other = arg;
@@ -205,8 +207,8 @@ static bool is_named_program(const struct other *other)
            == 0;
 }
 
-/* Linking an OpenSSL is not using one. What is not the program named, and will find
- * the same file when it uses it, is as it should be. */
+/* A process may link OpenSSL and never use it. A process other than the named
+ * one is in order if it would find the same file when it does. */
 static void report_unused(struct check *check, const struct other *other)
 {
     const struct process *process = other->process;

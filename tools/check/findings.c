@@ -207,7 +207,8 @@ static int exit_status(const struct findings *findings, bool strict)
     return findings->unavailable ? TOOL_UNAVAILABLE : TOOL_DONE;
 }
 
-/* Before what to do next; some reasons end with a question. */
+/* Separates a reason from what to do next; some reasons end with a question
+ * mark. */
 static const char *end_of(const char *detail)
 {
     size_t len = strlen(detail);

@@ -7,15 +7,15 @@
 #include "tools/common/tool.h"
 
 /*
- * What `attest check` finds, in the order it looks: one line each.
+ * What `attest check` finds, one line each, in the order of the checks.
  *   ok    as it should be
  *   note  neither good nor bad, but easily overlooked
- *   warn  works today; changes the exit status only with --strict
+ *   warn  works now; changes the exit status only with --strict
  *   FAIL  does not work, or not safely
  */
 struct findings;
 
-/* NULL when out of memory. */
+/* An empty list. NULL when out of memory; tool_findings_free() it. */
 struct findings *tool_findings_new(void);
 void tool_findings_free(struct findings *findings); /* NULL is fine */
 
@@ -41,15 +41,15 @@ void tool_finding_fail(struct findings *findings, int status, const char *what,
                        const char *next, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Has anything failed so far? */
+/* Is there a FAIL among the findings? */
 bool tool_findings_failed(const struct findings *findings);
 
-/*
- * Hand what was found over to another process, and add it there: text is made
- * printable again, whoever wrote it. Return false when that failed; nothing was
- * added then.
- */
+/* Send all findings to another process; fd is a pipe or socket. Returns false if
+ * that failed. */
 bool tool_findings_send(const struct findings *findings, int fd);
+
+/* Add what tool_findings_send() sent; text is made printable again, as the sender
+ * is not trusted. Returns false, with nothing added, if that failed. */
 bool tool_findings_receive(struct findings *findings, int fd);
 
 /*

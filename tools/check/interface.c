@@ -13,7 +13,7 @@
 #define MODULE_MAX (64 << 20)
 #define NUMBER_MAX 1000000L
 
-/* A whole regular file: free() it. NULL where it is none, or cannot be read. */
+/* Read a whole regular file; free() it. NULL if it is none or cannot be read. */
 static char *read_file(int fd, size_t *ret_len)
 {
     struct stat st;
@@ -34,7 +34,7 @@ static char *read_file(int fd, size_t *ret_len)
     return data;
 }
 
-/* The mark stands alone, as a string does. */
+/* The mark is a string of its own: NUL on both sides. */
 static int find_number(const char *data, size_t len)
 {
     static const char prefix[] = ATLS_INTERFACE_PREFIX;

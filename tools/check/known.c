@@ -18,8 +18,8 @@
 
 /* ---- which ---- */
 
-/* A tail of the path with as many parts as the word has, whatever the numbers
- * behind it: python3.11, libpq.so.5.15. */
+/* Does the path end in the word's parts, whatever version follows: python3.11,
+ * libpq.so.5.15? */
 static bool is_word_of(const char *path, const char *word, size_t len)
 {
     const char *tail = path + strlen(path);
@@ -74,7 +74,7 @@ const char *tool_known_advice(const struct process *process,
 
 /* ---- settings ---- */
 
-/* A logical line is one line, too, with what goes on of it. */
+/* Read one logical line: continuation lines are joined to it. */
 static char *copy_value(const char *begin, const char *end)
 {
     char *value;
@@ -88,8 +88,8 @@ static char *copy_value(const char *begin, const char *end)
     return value;
 }
 
-/* The value of `key = value` at the begin of a line, the last of them; lines that
- * begin with white space go on (postconf(5)). NULL: none. free() it. */
+/* The value of the last `key = value` line. A line that begins with white
+ * space continues the one before (postconf(5)). NULL: none. free() it. */
 static char *find_value(const char *text, const char *key)
 {
     const size_t key_len = strlen(key);
@@ -138,8 +138,8 @@ static char *file_of(const struct known_setting *setting,
     return path;
 }
 
-/* What is set, and where, for free(). False with a reason where that is not to be
- * known. */
+/* The text of what is set, and where; free() it. False, with a reason, if that
+ * cannot be known. */
 static bool read_file(const struct known_setting *setting,
                       const struct known_program *program,
                       struct atls_reason *why, char **ret_value,
@@ -183,7 +183,7 @@ static bool read_setting(const struct check *check,
     return true;
 }
 
-/* Has it one of these words, or one of them with a value of its own? */
+/* Has the value one of these words, or one of them with `=` behind it? */
 static bool has_word(const char *value, const char *words)
 {
     if (strcmp(words, "*") == 0)
@@ -207,8 +207,8 @@ static bool has_word(const char *value, const char *words)
 
 /* ---- findings ---- */
 
-/* Does a row matter under this configuration? What has happened to a process by
- * chroot(2), the settings' check says. */
+/* Does a row matter under this configuration? A chroot(2) of a running process
+ * is the settings' check. */
 static bool matters(const struct check *check, const struct known_row *known,
                     const struct known_program *program)
 {
@@ -238,7 +238,8 @@ static bool matters(const struct check *check, const struct known_row *known,
     }
 }
 
-/* Of what cannot be read. What a process that runs has lost, tool_check_others() sees. */
+/* The note about what cannot be read. tool_check_others() reports a process
+ * that lost its configuration. */
 static void report_unread(struct check *check, const struct known_row *known,
                           const struct known_program *program,
                           const struct atls_reason *why)
@@ -263,7 +264,8 @@ static void report_wrong(struct check *check, const struct known_row *known,
         known->kind == KNOWN_LOSES || known->kind == KNOWN_CHROOTS;
     char found[2 * SHOWN_MAX + 64];
 
-    /* It has attest, whatever that file says: it was started by another. */
+    /* The process has attest, whatever that file says: another process started
+     * it. */
     if (known->kind == KNOWN_LOSES && program->process != NULL
         && program->process->outer.path != NULL)
         return;

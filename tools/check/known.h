@@ -8,13 +8,11 @@
 #include "tools/check/process.h"
 #include "tools/check/checks.h"
 
-/*
- * Programs that need more than a configuration of attest: they go on in clear where
- * TLS is refused (catalogue C11), lose OPENSSL_CONF on the way (C12), show no name of
- * the server (P12), or do other things that their users must know. No module can see
- * or stop that. What is known of them stands in one table in known.c, and for people
- * in attest(7).
- */
+/* Programs that need more than a configuration of attest: they go on in clear
+ * where TLS is refused (catalogue C11), lose OPENSSL_CONF on the way (C12),
+ * show no name of the server (P12), or do other things that their users must
+ * know. No module can see or stop that. known_table.c lists them for the
+ * command, attest(7) for users. */
 
 enum known_kind {
     KNOWN_CLEAR, /* goes on without TLS; of clients that verify */
@@ -26,7 +24,7 @@ enum known_kind {
     KNOWN_KINDS
 };
 
-/* A program that is looked at; begin with all of it zero but path. */
+/* A program to check; all zero at first but path. */
 struct known_program {
     const char *path; /* of its file; borrowed */
     uint64_t rows;    /* of the table, see tool_known_note() */
@@ -34,24 +32,23 @@ struct known_program {
         *process; /* borrowed; NULL: a file that does not run */
 };
 
-/* Note what the table has on a program's file or on a library that it maps, by its
- * path or the last part of that. */
+/* Add to program->rows the rows for a program's file or a library that it
+ * maps, by path or last part. */
 void tool_known_note(struct known_program *program, const char *path);
 
-/* Those of the rows that need not be said of two programs of a family: not those
- * about the environment of each. */
+/* The rows that need one report for a family of programs: not those about a
+ * process's environment. */
 uint64_t tool_known_once(uint64_t rows);
 
-/*
- * Add what is known of it as findings: what can be read (its configuration, with the
- * rights that we have now, and its environment, or ours where it does not run) as ok,
- * warning or FAIL; the rest as notes. Needs the configuration to be loaded; adds
- * nothing about a role of attest that it does not have.
- */
+/* Add what is known of it as findings: ok, warning or FAIL for what can be
+ * read (its configuration file, with our rights now, and its environment, or
+ * ours if it does not run), notes for the rest. The configuration must be
+ * loaded; a role that it lacks adds nothing. */
 void tool_known_report(struct check *check,
                        const struct known_program *program);
 
-/* What to do about a kind, of a process's program; NULL where nothing is known. */
+/* What to do about a kind of row of a process's program (static); NULL if the
+ * table has none. */
 const char *tool_known_advice(const struct process *process,
                               enum known_kind kind);
 

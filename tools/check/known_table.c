@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/check/known_table.h"
 
-/* attest(7) says the same, for people. */
+/* attest(7) says the same to users. */
 const struct known_row tool_known_table[] = {
     {"libpq.so psql pg_dump pg_dumpall pg_restore pg_basebackup pgbench",
      KNOWN_CLEAR,

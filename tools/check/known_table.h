@@ -6,12 +6,10 @@
 
 #include "tools/check/known.h"
 
-/*
- * What is known of programs: one row for each thing that a program does and what its
- * user has to set. A program is nowhere else in the code.
- */
+/* What is known of programs: one row for each behaviour, with what its user
+ * has to set. No other code names a program. */
 
-/* Where it can be read whether a program is set up as it should be. */
+/* Where a program's setting can be read. */
 struct known_setting {
     const char *key; /* NULL: nowhere */
     /* Its value is right if it has one of them, or one with `=` and more behind it;

@@ -8,7 +8,8 @@
 #include "core.h"
 #include "tools/check/known.h"
 
-/* proc(5), comm: TASK_COMM_LEN octets, without the folder, for everybody. */
+/* proc(5), comm: at most TASK_COMM_LEN octets, without the folder; any user
+ * may read it. */
 #define COMMAND_MAX 32
 
 static const char *command_of(const struct process *process,
@@ -43,7 +44,8 @@ static void describe(struct check *check, const struct target *target)
                     user, more);
 }
 
-/* What makes it see other files or have other rights than one would think. */
+/* Namespaces, chroot and confinement: the process sees other files or has
+ * other rights than its user. */
 static void describe_place(struct check *check, const struct process *process)
 {
     if (process->has_other_mounts)
@@ -75,7 +77,7 @@ static void describe_place(struct check *check, const struct process *process)
             process->pid);
 }
 
-/* What decides what OpenSSL and attest in it read and write. */
+/* The settings that decide what OpenSSL and attest read and write in it. */
 static void describe_environment(struct check *check,
                                  const struct process *process)
 {
@@ -104,8 +106,8 @@ static void check_stale(struct check *check, const struct process *process,
             process->pid, file->path);
 }
 
-/* C14: the first TLS context maps the inner object that is installed by then. Does
- * that fit the attest.so of before? */
+/* C14: the first TLS context maps the inner object that is installed at that
+ * time. Does it fit the attest.so that is already mapped? */
 static bool has_outlived_its_inner(const struct process *process)
 {
     const char *outer = process->outer.path;

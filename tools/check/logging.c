@@ -17,7 +17,8 @@ static int access_error(const char *path, int mode)
     return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 ? 0 : errno;
 }
 
-/* What opening it for appending would say, without making it: 0 or an errno. */
+/* The errno that opening the file for appending would give; 0: none. Creates
+ * nothing. */
 static int open_error(const char *path)
 {
     int error = access_error(path, W_OK);
@@ -55,7 +56,7 @@ void tool_check_logging(struct check *check)
         user, path, strerror(error));
 }
 
-/* A process with another root may be connected since before. */
+/* A process in another root may have connected before it went there. */
 void tool_check_syslog(struct check *check)
 {
     const char *log = check->configuration.log;

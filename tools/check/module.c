@@ -20,7 +20,7 @@
 
 #define ENTRY_POINT "OSSL_provider_init"
 
-/* Where OpenSSL looks for modules, and why there. */
+/* The folder that OpenSSL searches for modules, and why. */
 static const char *modules_folder(const char **ret_why)
 {
     const char *dir = secure_getenv("OPENSSL_MODULES");
@@ -32,8 +32,8 @@ static const char *modules_folder(const char **ret_why)
     return OPENSSL_info(OPENSSL_INFO_MODULES_DIR);
 }
 
-/* The path that OpenSSL makes of `module` (DSO_merge(): only an absolute one
- * stands alone; without the key the name of the provider and .so). */
+/* The path that OpenSSL makes of `module` (DSO_merge()): an absolute path
+ * stays; without the key it is the provider's name and .so. */
 static char *module_path(const struct check *check, const char **ret_why)
 {
     const char *module =
@@ -52,8 +52,8 @@ static char *module_path(const struct check *check, const char **ret_why)
     return path;
 }
 
-/* A file that was cut off is mapped beyond its end: SIGBUS. Tried in a process
- * of its own. */
+/* Mapping a truncated file raises SIGBUS beyond its end, so a child process
+ * tries it. */
 static bool crashes_loading(const char *path)
 {
     const struct rlimit no_core = {0, 0};
@@ -91,7 +91,7 @@ static const void *load_symbol(struct check *check, const char *path,
 
     if (!check_exists(check, path, why, &st))
         return NULL;
-    /* What somebody else can write is not run here. */
+    /* A file that another user can write is not executed here. */
     if (!tool_check_permissions(check, "module", path))
         return NULL;
     if (crashes_loading(path)) {
@@ -132,9 +132,9 @@ static bool is_elf(const char *path)
     return is_one;
 }
 
-/* Is that what the process has mapped? File systems made of others (overlayfs,
- * btrfs) tell another device, one without a number of its own: major 0. What was
- * replaced since has been told, and has another inode. */
+/* Is it the file that the process has mapped? Union file systems (overlayfs,
+ * btrfs) report another device, one with major 0. A file that was replaced has
+ * another inode and is reported elsewhere. */
 static bool is_mapped(const struct process_file *mapped, const struct stat *st)
 {
     return mapped->is_stale
@@ -143,7 +143,8 @@ static bool is_mapped(const struct process_file *mapped, const struct stat *st)
                    || major(st->st_dev) == 0));
 }
 
-/* C5, and that it is there. That it can be loaded shows in who has loaded it. */
+/* C5: the file exists and is safe. A process that has it mapped shows that it
+ * can be loaded. */
 static bool inspect_file(struct check *check, const char *path, const char *why,
                          const struct process_file *mapped)
 {
@@ -170,7 +171,7 @@ static bool inspect_file(struct check *check, const char *path, const char *why,
     return true;
 }
 
-/* C14: are the two of versions that fit each other? This command is of one. */
+/* C14: do both objects have one interface number? This command knows its own. */
 static bool check_pair(struct check *check, const char *path,
                        const char *second)
 {
@@ -216,7 +217,8 @@ static char *inner_path(const char *path)
     return inner;
 }
 
-/* Beyond its first member a table is only known where that is ours. */
+/* Only the first member of a table is known unless its interface number is
+ * ours. */
 static void check_version(struct check *check, const char *path,
                           const struct atls_core *core)
 {

@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the child that reads the configuration tells. */
+/* The exit status of the child that reads the configuration. */
 #define HAS_ATTESTER 1
 #define HAS_AGENT 2
-/* Where attestd listens unless it is told otherwise (attestd.cnf(5)). */
+/* The default socket of attestd (attestd.cnf(5)). */
 #define AGENT_SOCKET "/run/attest/agent.sock"
 
 /* ---- shared by the parts ---- */
@@ -29,7 +29,7 @@ bool tool_target_is_worker(const struct target *target, size_t i)
 
 /* ---- configuration ---- */
 
-/* The content's time is kept by install -p, and by mv of what lay ready. */
+/* install -p and mv keep the time of the content. */
 static const char *what_changed(const struct process *process,
                                 const struct stat *st,
                                 const struct process_clocks *now)
@@ -68,7 +68,7 @@ static void check_change(struct check *check, const struct process *process,
     }
 }
 
-/* A configuration is read once. */
+/* A process reads its configuration once. */
 static void check_changes(struct check *check, const struct process *process)
 {
     for (size_t i = 0; i < check->scan->file_count; i++) {
@@ -103,8 +103,8 @@ static void check_devices(struct check *check, const struct unit *unit)
             unit->name, tcti);
 }
 
-/* It has the module, and nothing tells what OPENSSL_CONF is: when the system's
- * file knows nothing of attest, it has read another one. */
+/* The module is loaded, OPENSSL_CONF is not known, and the system's file does
+ * not name attest: the process has read another file. */
 static bool has_read_another(const struct check *check,
                              const struct target *target)
 {
@@ -203,7 +203,8 @@ static void report_past(struct check *check, const struct target *target)
             target->reader->pid);
 }
 
-/* nginx hands a new binary (SIGUSR2) only the variables that its `env` names. */
+/* nginx passes to a new binary (SIGUSR2) only the variables that its `env`
+ * directive names. */
 static void check_upgrade(struct check *check, const struct target *target)
 {
     const char *program = tool_process_program(target->list.items[0]);
@@ -221,7 +222,7 @@ static void check_upgrade(struct check *check, const struct target *target)
         "env OPENSSL_CONF; in nginx.conf");
 }
 
-/* A unit without variables has an environment, too: none. */
+/* A unit that sets no variable has an empty environment. */
 static void use_unit(struct target *target)
 {
     const struct unit *unit = target->unit;
@@ -246,7 +247,7 @@ static void choose_environment(struct target *target)
 
 /* Design "Measuring": what is measured at boot is measured before a service
  * proves it. */
-static void check_order(struct check *check, const struct unit *unit, int told)
+static void check_order(struct check *check, const struct unit *unit, int found)
 {
     static const struct {
         const char *name;
@@ -255,7 +256,7 @@ static void check_order(struct check *check, const struct unit *unit, int told)
                   {"attestd.socket", HAS_AGENT}};
 
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
-        if ((told & before[i].needed_by) != 0
+        if ((found & before[i].needed_by) != 0
             && strstr(unit->after, before[i].name) == NULL
             && tool_unit_exists(before[i].name))
             tool_finding_warn(check->findings, "service",
@@ -267,7 +268,7 @@ static void check_order(struct check *check, const struct unit *unit, int told)
 static void check_subject(struct check *check, struct target *target)
 {
     bool is_loaded;
-    int told;
+    int found;
 
     tool_target_choose_carrier(check, target);
     tool_target_note_known(target);
@@ -290,25 +291,26 @@ static void check_subject(struct check *check, struct target *target)
     report_environment(check, target);
     report_past(check, target);
     check_upgrade(check, target);
-    told = tool_sandbox_run(check, read_configuration, target);
-    if (told >= 0)
+    found = tool_sandbox_run(check, read_configuration, target);
+    if (found >= 0)
         tool_check_reach(check, target);
-    if (told <= 0)
+    if (found <= 0)
         return;
     tool_check_rights(check, target);
     if (target->unit != NULL)
-        check_order(check, target->unit, told);
+        check_order(check, target->unit, found);
     if (is_loaded)
         tool_check_ports(check, target);
 }
 
-/* What somebody starts by hand is in the unit that his session is in, too. */
+/* A program that a user starts by hand is also in the unit of the user's
+ * session. */
 static bool started_it(const struct unit *unit, const struct process *process)
 {
     return unit->main_pid == process->pid || unit->main_pid == process->parent;
 }
 
-/* A relative --conf is relative to us, not to where the process is: that is its
+/* A relative --conf is relative to our folder: the process's own folder is its
  * user's choice. NULL for none. */
 static char *conf_from_here(const char *conf)
 {
@@ -347,12 +349,12 @@ void tool_check_pid(struct check *check, pid_t pid, const char *conf)
 
 /* ---- services ---- */
 
-/* What it would be, were it started. */
+/* Check what would happen if the service were started. */
 static void check_stopped(struct check *check, struct target *target)
 {
     const struct unit *unit = target->unit;
     gid_t groups[SANDBOX_GROUPS_MAX];
-    int told;
+    int found;
 
     if (strcmp(unit->active, "active") == 0) {
         tool_finding_fail(check->findings, TOOL_USAGE, "service",
@@ -376,14 +378,15 @@ static void check_stopped(struct check *check, struct target *target)
     target->known_count = 1;
     if (!tool_target_use_user(check, target, groups))
         return;
-    told = tool_sandbox_run(check, read_configuration, target);
-    if (told > 0) {
+    found = tool_sandbox_run(check, read_configuration, target);
+    if (found > 0) {
         tool_check_rights_of_unit(check, target);
-        check_order(check, unit, told);
+        check_order(check, unit, found);
     }
 }
 
-/* The main process and its family first, then what else is in its group. */
+/* The main process and its descendants first, then the rest of its control
+ * group. */
 static enum atls_error list_processes(struct target *target,
                                       struct atls_reason *why)
 {

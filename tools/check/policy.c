@@ -7,7 +7,7 @@
 #include "verifier/certificate.h"
 #include "verifier/policy.h"
 
-/* Roots of a section that expire take all its peers with them. */
+/* When the roots of a section expire, none of its peers is trusted. */
 static void check_trust(struct check *check, const struct atls_section *section)
 {
     STACK_OF(X509) *anchors = section->trust != NULL
@@ -53,8 +53,8 @@ static void check_sections(struct check *check,
                     check->configuration.policy, count, require, observe);
 }
 
-/* Remarks of the policy itself. C5: that others can write one of its files is
- * more than a remark here; times of expiry are looked at below, with --warn. */
+/* The policy's own warnings. C5: a file that others can write is a FAIL here.
+ * --warn covers times of expiry, below. */
 static void check_warnings(struct check *check,
                            const struct atls_policy *policy)
 {

@@ -53,8 +53,8 @@ static bool is_of(const struct target *target, uint64_t inode)
     return socket.is_found;
 }
 
-/* Where to connect: listening anywhere is listening at the loopback address.
- * The words are the address's octets, read as the machine's own numbers. */
+/* The address to connect to: the loopback address for a socket that listens on
+ * any. The words are the address's octets, in the machine's byte order. */
 static const char *host_of(const uint32_t words[4], bool is_v6)
 {
     const struct in6_addr *v6 = (const struct in6_addr *)(const void *)words;
@@ -147,7 +147,7 @@ static void report_evidence(struct check *check, const char *port,
     atls_report_clear(&report);
 }
 
-/* ---- who serves everybody but those that ask ---- */
+/* ---- what a port shows to clients that do not ask ---- */
 
 struct refusal {
     const struct target *target;
@@ -178,8 +178,8 @@ static void report_unmeasured(struct check *check,
         refusal->port, target, hex);
 }
 
-/* Evidence for the certificate that it shows: what the quoter says of that, it
- * says to the server. */
+/* Evidence for the certificate that the port shows: the quoter reports to the
+ * server what it says of that certificate. */
 static enum atls_error try_certificate(struct check *check,
                                        const struct refusal *refusal,
                                        struct atls_reason *why)
@@ -221,7 +221,8 @@ static int explain_refusal(struct check *check, const void *arg)
     return 0;
 }
 
-/* Nobody but who asks for evidence is refused: then it is the evidence. */
+/* The port refuses only a client that asks for evidence, so the evidence is
+ * the cause. */
 static bool check_refusal(struct check *check, const struct ports *ports,
                           const struct peer_address *address)
 {

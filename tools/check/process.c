@@ -16,7 +16,7 @@
 
 /* ---- files of /proc/N ---- */
 
-/* Close it; true: it was read to its end. */
+/* Close the stream. Returns true if it was read to its end. */
 static bool close_read(FILE *file)
 {
     bool is_read = feof(file) && !ferror(file);
@@ -131,9 +131,9 @@ static void read_label(struct process *process)
     fclose(file);
 }
 
-/* Who changes his user without executing anything is not dumpable afterwards,
- * and then his files in /proc are root's (proc(5), prctl(2)). That is a sign and
- * no proof: anybody may ask for it. */
+/* A process that changes its user without execve(2) is not dumpable, and root
+ * owns its files in /proc (proc(5), prctl(2)). This is a hint, not a proof:
+ * any process may ask for it. */
 static void read_past(struct process *process)
 {
     struct stat st;
@@ -145,8 +145,8 @@ static void read_past(struct process *process)
 
 /* ---- what is mapped ---- */
 
-/* What a path of the process's leads to. Where its mounts are others, the way
- * is by its own root. */
+/* Open a path as the process sees it: through its own root when its mounts are
+ * not ours. */
 static bool stat_of(const struct process *process, const char *path,
                     struct stat *ret_st)
 {
@@ -158,8 +158,8 @@ static bool stat_of(const struct process *process, const char *path,
     return fstatat(process->dir, way, ret_st, 0) == 0;
 }
 
-/* Written in place: both its times say so. That of the content anybody may choose,
- * and the other one tells of a new owner or name as well. */
+/* A file written in place has both times changed. Any user may set the time of
+ * the content; the other one also changes with owner and name. */
 static bool is_rewritten(const struct process *process, const struct stat *st)
 {
     const struct process_clocks now = tool_process_clocks_now();
@@ -170,7 +170,7 @@ static bool is_rewritten(const struct process *process, const struct stat *st)
                   == PROCESS_CHANGED_SINCE;
 }
 
-/* Taken from maps or exe. The kernel notes of what was deleted that it was. */
+/* Take a path from maps or exe. The kernel marks a deleted file. */
 static void take_file(const struct process *process, const char *path,
                       struct process_file *file)
 {
@@ -189,7 +189,7 @@ static void take_file(const struct process *process, const char *path,
     file->is_stale = stat_of(process, path, &st) && is_rewritten(process, &st);
 }
 
-/* `libssl.so.3`, `attest.so`: by the name, whatever the folder. */
+/* `libssl.so.3`, `attest.so`: compare the name, not the folder. */
 static void take_mapping(struct process *process, const char *line,
                          const char *path, dev_t device, ino_t inode)
 {
@@ -274,8 +274,8 @@ int tool_process_open_path(const struct process *process, const char *path)
 
 /* ---- environment ---- */
 
-/* The auxiliary vector of getauxval(3): pairs of words, as long as ours unless
- * it is a 32-bit program on a 64-bit machine. */
+/* The auxiliary vector (getauxval(3)): pairs of words of our size, unless it
+ * is a 32-bit program on a 64-bit machine. */
 static bool read_auxv(struct process *process)
 {
     FILE *file = tool_process_open(process, "auxv");
@@ -289,8 +289,8 @@ static bool read_auxv(struct process *process)
     return close_read(file);
 }
 
-/* Programs write their title over arguments and environment: what is left is no
- * list of NAME=VALUE any more. */
+/* A program that writes its title over arguments and environment leaves no
+ * list of NAME=VALUE. */
 static bool is_environment(const char *text, size_t len)
 {
     const char *end = text + len;

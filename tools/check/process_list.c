@@ -44,7 +44,7 @@ enum atls_error tool_process_list_add(struct process_list *list, pid_t pid,
     return r != ATLS_OK ? r : append(list, process, why);
 }
 
-/* A process and its parent: all that is needed of most of them. */
+/* A process and its parent; most processes need no more. */
 struct kin {
     pid_t pid;
     pid_t parent;
@@ -55,7 +55,7 @@ struct kin_list {
     struct kin *items;
 };
 
-/* 0 when it has ended meanwhile. proc(5): the name in brackets may hold
+/* 0 when the process has ended. proc(5): the name in brackets may hold
  * anything. */
 static pid_t parent_of(pid_t pid)
 {
@@ -109,8 +109,8 @@ static enum atls_error read_kin(struct kin_list *list, struct atls_reason *why)
     return r;
 }
 
-/* Those that have a parent in the list, as it grows: a child's number may be
- * smaller than its parent's. */
+/* Processes whose parent is in the list, until it grows no more: a child's
+ * number may be smaller than its parent's. */
 static enum atls_error add_children(struct process_list *list, size_t first,
                                     const struct kin_list *kin,
                                     struct atls_reason *why)

@@ -18,9 +18,9 @@ struct process_clocks tool_process_clocks_now(void)
                                    .wall_ns = ns_of(&wall)};
 }
 
-/* Both ages are counted back from now, each by the clock that its start was
- * taken from: /proc/stat's btime joins the two in whole seconds, which made
- * files of the second before seem newer than the process. */
+/* Both ages are counted back from now, each by its own clock. The btime of
+ * /proc/stat joins the clocks in whole seconds: files of the second before
+ * would seem newer than the process. */
 enum process_change tool_process_changed(const struct process *process,
                                          const struct timespec *changed,
                                          const struct process_clocks *now)

@@ -23,14 +23,14 @@
 #define NAME_OF(name, major) NAME_OF_(name, major)
 static const char our_libssl[] = NAME_OF("libssl", OPENSSL_SHLIB_VERSION);
 
-/* What every implementation of TLS 1.3 signs (RFC 8446 section 4.4.3): programs
- * that hold it have one inside, be it OpenSSL, Go's or another. */
+/* Every implementation of TLS 1.3 signs this text (RFC 8446 section 4.4.3), so
+ * a program that contains it contains TLS: OpenSSL, Go's or another. */
 static const char inside[] = "TLS 1.3, server CertificateVerify";
 
-/* What those with an OpenSSL inside export where modules are to work in it. */
+/* A program with OpenSSL inside must export these for modules to work in it. */
 static const char lent[] = "CRYPTO_get_ex_new_index";
 
-/* Node.js names this itself, in place of openssl_conf. */
+/* Node.js reads this key instead of openssl_conf. */
 static const char node_key[] = "nodejs_conf";
 
 /* What a program and its libraries are. */
@@ -46,7 +46,7 @@ struct program {
 
 /* ---- text in a file ---- */
 
-/* Read piece by piece: programs of 100 MB exist. */
+/* Read in pieces: a program may have 100 MB. */
 static bool has_text(const char *path, const char *text)
 {
     const size_t text_len = strlen(text);
@@ -85,8 +85,8 @@ static int note_interpreter(struct dl_phdr_info *info, size_t size, void *arg)
     return 1; /* the first object is this program */
 }
 
-/* The loader's own list, which maps the libraries and runs nothing of them
- * (ld.so(8), --list). NULL: cannot be asked. */
+/* The list of the dynamic loader, which maps the libraries and runs none of
+ * their code (ld.so(8), --list). NULL: it cannot be had. */
 static FILE *list_libraries(const char *path, pid_t *ret_pid)
 {
     const char *loader = NULL;
@@ -275,7 +275,7 @@ static bool is_script(const char *path)
     return is_script;
 }
 
-/* By the name it is called by, too: psql is a link to a script of Debian's. */
+/* Also by the name that the user gave: Debian's psql links to a script. */
 static void note_names(struct known_program *known)
 {
     char *real = realpath(known->path, NULL);

@@ -47,7 +47,7 @@ static enum atls_error become(const struct trial *trial,
 }
 
 /* A quoter reads its files when the program makes its first context, with the
- * rights of then; the agent is asked by whoever serves. */
+ * rights of that moment; a serving process asks the agent. */
 static enum atls_error prepare(struct check *check, const struct trial *trial,
                                struct atls_reason *why,
                                struct atls_attester **ret_attester)
@@ -64,7 +64,7 @@ static enum atls_error prepare(struct check *check, const struct trial *trial,
     return r;
 }
 
-/* B4: whoever may use the TPM can have anything quoted. */
+/* B4: any user of the TPM can have any data quoted. */
 static void check_direct_use(struct check *check, const struct trial *trial)
 {
     static const char *const devices[] = {"/dev/tpmrm0", "/dev/tpm0"};
@@ -94,17 +94,17 @@ static void check_direct_use(struct check *check, const struct trial *trial)
             trial->name);
 }
 
-/* ---- the door ---- */
+/* ---- connections to the agent ---- */
 
-/* A process's connection to the agent (attester/agent_client.h), looked for. */
-struct door {
+/* Looks for a process's connection to the agent (attester/agent_client.h). */
+struct connection_search {
     int pidfd;
     const char *name; /* of the agent's socket, without its folder */
     bool is_open;
 };
 
-/* The path of a connected socket's other end, without its folder; "" where it is
- * no Unix socket that keeps messages apart, has no path or was left alone. */
+/* The path of a connected socket's peer, without its folder; "" if it is no
+ * Unix SOCK_SEQPACKET socket, has no path or was closed. */
 static const char *peer_name(int fd, struct sockaddr_un *address)
 {
     socklen_t len = sizeof(*address) - 1, type_len = sizeof(int);
@@ -122,43 +122,45 @@ static const char *peer_name(int fd, struct sockaddr_un *address)
     return slash != NULL ? slash + 1 : "";
 }
 
-/* Through a duplicate, of which nothing is read. */
-static bool note_door(void *arg, int fd, uint64_t inode)
+/* Works on a duplicate and reads nothing from it. */
+static bool note_connection(void *arg, int fd, uint64_t inode)
 {
-    struct door *door = arg;
+    struct connection_search *search = arg;
     struct sockaddr_un address;
-    int copy = (int)syscall(SYS_pidfd_getfd, door->pidfd, fd, 0);
+    int copy = (int)syscall(SYS_pidfd_getfd, search->pidfd, fd, 0);
 
     (void)inode;
     if (copy < 0)
         return true;
-    door->is_open = strcmp(peer_name(copy, &address), door->name) == 0;
+    search->is_open = strcmp(peer_name(copy, &address), search->name) == 0;
     close(copy);
-    return !door->is_open;
+    return !search->is_open;
 }
 
 static bool holds_connection(const struct process *process, const char *socket)
 {
     const char *slash = strrchr(socket, '/');
-    struct door door = {
+    struct connection_search search = {
         .pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0),
         .name = slash != NULL ? slash + 1 : socket,
     };
 
-    if (door.pidfd < 0)
+    if (search.pidfd < 0)
         return false;
-    /* The number may be another's by now: not as long as the folder is alive. */
+    /* The pid may belong to another process by now; not while its /proc folder
+     * is alive. */
     if (faccessat(process->dir, "stat", F_OK, 0) == 0)
-        (void)tool_process_visit_sockets(process, note_door, &door);
-    close(door.pidfd);
-    return door.is_open;
+        (void)tool_process_visit_sockets(process, note_connection, &search);
+    close(search.pidfd);
+    return search.is_open;
 }
 
 /* ---- what came of it ---- */
 
-/* Its root was changed after it was connected. */
+/* The process connected before it changed its root. */
 static void report_unreachable(struct check *check, const struct trial *trial,
-                               bool has_door, const struct atls_reason *why)
+                               bool has_connection,
+                               const struct atls_reason *why)
 {
     const struct process *process = trial->process;
     const char *socket = check->configuration.attester.socket;
@@ -169,7 +171,7 @@ static void report_unreachable(struct check *check, const struct trial *trial,
              "in the unit",
              (int)(strrchr(socket, '/') - socket), socket, process->root,
              (int)(strrchr(socket, '/') - socket), socket);
-    if (has_door)
+    if (has_connection)
         tool_finding_warn(
             check->findings, WHAT, next,
             "%s cannot reach %s in its root %s, but process %d holds "
@@ -182,7 +184,7 @@ static void report_unreachable(struct check *check, const struct trial *trial,
                           process->root, why->text);
 }
 
-/* Its rights, or those of the socket, were changed after it was connected. */
+/* The process connected before its rights, or the socket's, changed. */
 static bool may_not_connect(const char *socket)
 {
     return faccessat(AT_FDCWD, socket, W_OK, AT_EACCESS) != 0
@@ -201,16 +203,16 @@ static void report_kept_out(struct check *check, const struct trial *trial)
 }
 
 static void report_failure(struct check *check, const struct trial *trial,
-                           bool has_door, struct atls_reason *why)
+                           bool has_connection, struct atls_reason *why)
 {
     const bool is_out_of_reach =
         why->code == ATLS_E_AGENT_UNAVAILABLE && trial->process != NULL;
 
     if (is_out_of_reach && trial->process->has_other_root) {
-        report_unreachable(check, trial, has_door, why);
+        report_unreachable(check, trial, has_connection, why);
         return;
     }
-    if (is_out_of_reach && has_door
+    if (is_out_of_reach && has_connection
         && may_not_connect(check->configuration.attester.socket)) {
         report_kept_out(check, trial);
         return;
@@ -225,8 +227,8 @@ static void report_failure(struct check *check, const struct trial *trial,
                       "%s gets no evidence: %s", trial->name, why->text);
 }
 
-/* A log is opened when the program begins: what one user has opened, those have
- * that it forks. */
+/* A program opens its log when it starts; processes that it forks inherit the
+ * descriptor. */
 static bool opens_its_log(const struct trial *trial)
 {
     const struct process *first =
@@ -246,7 +248,7 @@ static int try_as_user(struct check *check, const void *arg)
     bool is_connected = false;
     int64_t begin;
 
-    /* With the rights that we have now. */
+    /* Tries with the current rights. */
     if (r == ATLS_OK && trial->process != NULL
         && check->configuration.attester.socket != NULL)
         is_connected = holds_connection(trial->process,
@@ -272,8 +274,8 @@ static int try_as_user(struct check *check, const void *arg)
     return 0;
 }
 
-/* A policy that changes is read again with the rights, and in the root, that the
- * program has by then. */
+/* A changed policy is read again with the rights, and in the root, that the
+ * program has then. */
 static int look_for_policy(struct check *check, const void *arg)
 {
     const struct trial *trial = arg;

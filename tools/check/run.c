@@ -4,7 +4,8 @@
 
 #include "tools/check/checks.h"
 
-/* Scan first: it refuses what OpenSSL's parser would read for ever. */
+/* The scan comes first: it refuses files that OpenSSL's parser would never
+ * finish. */
 enum atls_error tool_check_load(struct check *check, const char *path,
                                 struct atls_reason *why)
 {

@@ -42,7 +42,7 @@ bool tool_sandbox_is_container(const struct process *process)
     return process->has_other_mounts && process->has_other_root;
 }
 
-/* chroot(2) needs a right that who is there already has no use for. */
+/* chroot(2) needs a capability, so skip it where the root is ours already. */
 static bool is_root_here(const struct process *process)
 {
     struct stat own, theirs;
@@ -90,8 +90,8 @@ static bool set_capabilities(uint64_t wanted)
     return syscall(SYS_capset, &header, data) == 0;
 }
 
-/* Whoever is the user that we are must not read our memory, nor hand us rights
- * by what we execute. A change of user undoes the first two (prctl(2)). */
+/* A process of the user that we become must not read our memory, nor give us
+ * rights by what we execute. A change of user resets the first two (prctl(2)). */
 static bool shut_off(void)
 {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
@@ -123,7 +123,7 @@ struct sandbox_user tool_sandbox_user_of(const struct process *process)
         .gid = process->gid,
         .group_count = process->group_count,
         .groups = process->groups,
-        /* Those of another user namespace would be others here. */
+        /* Capabilities in another user namespace are not valid here. */
         .capabilities = process->has_other_users ? 0 : process->capabilities,
     };
 }
@@ -148,7 +148,7 @@ enum atls_error tool_sandbox_borrow(const struct sandbox_user *user,
     return ATLS_OK;
 }
 
-/* Nothing that follows would be true with other rights than our own. */
+/* With any other rights the findings that follow would be wrong. */
 void tool_sandbox_give_back(const struct sandbox_borrowed *own)
 {
     if (own->is_borrowed
@@ -183,7 +183,8 @@ enum atls_error tool_sandbox_enter(const struct process *process,
 
 /* ---- and back ---- */
 
-/* No terminal to type into (ioctl_tty(2), TIOCSTI), no input to eat. */
+/* The child has no terminal to type into (ioctl_tty(2), TIOCSTI) and no input
+ * to read. */
 static bool cut_off(void)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -19,8 +19,8 @@ static const char *const openssl_keys[] = {"module", "activate", "soft_load",
                                            "identity"};
 #define OPENSSL_KEY_COUNT (sizeof(openssl_keys) / sizeof(openssl_keys[0]))
 
-/* The part of a setting's name that stands in the section of a role: role "" is
- * the provider's own section. NULL: not there. */
+/* The part of a setting's name that is a key of a role's section; role "" is
+ * the provider's own section. NULL: it is not in that section. */
 static const char *key_in_role(const char *setting, const char *role)
 {
     const char *dot = strchr(setting, '.');
@@ -99,8 +99,8 @@ static bool has_known_key(const struct check *check, const char *section,
     return found;
 }
 
-/* OpenSSL hands the module keys, not sections: one without any known key is none
- * to it. Here it can be named. */
+/* OpenSSL gives the module keys, not sections. A section without any known key
+ * is invisible to the module; it can be named here. */
 static bool check_roles(struct check *check)
 {
     const struct tool_conf *conf = check->conf;
@@ -149,7 +149,8 @@ static void check_values(struct check *check)
             configuration->has_verifier ? "verifier" : "");
 }
 
-/* S33: what it has not mapped by now it cannot map any more. */
+/* S33: a file that it has not mapped before chroot(2) it cannot map
+ * afterwards. */
 static void check_map(struct check *check)
 {
     const struct process *process = check->process;

@@ -13,17 +13,15 @@
 
 #include "tools/check/pid.h"
 
-/*
- * The rule of --pid and --service, in one place: what a process's configuration
- * names is looked at, never loaded or run, and read with the rights of the
- * process's user. Whoever runs the process has written all of it, environment,
- * files and mounts, and may wait for root to look.
- */
+/* The rule of --pid and --service: what a process's configuration names is
+ * inspected, never loaded or executed, and is read with the rights of the
+ * process's user. That user may have written all of it (environment, files,
+ * mounts) and may wait for root to look. */
 
-/* ---- who reads ---- */
+/* ---- which process reads ---- */
 
-/* Is this the root that has forked a worker? A setuid program's parent is not:
- * its environment is of whoever started it. */
+/* Is this root process the parent that forked the worker? The parent of a
+ * setuid program is not: its environment belongs to the user who started it. */
 static bool is_master(const struct process *parent,
                       const struct process *worker)
 {
@@ -33,8 +31,8 @@ static bool is_master(const struct process *parent,
            && strcmp(parent->exe.path, worker->exe.path) == 0;
 }
 
-/* prctl(2), PR_SET_DUMPABLE: anybody can look as if he had been root. Only a root
- * that is there proves that there was one. */
+/* prctl(2), PR_SET_DUMPABLE: any process can look as if it had been root. Only
+ * a root process that still runs proves it. */
 void tool_target_choose_reader(struct target *target)
 {
     const struct process *named = target->list.items[0];
@@ -89,7 +87,7 @@ static void set_variable(const char *text)
     free(name);
 }
 
-/* What OpenSSL itself goes by. */
+/* The variables that OpenSSL itself reads. */
 static bool is_of_openssl(const char *text)
 {
     static const char *const names[] = {
@@ -117,8 +115,8 @@ static void use_environment(const struct target *target, bool all)
 
 /* ---- its place ---- */
 
-/* Where a program that has called chroot(2) has been before: its namespace. Does
- * its new root have the file? Then it has always been there. */
+/* The namespace in which a program was before chroot(2). If the new root has
+ * the file, the program has always been there. */
 static bool is_in_root(const struct process *process, const char *path)
 {
     char way[PATH_MAX + 8];
@@ -165,8 +163,9 @@ static enum atls_error enter(const struct target *target,
 
 /* ---- its files ---- */
 
-/* A file of root's in our own root, named with --conf, is read with the rights of
- * whoever named it: a worker may have read it before it gave up its own. */
+/* A file of root's in our own root that --conf names is read with the rights
+ * of the user who named it: a worker may have read it before it gave up its
+ * own. */
 static bool is_ours(const struct target *target)
 {
     const struct process *reader = target->reader;
@@ -180,8 +179,8 @@ static bool is_ours(const struct target *target)
            && tool_check_folders_are_safe(target->conf);
 }
 
-/* $ENV::NAME in the file stands for any variable; nothing but the parser ever
- * sees those (TSS2_LOGFILE, TZ, GCONV_PATH ...). */
+/* $ENV::NAME in the file reads any variable; only the parser sees those, no
+ * library (TSS2_LOGFILE, TZ, GCONV_PATH ...). */
 static enum atls_error load(struct check *check, const struct target *target,
                             struct atls_reason *why)
 {
@@ -193,7 +192,7 @@ static enum atls_error load(struct check *check, const struct target *target,
     return r;
 }
 
-/* A configuration of a third user is his word, not the process's. */
+/* A configuration that a third user owns does not speak for the process. */
 static enum atls_error check_owners(const struct check *check,
                                     const struct target *target,
                                     struct atls_reason *why)

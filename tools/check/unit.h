@@ -31,7 +31,7 @@ struct unit {
 
 /*
  * Ask systemd (systemctl show).
- *   name  of a user's making: checked before it is passed on
+ *   name      from the user; it is checked before systemctl gets it
  *   ret_unit  set only on success; tool_unit_free() it
  * Returns ATLS_OK, ATLS_E_USAGE (no such name, no such unit, no systemd),
  * ATLS_E_NOMEM.
@@ -40,12 +40,12 @@ enum atls_error tool_unit_read(const char *name, struct atls_reason *why,
                                struct unit **ret_unit) ATLS_MUST_CHECK;
 void tool_unit_free(struct unit *unit); /* NULL is fine */
 
-/* The unit that a process belongs to, by its control group: true and its name
- * when that is a service. */
+/* The service that a process belongs to, by its control group. Returns false
+ * if there is none. */
 bool tool_unit_of_process(const struct process *process,
                           char ret_name[UNIT_NAME_MAX + 1]);
 
-/* Add the processes of its control group. ATLS_OK, ATLS_E_NOMEM. */
+/* Add the processes of its control group. Returns ATLS_OK, ATLS_E_NOMEM. */
 enum atls_error tool_unit_list_processes(
     const struct unit *unit, struct process_list *list,
     struct atls_reason *why) ATLS_MUST_CHECK;

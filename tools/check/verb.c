@@ -32,8 +32,8 @@ static bool go_up(char *path)
     return true;
 }
 
-/* Who besides its owner can replace what stands in a folder, or a folder above:
- * with the sticky bit nobody (chmod(2)). Symbolic links are followed first. */
+/* Can no user but the owner replace a file in this folder or in one above?
+ * With the sticky bit nobody can (chmod(2)). path has no symbolic links. */
 static bool folders_are_safe(char *folder)
 {
     struct stat st;

@@ -113,16 +113,14 @@ void tool_cnf_scan_free(struct cnf_scan *scan)
 
 /* ---- one logical line ---- */
 
-/* Stands for '$': a variable need not exist for a key to be read. No text has
- * this character, and OpenSSL takes it as any other of a value. */
+/* Replaces '$', so that OpenSSL does not expand a variable that is set
+ * elsewhere. OpenSSL treats this character as any other, and no text has it. */
 #define DOLLAR '\x1a'
 
 /*
- * Let OpenSSL's own parser read one logical line, in a section that no file can
- * name.
+ * Let OpenSSL's own parser read one logical line, in section NO_SECTION.
  *   ret_conf  set only on success; NCONF_free() it
- * Returns ATLS_OK, ATLS_E_NOMEM, or ATLS_E_MALFORMED for what is none: who reads
- * the whole file complains of it.
+ * Returns ATLS_OK, ATLS_E_NOMEM, or ATLS_E_MALFORMED for a line that it refuses.
  */
 static enum atls_error parse(const struct scanner *scanner, const char *key,
                              const char *line, CONF **ret_conf)
@@ -198,8 +196,8 @@ static int is_cnf_name(const struct dirent *entry)
                || (len > 5 && strcasecmp(end - 1, ".conf") == 0));
 }
 
-/* A folder stands for its *.cnf and *.conf. OpenSSL reads them in the order of
- * the file system; sorted here, so that two runs say the same. */
+/* A folder includes its *.cnf and *.conf. OpenSSL reads them in the order of
+ * the file system; here they are sorted, so that two runs agree. */
 static enum atls_error include_folder(struct scanner *scanner, const char *dir)
 {
     struct dirent **names = NULL;
@@ -257,8 +255,8 @@ static enum atls_error pragma(struct scanner *scanner, const char *value)
 
 /* ---- lines ---- */
 
-/* `.include value` or `.pragma value`, with or without `=`. Returns what is
- * behind the word, or NULL. */
+/* The value of `.include` or `.pragma`, with or without `=`; NULL if the line is
+ * no such directive. */
 static const char *after_word(const char *line, const char *word)
 {
     const size_t len = strlen(word);
@@ -318,8 +316,8 @@ static enum atls_error scan_line(struct scanner *scanner, const char *line)
     return r;
 }
 
-/* End a logical line with NUL: physical ones that a final backslash joins, unless
- * that is escaped itself. Returns the next line. */
+/* End a logical line with NUL: a final backslash that is not escaped joins the
+ * next physical line. Returns the line behind it. */
 static char *cut_line(char *line, unsigned *number)
 {
     char *end = line;

@@ -55,8 +55,8 @@ enum atls_error tool_cnf_scan_file(const char *path, struct atls_reason *why,
                                    struct cnf_scan **ret_scan) ATLS_MUST_CHECK;
 void tool_cnf_scan_free(struct cnf_scan *scan); /* NULL is fine */
 
-/* The entry that counts: the last one with that section and key (key NULL: the
- * first header of the section). NULL if there is none. */
+/* The entry that OpenSSL uses: the last one with that section and key (key
+ * NULL: the first header of the section). NULL if there is none. */
 const struct cnf_entry *tool_cnf_scan_find(const struct cnf_scan *scan,
                                            const char *section,
                                            const char *key);

@@ -32,7 +32,7 @@ const char *tool_conf_get(const struct tool_conf *conf, const char *section,
     return found;
 }
 
-/* OpenSSL drops what stands before the last dot of a key here, so that one
+/* OpenSSL ignores what precedes the last dot of a key here, so that one
  * section can list several of a kind ("1.attest"). */
 static const char *after_last_dot(const char *name)
 {
@@ -73,9 +73,9 @@ static void find_sections(struct tool_conf *conf)
     conf->verifier = tool_conf_get(conf, conf->provider, "verifier");
 }
 
-/* A setting of the provider's own section, or "role.key" of a role's. A nested
- * section reaches the provider as section.key, and its own name not at all
- * (design fact 10). */
+/* A setting of the provider's own section, or "role.key" of a role's. OpenSSL
+ * passes a nested section on as section.key, without its own name (design fact
+ * 10). */
 static const char *setting_value(const struct tool_conf *conf,
                                  const char *setting)
 {
@@ -114,7 +114,7 @@ void tool_conf_configuration(const struct tool_conf *conf,
     atls_configuration_read(settings, count, ret_configuration);
 }
 
-/* OpenSSL's parser reads /dev/zero for ever, waits for a FIFO's writer, and
+/* OpenSSL's parser never finishes /dev/zero, waits for a FIFO's writer, and
  * follows an include of itself. */
 static enum atls_error check_readable(const char *path, struct atls_reason *why)
 {

@@ -26,19 +26,20 @@ struct tool_conf {
 /*
  * Read a configuration.
  *   path      NULL: OPENSSL_CONF, else the system's file
- *   ret_conf  set only on success; tool_conf_free() it. Success also when the
- *             file has no word of attest: look at the names.
+ *   ret_conf  set only on success; tool_conf_free() it. A file that does not name
+ *             attest is a success: look at the names of its sections
  * Returns ATLS_OK, ATLS_E_IO (cannot be opened, or is no regular file),
- * ATLS_E_CONFIG (with file and line; larger or deeper than cnfscan.h allows:
- * OpenSSL's parser would read for ever), ATLS_E_NOMEM. Leaves the OpenSSL error queue as found.
+ * ATLS_E_CONFIG (with file and line; or larger or deeper than cnfscan.h allows,
+ * where OpenSSL's parser might never return), ATLS_E_NOMEM. Leaves the OpenSSL
+ * error queue as found.
  */
 enum atls_error tool_conf_load(const char *path, struct atls_reason *why,
                                struct tool_conf **ret_conf) ATLS_MUST_CHECK;
 void tool_conf_free(struct tool_conf *conf); /* NULL is fine */
 
 /*
- * What the provider makes of it, by the provider's own code.
- *   ret_configuration  always filled in; its strings live as long as conf
+ * The settings as the provider's own code reads them.
+ *   ret_configuration  always initialised; its strings live as long as conf
  */
 void tool_conf_configuration(const struct tool_conf *conf,
                              struct atls_configuration *ret_configuration);

@@ -46,7 +46,8 @@ static json_t *certificate_json(const uint8_t *der, size_t len)
     return value;
 }
 
-/* Only what is known. json_object_set_new() fails on a NULL value. */
+/* Writes only members that are known. json_object_set_new() fails on a NULL
+ * value. */
 static json_t *evidence_json(const struct peer_evidence *evidence)
 {
     const char role[2] = {(char)evidence->role, '\0'};
@@ -148,8 +149,8 @@ static int read_certificate(const char *text, struct peer_evidence *evidence)
     return len > 0;
 }
 
-/* Names are printed on a line of their own: the file may be anybody's, and an
- * escape sequence or a line feed in it would write what it likes. */
+/* A name is printed on its own line. The file may be anybody's: an escape
+ * sequence or line feed in it would forge output. */
 static int read_name(const char *text, char **ret)
 {
     for (const char *at = text; *at != '\0'; at++) {
@@ -160,8 +161,7 @@ static int read_name(const char *text, char **ret)
     return *ret != NULL;
 }
 
-/* The members of the object. Returns NULL, or the name of the one that is
- * wrong. */
+/* Read the members. Returns NULL, or the name of the first that is wrong. */
 static const char *read_members(json_t *root, struct peer_evidence *evidence)
 {
     const char *role = "s", *cmw = NULL, *channel = NULL, *certificate = NULL;

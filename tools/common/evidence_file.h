@@ -25,7 +25,8 @@
 /* Largest file that is read: a CMW record in base64, a certificate, the rest. */
 #define EVIDENCE_FILE_MAX (256u * 1024u)
 
-/* Write it, over an existing file. Returns ATLS_OK, ATLS_E_IO, ATLS_E_NOMEM. */
+/* Write evidence, over an existing file. Returns ATLS_OK, ATLS_E_IO,
+ * ATLS_E_NOMEM. */
 enum atls_error tool_evidence_file_write(
     const char *path, const struct peer_evidence *evidence,
     struct atls_reason *why) ATLS_MUST_CHECK;

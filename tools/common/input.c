@@ -58,7 +58,7 @@ enum atls_error tool_input_check(const char *path, size_t max,
     return r;
 }
 
-/* Read on until the end, in room that doubles; one octet of it is the NUL's. */
+/* Read to the end, in room that doubles; one octet is kept for the NUL. */
 static enum atls_error read_on(int fd, const char *path, size_t max,
                                struct atls_reason *why, uint8_t **data,
                                size_t *len)

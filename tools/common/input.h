@@ -8,11 +8,8 @@
 
 #include "base/error.h"
 
-/*
- * Files that the user names. Only regular ones: a FIFO would block, a device
- * never end. /dev/zero, a folder and a file of a terabyte are mistakes that get
- * one line, not a hang.
- */
+/* Files that the user names. Only regular ones are read: a FIFO would block, a
+ * device never end. */
 
 /* Octets of a certificate file, and of one with trusted roots: a system's is a
  * quarter of a megabyte. */
@@ -20,8 +17,7 @@
 #define INPUT_ROOTS_MAX (4u * 1024u * 1024u)
 
 /*
- * Read a whole file. Its size is not believed: what the kernel shows as a file
- * has none.
+ * Read a whole file. Its size is not believed: files of the kernel show none.
  *   max       octets; more is ATLS_E_LIMIT
  *   ret_data  OPENSSL_free() it; never NULL on success, with a NUL behind its
  *             last octet
@@ -31,12 +27,12 @@ enum atls_error tool_input_read(const char *path, size_t max,
                                 struct atls_reason *why, uint8_t **ret_data,
                                 size_t *ret_len) ATLS_MUST_CHECK;
 
-/* pem_password_cb that has none: what is read here is no secret, and a block that
- * says it is encrypted must not make OpenSSL ask the terminal. */
+/* A pem_password_cb without a password: nothing read here is secret, and a
+ * block that claims to be encrypted must not make OpenSSL ask the terminal. */
 int tool_input_no_password(char *buffer, int size, int writing, void *arg);
 
-/* Is it such a file, for what opens it by itself? Returns ATLS_OK, ATLS_E_IO,
- * ATLS_E_LIMIT. */
+/* Can a file be read like that? For code that opens it itself. Returns
+ * ATLS_OK, ATLS_E_IO, ATLS_E_LIMIT. */
 enum atls_error tool_input_check(const char *path, size_t max,
                                  struct atls_reason *why) ATLS_MUST_CHECK;
 

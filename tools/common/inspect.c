@@ -8,8 +8,8 @@
 #include "tools/common/tool.h"
 #include "verifier/trust.h"
 
-/* The strongest bank that the evidence has and the PCR of its log, so that
- * everything that needs no policy is checked. */
+/* Use the strongest bank of the evidence and the PCR of its log, so that every
+ * check is made that needs no policy. */
 static void fit_section(const struct peer_evidence *evidence,
                         struct atls_section *section)
 {
@@ -26,12 +26,9 @@ static void fit_section(const struct peer_evidence *evidence,
     atls_evidence_free(decoded);
 }
 
-/*
- * Steps that only a policy can decide, and the binding of a record that came
- * without its connection, were not checked, whatever came of them against a
- * section that demands nothing. Returns the first error that the evidence has
- * by itself, ATLS_OK if there is none.
- */
+/* Mark as not done the steps that only a policy can decide, and the binding of
+ * a record without its connection. Returns the first error that the evidence
+ * has by itself, or ATLS_OK. */
 static enum atls_error withdraw_undecided(const struct peer_evidence *evidence,
                                           struct atls_reason *why,
                                           struct atls_report *report)

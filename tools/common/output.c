@@ -58,7 +58,7 @@ enum atls_error tool_output_close(struct tool_output *output, FILE *file,
     if (fchmod(fileno(file), 0644 & ~mask) != 0 || fflush(file) != 0
         || fsync(fileno(file)) != 0)
         error = errno;
-    /* What an earlier write lost is not written by a later flush. */
+    /* A later flush does not report what an earlier write lost. */
     else if (ferror(file) != 0)
         error = EIO;
     fclose(file);

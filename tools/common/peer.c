@@ -24,7 +24,7 @@
 #include "tls/channel.h"
 #include "tools/common/tool.h"
 
-/* What one connection collects; the callbacks find it in the SSL's app data. */
+/* What one connection collects; callbacks find it in the SSL's app data. */
 struct fetch {
     const struct peer_address *address;
     int64_t deadline_ms;
@@ -59,8 +59,8 @@ static bool is_literal(const char *host)
            || inet_pton(AF_INET6, host, &octets) == 1;
 }
 
-/* Where the host ends: at the bracket, at the only colon, or at the end. NULL
- * for an open bracket. */
+/* The end of the host: the bracket, the only colon, or the end. NULL for a
+ * bracket that is not closed. */
 static const char *host_end(const char *text, const char **ret_host)
 {
     const char *colon = strchr(text, ':');
@@ -327,7 +327,7 @@ static const char *advice_of(const struct fetch *fetch, unsigned long code)
     return "; see that server's own log";
 }
 
-/* What SSL_connect() gave up on, in words. */
+/* Why SSL_connect() failed, in words. */
 static enum atls_error handshake_failed(struct fetch *fetch, int ssl_error,
                                         int error, struct atls_reason *why)
 {
@@ -485,7 +485,7 @@ static enum atls_error fetch_evidence(struct fetch *fetch, const char *cafile,
     struct sigaction old;
     enum atls_error r;
 
-    /* A peer that hangs up must not end us by a signal. */
+    /* A peer that closes the connection must not raise SIGPIPE. */
     sigaction(SIGPIPE, &ignore, &old);
     r = converse(fetch, cafile, timeout_ms, why, &evidence);
     if (r == ATLS_OK)
@@ -533,7 +533,7 @@ enum peer_answer tool_peer_ask_plainly(const struct peer_address *address,
         .address = address, .is_plain = true, .fd = -1, .answer = PEER_NO_TLS};
     enum atls_error r = fetch_evidence(&fetch, NULL, timeout_ms, why, ret);
 
-    /* Without a certificate there is nothing to tell of. */
+    /* Without a certificate there is nothing to report. */
     if (r != ATLS_OK && fetch.answer == PEER_NO_EVIDENCE)
         return PEER_NO_TLS;
     return fetch.answer;

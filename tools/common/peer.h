@@ -11,12 +11,10 @@
 #include "evidence/binding.h"
 #include "base/span.h"
 
-/*
- * A peer's evidence over a TLS 1.3 connection of our own, for looking at it.
- * The connection lives in a library context of its own and reads no
- * openssl.cnf: an attest module that is active for the user's programs neither
- * hides nor refuses what is shown.
- */
+/* A peer's evidence, fetched over a TLS 1.3 connection of our own. The
+ * connection has its own library context and reads no openssl.cnf: an attest
+ * module that is active for the user's programs neither hides nor refuses the
+ * evidence. */
 
 #define PEER_PORT_DEFAULT "443"
 #define PEER_TIMEOUT_DEFAULT_MS 5000u
@@ -36,7 +34,7 @@ enum atls_error tool_peer_address_parse(
     const char *text, struct atls_reason *why,
     struct peer_address *ret_address) ATLS_MUST_CHECK;
 
-/* Evidence, live or out of a file, and all that judging it needs. */
+/* Evidence, live or from a file, and all that judging it needs. */
 struct peer_evidence {
     enum atls_role role; /* of the sender */
     char *name;          /* what the peer was asked for as; NULL: not known */
@@ -82,23 +80,25 @@ enum peer_answer {
 };
 
 /*
- * The same question, where the answer is not known to be TLS at all.
+ * The same question to a port that may not speak TLS at all.
  *   ret  set only with PEER_EVIDENCE; tool_peer_evidence_clear() it
+ * Returns what the port answers, with the reason in why.
  */
 enum peer_answer tool_peer_ask(const struct peer_address *address,
                                unsigned timeout_ms, struct atls_reason *why,
                                struct peer_evidence *ret);
 
 /*
- * The same without asking for evidence: what does it show to everybody else?
- *   ret  set only with PEER_NO_EVIDENCE: what the connection tells, the certificate
- *        among it, and no record; tool_peer_evidence_clear() it
+ * The same without asking for evidence: what does the port show to other clients?
+ *   ret  set only with PEER_NO_EVIDENCE: the connection and its certificate,
+ *        without a record; tool_peer_evidence_clear() it
  */
 enum peer_answer tool_peer_ask_plainly(const struct peer_address *address,
                                        unsigned timeout_ms,
                                        struct atls_reason *why,
                                        struct peer_evidence *ret);
 
+/* Free what it owns; all zero then. */
 void tool_peer_evidence_clear(struct peer_evidence *evidence);
 
 #endif

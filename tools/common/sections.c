@@ -22,7 +22,7 @@ static enum atls_error choose_by_section(const struct atls_policy *policy,
     return ATLS_OK;
 }
 
-/* As a program would that knows the peer by this name and address. */
+/* Match name and address as a program that knows this peer would. */
 static enum atls_error choose_by_name(const struct atls_policy *policy,
                                       const struct peer_evidence *evidence,
                                       struct atls_reason *why,

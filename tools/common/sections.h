@@ -16,15 +16,14 @@ int tool_load_policy(const struct tool_options *options, const char *path,
                      struct atls_policy **ret_policy);
 
 /*
- * Against which sections of a policy evidence is judged: one that the user
- * names, or those that a program would find for the name and address of the
- * peer.
+ * Choose the sections of a policy that evidence is judged against: the one that the
+ * user names, or those that a program would find for the peer's name and address.
  *   section  NULL: by name and address
  *   ret      sections borrowed from policy. None: the policy asks for no
  *            evidence here, *ret_because says why (static)
- * Returns ATLS_OK, ATLS_E_USAGE (no such section, or nothing to go by), or why
- * the peer is refused without a look at its evidence: ATLS_E_NAMELESS,
- * ATLS_E_UNNAMED, ATLS_E_LIMIT.
+ * Returns ATLS_OK, ATLS_E_USAGE (no such section, or nothing to go by), or why the
+ * peer is refused before its evidence is judged: ATLS_E_NAMELESS, ATLS_E_UNNAMED,
+ * ATLS_E_LIMIT.
  */
 enum atls_error tool_sections_choose(const struct atls_policy *policy,
                                      const char *section,

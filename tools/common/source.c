@@ -15,7 +15,7 @@ bool tool_source_is_file(const char *text)
     struct stat st;
 
     if (strstr(text, "://") != NULL)
-        return false; /* a URL: told what is expected where hosts are read */
+        return false; /* a URL; reading it as a host explains what is expected */
     if (strchr(text, '/') != NULL)
         return true;
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {

@@ -12,14 +12,16 @@ struct source_options {
     unsigned timeout_ms;
 };
 
-/*
- * Is it a file? What has a slash, ends in .json, .cbor or .cmw, or names
- * something that exists in the working directory.
- */
+/* Does the text name a file? It has a slash, ends in .json, .cbor or .cmw, or
+ * exists in the working directory. */
 bool tool_source_is_file(const char *text);
 
-/* Get the evidence; ret is set only on success: tool_peer_evidence_clear() it.
- * Errors of tool_evidence_file_read(), or of tool_peer_address_parse() and tool_peer_fetch(). */
+/*
+ * Get the evidence.
+ *   ret  set only on success; tool_peer_evidence_clear() it
+ * Returns the errors of tool_evidence_file_read(), or of tool_peer_address_parse()
+ * and tool_peer_fetch().
+ */
 enum atls_error tool_source_read(const char *text,
                                  const struct source_options *options,
                                  struct atls_reason *why,

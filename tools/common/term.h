@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* May output carry colour: a terminal that knows it, and no NO_COLOR in the
- * environment (no-color.org: set and not empty)? */
+/* May output have colour? The terminal knows it, and NO_COLOR is unset or
+ * empty (no-color.org). */
 bool tool_term_has_colour(FILE *out);
 
 #endif

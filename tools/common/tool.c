@@ -94,7 +94,7 @@ int tool_exit_status(enum atls_error code)
     return TOOL_USAGE;
 }
 
-/* Before every message; main() itself has a verb without a name. */
+/* Printed before every message; main() has a verb without a name. */
 static void print_prefix(const struct tool_options *options)
 {
     const char *name = options->verb->name;
@@ -113,7 +113,7 @@ int tool_finish_output(const struct tool_options *options)
 
 int tool_print_json(const struct tool_options *options, json_t *object)
 {
-    /* Peers' names and logs are in it, and a terminal may read it. */
+    /* The output has names and logs of peers, and a terminal may show it. */
     const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII;
     int failed = object == NULL || json_dumpf(object, stdout, flags) != 0
                  || putchar('\n') == EOF || fflush(stdout) != 0;
@@ -134,7 +134,7 @@ int tool_fail(const struct tool_options *options, const struct atls_reason *why)
 
     print_prefix(options);
     fprintf(stderr, "%s\n", text);
-    /* What cannot be printed was said on stderr; the status below stays. */
+    /* A failure to print was reported on stderr; the status below stays. */
     if (options->json)
         (void)tool_print_json(options, json_pack("{s:s, s:s}", "error",
                                                  atls_error_name(why->code),
@@ -169,8 +169,8 @@ int tool_refuse(const struct tool_options *options,
 static int bad_option(const struct tool_options *options, int opt,
                       char *const *argv)
 {
-    /* getopt_long(3) has stepped over what it complains of, except in the
-     * midst of a cluster of short options. */
+    /* getopt_long(3) has passed the option that it refuses, except within a
+     * cluster of short options. */
     const char *option = argv[optind - 1];
 
     if (opt == ':')

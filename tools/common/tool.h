@@ -9,9 +9,10 @@
 #include "base/error.h"
 
 /*
- * The command `attest`: one verb a file (tools/verb_<name>.c), each exporting
- * one const descriptor. main() reads the options that all verbs share, --json
- * and --help, wherever they stand before a `--`; a verb never sees them.
+ * The command `attest`: a folder for each verb, whose verb.c exports one const
+ * descriptor. main() reads the options of all verbs, --json and --help, wherever
+ * they stand before a `--`; a verb never sees them. Global symbols of tools/ begin
+ * with tool_.
  * Source: design "The command"; attest(1).
  */
 
@@ -71,7 +72,7 @@ int tool_fail(const struct tool_options *options,
 int tool_refuse(const struct tool_options *options,
                 const struct atls_reason *why);
 
-/* The same for a mistake in the command line: adds where to read how. Returns
+/* The same for a mistake in the command line, with a hint at --help. Returns
  * TOOL_USAGE. */
 int tool_usage(const struct tool_options *options, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -116,8 +117,8 @@ bool tool_number(const char *text, unsigned min, unsigned max,
  */
 bool tool_time(const char *text, int64_t *ret_seconds);
 
-/* Everything is printed: flush it. Returns TOOL_DONE, or TOOL_USAGE after a
- * message when it could not be written. */
+/* Flush standard output. Returns TOOL_DONE, or TOOL_USAGE after a message when
+ * it could not be written. */
 int tool_finish_output(const struct tool_options *options);
 
 /*

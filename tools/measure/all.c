@@ -7,7 +7,8 @@
 
 #include "tools/common/cnfscan.h"
 
-/* Components first: what the machine runs, before whom it serves as. */
+/* Components come first: what runs is measured before the identity it serves
+ * as. */
 static const struct section {
     const char *name;
     enum atls_event_kind kind;
@@ -173,7 +174,8 @@ enum atls_error tool_measure_all_list(const struct measure_conf *conf,
     struct cnf_scan *scan = NULL;
     enum atls_error r = ATLS_OK;
 
-    /* The system's openssl.cnf has no word of us: not the place to write to. */
+    /* The system's openssl.cnf does not name attest: that is no place to list
+     * components. */
     if (conf->path == NULL
         || (conf->openssl != NULL && conf->openssl->attester == NULL
             && !conf->is_named))

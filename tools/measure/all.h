@@ -36,6 +36,8 @@ struct measure_list {
 enum atls_error tool_measure_all_list(
     const struct measure_conf *conf, struct atls_reason *why,
     struct measure_list *ret_list) ATLS_MUST_CHECK;
+
+/* Free its items; the list is empty then. */
 void tool_measure_list_clear(struct measure_list *list);
 
 #endif

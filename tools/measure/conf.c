@@ -21,7 +21,8 @@ static bool begins_with(const char *text, const char *prefix)
     return text != NULL && strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* A file that cannot be scanned is none: whoever reads it says what is wrong. */
+/* A file that cannot be scanned is not the agent's; its reader reports the
+ * error. */
 static bool is_agents(const char *path)
 {
     struct atls_reason ignored = {0};
@@ -100,8 +101,8 @@ void tool_measure_conf_clear(struct measure_conf *conf)
     *conf = (struct measure_conf){.path = NULL};
 }
 
-/* No extend can be undone: a file that was named by mistake must not lead to
- * this machine's own TPM and log. */
+/* An extend cannot be undone: a file named by mistake must not lead to this
+ * machine's own TPM and log. */
 static enum atls_error check_says_where(const struct measure_conf *conf,
                                         const struct measure_target *target,
                                         struct atls_reason *why)
@@ -177,8 +178,8 @@ static void complete_by_default(struct measure_target *target)
         target->pcr = ATLS_MEASURE_PCR_DEFAULT;
     if (target->log == NULL)
         target->log = atls_measure_default_log();
-    /* Nobody else may have made our folder yet at this time of a boot; if it
-     * cannot be made, opening the log says so. */
+    /* At this time of a boot our folder may not exist yet. If it cannot be
+     * made, opening the log reports that. */
     if (strcmp(target->log, ATLS_OWN_LOG) == 0)
         (void)mkdir("/run/attest", 0755);
 }
@@ -200,7 +201,7 @@ enum atls_error tool_measure_conf_complete(const struct measure_conf *conf,
     return ATLS_OK;
 }
 
-/* Keys that have no say in lengths are any that are legal. */
+/* Keys that do not affect lengths get any legal value. */
 void tool_measure_conf_outline(const struct measure_conf *conf,
                                const struct measure_target *target,
                                struct atls_evidence *ret_outline)

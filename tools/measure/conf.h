@@ -9,15 +9,13 @@
 #include "base/error.h"
 #include "evidence/codec.h"
 
-/* PCRs 0-7 are the firmware's; 16 and 23 can be reset by anybody. */
+/* The firmware measures into PCRs 0-7; any program can reset 16 and 23. */
 #define MEASURE_PCR_MIN 8u
 #define MEASURE_PCR_MAX 15u
 
-/*
- * What measuring goes by: an openssl.cnf, where the program has the TPM itself
- * (quoter = tcti:), or the agent's configuration, which has the TPM, the log and
- * the PCR where programs ask the agent. Never both.
- */
+/* The configuration for measuring: an openssl.cnf if the program has the TPM
+ * itself (quoter = tcti:), or the agent's if programs ask the agent. Never
+ * both. */
 struct measure_conf {
     const char *path;          /* of the file; NULL: there is none */
     bool is_named;             /* by the user, not found by default */
@@ -39,6 +37,8 @@ struct measure_conf {
 enum atls_error tool_measure_conf_load(
     const char *path, const char *agent_path, struct atls_reason *why,
     struct measure_conf *ret_conf) ATLS_MUST_CHECK;
+
+/* Free what it owns; all zero then. */
 void tool_measure_conf_clear(struct measure_conf *conf);
 
 /* Where to measure; strings owned elsewhere. */
@@ -58,7 +58,8 @@ enum atls_error tool_measure_conf_complete(
     const struct measure_conf *conf, struct measure_target *target,
     struct atls_reason *why) ATLS_MUST_CHECK;
 
-/* What evidence has beside the log there, as far as the file says it. */
+/* The other parts of the evidence, as far as the file says so: they limit the
+ * log's length. */
 void tool_measure_conf_outline(const struct measure_conf *conf,
                                const struct measure_target *target,
                                struct atls_evidence *ret_outline);

@@ -6,9 +6,8 @@
 #include "evidence/eventlog.h"
 
 /*
- * The content lines of events, made of what they are about. All read files only;
- * ret_content is set only on success, with a NUL behind it. Source: design
- * "Measuring".
+ * The content lines of events. All functions read files only; ret_content is set
+ * only on success, with a NUL behind it. Source: design "Measuring".
  */
 #define MEASURE_CONTENT_SIZE (ATLS_EVENT_CONTENT_MAX + 1)
 

@@ -186,7 +186,7 @@ static enum atls_error make_content(const struct request *request,
                                           ret_content);
 }
 
-/* Once, for many that are measured one after the other. */
+/* Warn once in a run. */
 static void warn_of_room(const struct atls_log_room *room)
 {
     static bool is_told;
@@ -240,10 +240,8 @@ static int print_result(const struct tool_options *options, unsigned pcr,
     return tool_print_json(options, object);
 }
 
-/*
- * Measure what is listed, under one hold of the lock. The first that fails ends
- * it: what follows is for a machine that has it.
- */
+/* Measure the list while the lock is held. The first failure ends it: later
+ * items need a machine that has the earlier ones. */
 static int measure_locked(const struct tool_options *options,
                           const struct measure_target *target,
                           const struct measure_list *list, struct atls_tpm *tpm,

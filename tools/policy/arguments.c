@@ -10,7 +10,7 @@ static bool is_certificate_rule(const char *text)
            || strcmp(text, "any") == 0;
 }
 
-/* What belongs to one source says nothing beside another. */
+/* Options of one source are refused with another. */
 static int check_source(const struct tool_options *options,
                         const struct policy_arguments *arguments)
 {

@@ -7,8 +7,8 @@
 #include "tools/common/source.h"
 #include "tools/common/tool.h"
 
-/* The command line of `attest policy` where it writes one. Exactly one source:
- * source, from_local or boot_log. Strings are argv's. */
+/* The command line of `attest policy` when it writes a policy. Exactly one
+ * source: source, from_local or boot_log. Strings are argv's. */
 struct policy_arguments {
     const char *source; /* --from */
     bool from_local;
@@ -23,10 +23,8 @@ struct policy_arguments {
     struct policy_draft draft; /* trust as given, then absolute */
 };
 
-/*
- * Read it; ret holds the defaults.
- * Returns TOOL_DONE, or TOOL_USAGE after a message.
- */
+/* Read it; ret holds the defaults. Returns TOOL_DONE, or the exit status after
+ * a message. */
 int tool_policy_arguments_parse(int argc, char **argv,
                                 const struct tool_options *options,
                                 struct policy_arguments *ret);

@@ -21,7 +21,7 @@ struct arguments {
     struct source_options from;
 };
 
-/* What is found, said or gathered for --json as it comes. */
+/* Findings, printed or, for --json, gathered one by one. */
 struct check {
     const struct tool_options *options;
     const struct arguments *arguments;
@@ -125,8 +125,7 @@ static void print_section(const struct atls_section *section)
     putchar('\n');
 }
 
-/* It loads, or we would not be here; what is legal and probably not meant was
- * said. */
+/* The policy has loaded; its warnings are printed. */
 static int show_policy(const struct tool_options *options,
                        const struct atls_policy *policy)
 {
@@ -151,7 +150,7 @@ static int show_policy(const struct tool_options *options,
 
 /* ---- mismatches ---- */
 
-/* One line, and what to do about its kind when all is said. */
+/* Print one line; what to do about its kind follows at the end. */
 static void add(struct check *check, const char *name,
                 const struct atls_reason *reason)
 {
@@ -173,7 +172,7 @@ static enum atls_error add_mismatch(const struct atls_mismatch *mismatch,
     return ATLS_OK;
 }
 
-/* The steps that can say one thing only, then every value that differs. */
+/* First the steps that have one reason, then every value that differs. */
 static void add_all(struct check *check, const struct atls_section *section,
                     const struct atls_report *report)
 {

@@ -106,7 +106,7 @@ static enum atls_error compare_evidence(const struct tool_options *options,
     return r;
 }
 
-/* Evidence or a policy? By what is in it. */
+/* Is the file evidence or a policy? Its content tells. */
 static enum atls_error inspect(const char *path, struct atls_reason *why,
                                bool *ret_is_evidence)
 {

@@ -9,34 +9,35 @@
 #include "base/error.h"
 #include "tools/common/peer.h"
 
-/*
- * `attest policy diff`: what is found is printed as it comes, a line each, or
- * gathered for --json.
- */
+/* `attest policy diff`: a difference is printed at once, a line each, or
+ * gathered for --json. */
 struct diff {
     size_t count;        /* of differences */
     json_t *differences; /* with --json, else NULL */
     json_t *same;
 };
 
-/* One difference.
- *   what  what it is in
- *   a, b  as they are in either; NULL: that one does not have it */
+/*
+ * Add a difference.
+ *   what  the thing that differs
+ *   a, b  its value on either side; NULL: that side lacks it
+ */
 void tool_diff_add(struct diff *diff, const char *what, const char *a,
                    const char *b);
 
-/* What both have alike: told in a line at the end. */
+/* Note what both sides share; printed in one line at the end. */
 void tool_diff_same(struct diff *diff, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Two pieces of evidence, as they say: nothing is verified. Returns ATLS_OK, the
- * errors of atls_evidence_decode() with the file's name. */
+/* Compare two pieces of evidence by their own claims; nothing is verified.
+ * Returns ATLS_OK, or the errors of atls_evidence_decode() with the file's
+ * name. */
 enum atls_error tool_diff_evidence(struct diff *diff,
                                    const char *const paths[2],
                                    const struct peer_evidence evidence[2],
                                    struct atls_reason *why) ATLS_MUST_CHECK;
 
-/* Two policies. Returns ATLS_OK, the errors of atls_policy_load(). */
+/* Compare two policies. Returns ATLS_OK, or the errors of atls_policy_load(). */
 enum atls_error tool_diff_policies(struct diff *diff,
                                    const char *const paths[2],
                                    struct atls_reason *why) ATLS_MUST_CHECK;

@@ -26,7 +26,7 @@ static bool span_equal(struct atls_span a, struct atls_span b)
 
 /* ---- boot logs ---- */
 
-/* "event 3: EV_SEPARATOR  text  sha256:..." counted within its PCR. */
+/* "event 3: EV_SEPARATOR text sha256:...", counted within its PCR. */
 static void describe_event(const struct atls_boot_log *log,
                            const struct atls_boot_event *event,
                            const struct atls_hash *hash, char *ret, size_t size)
@@ -45,7 +45,7 @@ static void describe_event(const struct atls_boot_log *log,
              about[0] != '\0' ? " " : "", about, hash->name, hex);
 }
 
-/* The first event that differs, where both sides tell their events. */
+/* The first event that differs, if both sides have events. */
 static void add_boot_event(const struct pair *pair,
                            const struct atls_hash *hash, unsigned pcr)
 {
@@ -127,8 +127,8 @@ static size_t count_event(const struct atls_evidence *evidence,
     return count;
 }
 
-/* Is event `index` of one log not, or less often, in the other? Asked of its
- * first occurrence. */
+/* Is event `index` missing, or less frequent, in the other log? Ask about its
+ * first occurrence only. */
 static bool is_surplus(const struct atls_evidence *in, size_t index,
                        const struct atls_evidence *other)
 {
@@ -139,8 +139,8 @@ static bool is_surplus(const struct atls_evidence *in, size_t index,
                   > count_event(other, content, other->log_count);
 }
 
-/* A component of that name among the events that only `in` has; log_count when
- * there is none. */
+/* The index of a component of that name among the events that only `in` has;
+ * log_count when there is none. */
 static size_t find_component(const struct atls_evidence *in,
                              const struct atls_evidence *other,
                              const char *name)
@@ -173,7 +173,7 @@ static void add_component(const struct pair *pair, const char *name,
     tool_diff_add(pair->diff, what, hex_a, hex_b);
 }
 
-/* Events of a that b has not; a component with another digest is one change. */
+/* Events of a that b lacks; a component with another digest is one change. */
 static void compare_events(const struct pair *pair,
                            const struct atls_evidence *in,
                            const struct atls_evidence *other)
@@ -230,7 +230,7 @@ static bool same_key(struct atls_span a, struct atls_span b)
     return same;
 }
 
-/* What `machines` of a policy could say of either. */
+/* The names that `machines` of a policy could list. */
 static void compare_machines(const struct pair *pair)
 {
     char a[ATLS_MACHINE_NAMES_MAX], b[ATLS_MACHINE_NAMES_MAX];

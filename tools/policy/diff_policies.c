@@ -41,7 +41,7 @@ static const char *first_missing(const char *list, const char *in,
     return NULL;
 }
 
-/* All of them, in new memory; NULL when there is none to be had. */
+/* The whole list in new memory; NULL when out of memory. */
 static char *items_missing(const char *list, const char *in)
 {
     char *missing = NULL;
@@ -71,8 +71,8 @@ static void name_key(const char *section, const char *key, char *ret,
              *about != '\0' ? " (" : "", about, *about != '\0' ? ")" : "");
 }
 
-/* Lists in another order say the same, but for `servers`: the first that
- * matches counts. */
+/* The order of a list does not matter, except of `servers`, where the first
+ * match counts. */
 static void compare_values(struct diff *diff, const char *what, const char *key,
                            const char *a, const char *b)
 {
@@ -82,7 +82,7 @@ static void compare_values(struct diff *diff, const char *what, const char *key,
     char *only_a = more_in_a ? items_missing(a, b) : NULL;
     char *only_b = more_in_b ? items_missing(b, a) : NULL;
 
-    /* Without memory the whole value stands for the part. */
+    /* When out of memory, the whole value replaces the part. */
     if (more_in_a || more_in_b)
         tool_diff_add(diff, what, only_a != NULL || !more_in_a ? only_a : a,
                       only_b != NULL || !more_in_b ? only_b : b);
@@ -94,7 +94,7 @@ static void compare_values(struct diff *diff, const char *what, const char *key,
 
 /* ---- sections ---- */
 
-/* What a section demands of trust stands in another file: see compare_trust(). */
+/* `trust` names another file: see compare_trust(). */
 static bool is_trust(const char *key)
 {
     return strcmp(key, "trust") == 0;
@@ -174,7 +174,7 @@ static void add_certificates(struct diff *diff, const char *section,
     }
 }
 
-/* Files of the same name in two folders hold what they hold. */
+/* Files of one name in two folders may differ in content. */
 static void compare_trust(struct diff *diff, const struct atls_section *a,
                           const struct atls_section *b)
 {

@@ -16,7 +16,7 @@
 
 /* ---- what may stand in a policy ---- */
 
-/* One host, no pattern: it comes out of a file, perhaps. */
+/* One host, no pattern; it may come from a file. */
 static bool is_one_host(const char *host)
 {
     return strpbrk(host, "*/") == NULL && atls_name_pattern_is_legal(host);
@@ -109,7 +109,7 @@ struct machines {
     const char *what;
 };
 
-/* All names of the first kind there is; the hash of the key is always there. */
+/* All names of the first kind that it has; the hash of the key always exists. */
 static bool gather_machine(void *arg, enum atls_machine_kind kind,
                            const char *name)
 {
@@ -128,7 +128,7 @@ static bool gather_machine(void *arg, enum atls_machine_kind kind,
     return false;
 }
 
-/* Has the AK certificate the EKU that policies expect unless told otherwise? */
+/* Has the AK certificate the EKU that policies expect by default? */
 static bool has_default_eku(const X509 *ak)
 {
     EXTENDED_KEY_USAGE *ekus =
@@ -144,7 +144,7 @@ static bool has_default_eku(const X509 *ak)
     return found;
 }
 
-/* A policy out of a boot log has no AK certificate: its machines are given. */
+/* A policy made from a boot log has no AK certificate; --machines is required. */
 static enum atls_error write_machine(const struct policy_writer *writer)
 {
     static const char *const kinds[] = {
@@ -225,7 +225,8 @@ static void write_bank(const struct policy_writer *writer)
               writer->out);
 }
 
-/* Of the section itself or, with reference, of the section that it names. */
+/* The lines of the section itself or, with reference, of the section that it
+ * names. */
 static void write_values(const struct policy_writer *writer)
 {
     const struct policy_draft *draft = writer->draft;
@@ -299,7 +300,7 @@ enum atls_error tool_policy_draft_write_reference(
     return ATLS_OK;
 }
 
-/* What a person cannot tell from the policy itself. */
+/* Facts that a person cannot read from the policy itself. */
 static void compare_machine(const struct policy_draft *draft,
                             const struct atls_evidence *evidence,
                             void (*visit)(void *arg, const char *line),

@@ -26,10 +26,10 @@ struct policy_draft {
                                 name, a reference; NULL: they do not */
 };
 
-/* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. 10 is IMA's
- * and changes as the machine runs; what is in the PCR of the log, the log itself
- * tells. PCRs that are zero are named, too: 12 and 13 are where a system
- * extension nobody expects would show. */
+/* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. IMA changes
+ * 10 while the machine runs; the log itself lists what is in its PCR. PCRs
+ * that are zero are written too: an unexpected system extension would show in
+ * 12 or 13. */
 #define POLICY_DRAFT_PCRS 0x7bffu
 
 /* Octets of a section's name with its terminator. */
@@ -55,10 +55,8 @@ enum atls_error tool_policy_draft_write_reference(
     const struct policy_draft *draft, const struct atls_evidence *evidence,
     struct atls_reason *why, FILE *out) ATLS_MUST_CHECK;
 
-/*
- * What a person should compare with what they know from elsewhere, a line each,
- * handed to visit.
- */
+/* Call visit with each line that a person should compare with what they know
+ * from another source. */
 void tool_policy_draft_compare(const struct policy_draft *draft,
                                const struct atls_evidence *evidence,
                                void (*visit)(void *arg, const char *line),

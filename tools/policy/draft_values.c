@@ -12,7 +12,7 @@
 
 #define BOOT_PCRS 0xffu
 #define IMA_PCR 10u
-/* Boot events that are named above a PCR; a boot has tens of some. */
+/* Boot events that are listed above a PCR; some kinds occur tens of times. */
 #define EVENTS_SHOWN 12u
 
 /* ---- choices ---- */
@@ -26,7 +26,7 @@ static uint32_t evidence_mask(const struct atls_evidence *evidence,
     return 0;
 }
 
-/* --pcrs, with the bank chosen so far where it names none. */
+/* Read --pcrs; a list without a bank is of the bank chosen so far. */
 static enum atls_error parse_pcrs(struct policy_writer *writer,
                                   const char *text)
 {
@@ -96,7 +96,7 @@ static void write_event(const struct policy_writer *writer,
 }
 
 /* The events of a PCR as comments, so that a person knows what the value
- * stands for. Names in a log are the log's word: no digest need cover them. */
+ * means. The names are the log's claim: no digest need cover them. */
 static void write_events(const struct policy_writer *writer, unsigned pcr)
 {
     const struct atls_boot_log *log = &writer->evidence->boot_log;
@@ -147,8 +147,8 @@ bool tool_policy_writer_boot_is_zero(const struct policy_writer *writer)
 
 /* ---- the measured log ---- */
 
-/* Is the same component, or the same event, further up in the log? with_digest
- * compares the whole content. */
+/* Does an earlier event of the log have the same component or content?
+ * with_digest compares the whole content. */
 static bool is_repeated(const struct atls_evidence *evidence, size_t index,
                         bool with_digest)
 {
@@ -210,9 +210,9 @@ static bool is_plain(int c)
            && (isalnum(c) || strchr("._:@/=+-", c) != NULL);
 }
 
-/* Of another the pattern would be `*` alone, which any event matches; and what looks
- * like a component is to be measured as one. They are left out, and the evidence that
- * has them is refused by the policy in the making. */
+/* The pattern of another content would be `*` alone, which matches any event;
+ * one that looks like a component must be measured as one. They are left out,
+ * and the new policy refuses evidence that has them. */
 static bool has_pattern(struct atls_span content)
 {
     char flaws[ATLS_EVENT_FLAWS_MAX];
@@ -227,8 +227,8 @@ static bool has_pattern(struct atls_span content)
     return false;
 }
 
-/* A pattern for one content: lists break at blanks and commas, and some octets
- * are syntax, so each of those becomes `*`. */
+/* A pattern for one content: spaces, commas and octets that are syntax become
+ * `*`. */
 static void write_pattern(const struct policy_writer *writer,
                           struct atls_span content)
 {

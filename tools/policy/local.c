@@ -16,7 +16,7 @@
 
 #define AGENT_SECTION "attestd"
 
-/* What the quote is bound to besides the channel; nothing: the stand-in. */
+/* The certificate that the quote is bound to; without one, the stand-in. */
 static enum atls_error take_certificate(const struct policy_local *local,
                                         struct atls_reason *why,
                                         uint8_t **ret_der, size_t *ret_len)
@@ -111,7 +111,8 @@ static enum atls_error configure(const struct tool_conf *conf,
     return why->code = ATLS_E_CONFIG;
 }
 
-/* attestd.cnf(5) says what the agent does; who asks it, openssl.cnf. */
+/* attestd.cnf(5) configures the agent; openssl.cnf configures the programs
+ * that ask it. */
 static bool is_agents(const struct tool_conf *conf)
 {
     bool found;

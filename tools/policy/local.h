@@ -14,11 +14,10 @@ struct policy_local {
 };
 
 /*
- * Make it, with a channel value out of nowhere.
+ * Make it, for a random channel value.
  *   ret  set only on success; tool_peer_evidence_clear() it
  * Returns ATLS_OK, ATLS_E_IO or ATLS_E_CONFIG (a file, or no attester in
- * openssl.cnf), ATLS_E_CRYPTO, ATLS_E_NOMEM, or what the
- * quoter returns.
+ * openssl.cnf), ATLS_E_CRYPTO, ATLS_E_NOMEM, or the errors of the quoter.
  */
 enum atls_error tool_policy_local_make(
     const struct policy_local *local, struct atls_reason *why,

@@ -52,8 +52,8 @@ static enum atls_error read_boot_log(struct policy_replay *replay,
     return r;
 }
 
-/* A log that is not there is an empty one to its reader; one that was named
- * should be there. */
+/* Its reader takes a missing log as empty; a log that the user named must
+ * exist. */
 static enum atls_error read_measured_log(struct policy_replay *replay,
                                          const char *path,
                                          struct atls_reason *why)

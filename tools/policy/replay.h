@@ -6,10 +6,8 @@
 #include "base/error.h"
 #include "evidence/codec.h"
 
-/*
- * The PCR values that a boot log leads to, without a TPM: what a machine will
- * show that boots as logged. Nobody vouches for any of it.
- */
+/* The PCR values that a boot log leads to, without a TPM: what a machine that
+ * boots like this will show. Nothing is signed. */
 struct policy_replay {
     struct atls_evidence evidence; /* PCRs of one bank, boot log, measured log;
                                       no chain, no quote */
@@ -29,6 +27,8 @@ struct policy_replay {
 enum atls_error tool_policy_replay_read(
     const char *boot_log, const char *measured_log, const char *bank,
     struct atls_reason *why, struct policy_replay *ret) ATLS_MUST_CHECK;
+
+/* Free what it owns. */
 void tool_policy_replay_clear(struct policy_replay *replay);
 
 #endif

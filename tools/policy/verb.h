@@ -4,18 +4,18 @@
 
 #include "tools/common/tool.h"
 
-/* The forms of `attest policy`: each like the run of a verb, argv[0] being the
- * word that chose it. */
+/* The forms of `attest policy`. Each is like the run of a verb, with argv[0]
+ * the word that chose it, and returns the exit status. */
 
 /* Write a policy. */
 int tool_policy_write(int argc, char **argv,
                       const struct tool_options *options);
 
-/* Is a policy in order, and what does evidence lack of it? */
+/* Check a policy, and what evidence lacks of it. */
 int tool_policy_check(int argc, char **argv,
                       const struct tool_options *options);
 
-/* In what do two policies, or two pieces of evidence, differ? */
+/* Compare two policies, or two pieces of evidence. */
 int tool_policy_diff(int argc, char **argv, const struct tool_options *options);
 
 #endif

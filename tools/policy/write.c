@@ -26,13 +26,14 @@ struct job {
 
 /* ---- trying ---- */
 
-/* No server's certificate is at hand to be found in the log. */
+/* Is there no server certificate to look for in the log? */
 static bool has_stand_in(const struct policy_arguments *arguments)
 {
     return arguments->from_local && arguments->local.certificate == NULL;
 }
 
-/* Signature, binding, PCR digest, log, AK chain: nothing was believed before. */
+/* Check signature, binding, PCR digest, log and AK chain: nothing was verified
+ * before. */
 static enum atls_error appraise(const struct job *job,
                                 const struct atls_policy *policy,
                                 struct atls_reason *why)
@@ -62,8 +63,8 @@ static enum atls_error write_draft(struct job *job,
     return tool_output_close(output, file, r, why);
 }
 
-/* Octets of a reason's beginning that name this file, whole or, as of
- * atls_file's label, by its end; 0: none. */
+/* The length of a reason's beginning that names this file, in full or, as
+ * atls_file's label does, by its end; 0: none. */
 static size_t place_len(const char *text, const char *path)
 {
     const bool is_cut = strncmp(text, "...", 3) == 0;
@@ -77,8 +78,8 @@ static size_t place_len(const char *text, const char *path)
     return len;
 }
 
-/* A reason begins with file and line, here of a file that was ours alone and is
- * gone when somebody looks for it. */
+/* A reason begins with file and line. The file here is temporary and gone when
+ * the user looks for it. */
 static void leave_out_place(struct atls_reason *why, const char *path)
 {
     const size_t len = place_len(why->text, path);
@@ -91,7 +92,7 @@ static void leave_out_place(struct atls_reason *why, const char *path)
     memmove(why->text, rest, strlen(rest) + 1);
 }
 
-/* The whole policy must load, and the evidence it was made of must pass it. */
+/* The policy must load, and must accept the evidence it was made of. */
 static enum atls_error try_draft(struct job *job, struct atls_reason *why)
 {
     struct policy_draft draft = job->arguments->draft;
@@ -159,7 +160,7 @@ static void append_comparison(void *arg, const char *line)
 {
     json_t *list = arg;
 
-    /* A line that is lost to memory shows as a shorter list. */
+    /* When out of memory the list lacks this line. */
     (void)json_array_append_new(list, json_string(line));
 }
 
@@ -322,7 +323,7 @@ static int write_from_evidence(const struct tool_options *options,
     return status;
 }
 
-/* Better before the TPM is asked than after. */
+/* Fail before the TPM is asked. */
 static enum atls_error check_output(const struct policy_arguments *arguments,
                                     struct atls_reason *why)
 {

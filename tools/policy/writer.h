@@ -6,8 +6,7 @@
 
 #include "tools/policy/draft.h"
 
-/* What draft.c (the form) and draft_values.c (what is put into
- * it) share. */
+/* The state that draft.c (the form) and draft_values.c (the values) share. */
 struct policy_writer {
     const struct policy_draft *draft;
     const struct atls_evidence *evidence;
@@ -18,21 +17,21 @@ struct policy_writer {
     uint32_t mask; /* of the PCRs to write */
 };
 
-/* Which PCRs of which bank. Returns ATLS_OK, ATLS_E_USAGE. */
+/* Choose the bank and its PCRs. Returns ATLS_OK, ATLS_E_USAGE. */
 enum atls_error tool_policy_writer_choose(struct policy_writer *writer)
     ATLS_MUST_CHECK;
 
-/* "pcr.N = value", below the boot events that made it. */
+/* Write "pcr.N = value", each below the boot events that made it. */
 void tool_policy_writer_pcrs(const struct policy_writer *writer);
 
-/* "component.NAME = digest" for each component of the measured log. */
+/* Write "component.NAME = digest" for each component of the measured log. */
 void tool_policy_writer_components(const struct policy_writer *writer);
 
-/* components, measure_pcr and events: what else may stand in that log. */
+/* Write components, measure_pcr and events: what else the log may hold. */
 void tool_policy_writer_log_rules(const struct policy_writer *writer);
 
-/* Firmware that measured nothing must be allowed by a word of its own: are all
- * of PCRs 0-7 that are written zero? */
+/* Are all of PCRs 0-7 that are written zero? Firmware that measured nothing
+ * needs a word of its own in the policy. */
 bool tool_policy_writer_boot_is_zero(const struct policy_writer *writer);
 
 #endif

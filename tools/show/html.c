@@ -54,9 +54,8 @@ static const char style[] =
 
 /* ---- pieces ---- */
 
-/* HTML, "The text content": what would be markup becomes a reference. Control
- * characters, which HTML cannot hold, are shown as \xNN: C0 and, in UTF-8 behind
- * 0xc2, C1. */
+/* Escape markup. HTML cannot hold control characters: C0 and, in UTF-8 behind
+ * 0xc2, C1 are shown as \xNN. */
 static void put_text(FILE *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -95,7 +94,7 @@ static bool member_is(const json_t *object, const char *key, const char *word)
     return value != NULL && strcmp(value, word) == 0;
 }
 
-/* A line of a description list, when there is something to say. */
+/* A line of a description list, if there is a value. */
 static void put_line(FILE *out, const char *term, const json_t *value)
 {
     if (value == NULL || json_is_null(value))
@@ -105,7 +104,7 @@ static void put_line(FILE *out, const char *term, const json_t *value)
     fputs("</dd>\n", out);
 }
 
-/* How a mark of the report is coloured. */
+/* The CSS class of a mark. */
 static const char *mark_class(const json_t *mark)
 {
     static const struct {
@@ -154,7 +153,7 @@ static void put_list_cell(FILE *out, const json_t *list)
     fputs("</td>", out);
 }
 
-/* A title, and that what follows is the peer's word only, where it is. */
+/* A title, marked unless what follows is proven. */
 static void put_title(FILE *out, const json_t *report, const char *title,
                       const char *proven)
 {

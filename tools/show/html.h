@@ -6,11 +6,9 @@
 
 #include "base/error.h"
 
-/*
- * Reports as one HTML file that needs nothing else: no script, no network, no
- * font but the reader's. What it shows is what --json prints (attest(1),
- * "JSON"); every text is escaped, as most of it is a peer's.
- */
+/* Reports as one HTML file that needs nothing else: no script, no network, no
+ * font but the reader's. It shows what --json prints (attest(1), "JSON");
+ * every text is escaped, as a peer chose most of it. */
 
 /*
  * Write it, over an existing file; whole or not at all.

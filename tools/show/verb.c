@@ -193,7 +193,7 @@ static int print_report(const struct show *show,
     enum atls_report_style style =
         tool_term_has_colour(stdout) ? ATLS_REPORT_COLOUR : ATLS_REPORT_PLAIN;
 
-    /* One that is lost to memory is missed when the page is written. */
+    /* When out of memory this report is missing from the file. */
     if (show->reports != NULL)
         (void)json_array_append_new(show->reports,
                                     report_json(show, report, section));
@@ -304,7 +304,7 @@ static int run(int argc, char **argv, struct tool_options *options)
     if (arguments.save != NULL
         && tool_evidence_file_write(arguments.save, &evidence, &why) != ATLS_OK)
         status = tool_fail(options, &why);
-    /* A failure without a report has been told already. */
+    /* A failure without a report has been reported already. */
     if (arguments.html != NULL
         && (status == TOOL_DONE || json_array_size(show.reports) > 0)
         && tool_html_report_write(arguments.html, show.reports, &why)

@@ -52,7 +52,8 @@ static enum atls_error read_pem(const uint8_t *data, size_t len,
         OPENSSL_free(der);
     }
     BIO_free(bio);
-    /* It ends where no block begins any more; half of one is no end. */
+    /* The list ends where no further block begins; a truncated block is an
+     * error. */
     if (r == ATLS_OK
         && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
         return atls_fail(why, ATLS_E_MALFORMED,

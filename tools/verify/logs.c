@@ -9,7 +9,7 @@
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 
-/* Where Linux extends it unless it is told otherwise (CONFIG_IMA_MEASURE_PCR_IDX). */
+/* The PCR that Linux extends by default (CONFIG_IMA_MEASURE_PCR_IDX). */
 #define IMA_PCR 10u
 
 /* Octets of a digest in a reason: enough to tell two apart. */
@@ -25,10 +25,8 @@ struct replay {
     const uint8_t *quoted;
 };
 
-/*
- * The first event that the PCR was never extended with, when those before it
- * replay to what was quoted; NULL when no beginning of the log does.
- */
+/* The first event that the PCR was not extended with, if the events before it
+ * replay to the quoted value; NULL if no beginning of the log does. */
 static const struct atls_boot_event *first_beyond(const struct replay *replay)
 {
     struct atls_boot_log before = *replay->log;
@@ -116,8 +114,8 @@ static enum atls_error check_pcrs(const struct atls_boot_log *log,
     return ATLS_OK;
 }
 
-/* Every PCR's, as the boot log alone accounts for no PCR that user space, too,
- * measures into. */
+/* The events of all logs together: user space also measures into PCRs of the
+ * boot log. */
 static enum atls_error append_events(const char *path,
                                      struct atls_boot_log *log,
                                      struct atls_reason *why,

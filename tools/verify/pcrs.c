@@ -8,7 +8,7 @@
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 
-/* All PCRs of all banks with the longest names and much air between. */
+/* Room for all PCRs of all banks with the longest names and spare white space. */
 #define PCR_FILE_MAX (64u * 1024u)
 
 /* Octets of a bank's name that are kept, with a NUL. */
@@ -32,7 +32,7 @@ static enum atls_error located(const struct reading *in, enum atls_error code)
     return code;
 }
 
-/* The bank of that hash among the values, new if need be: there is room for all
+/* The bank of that hash, added if the values lack it: there is room for all
  * that atls_hash_by_name() knows. */
 static size_t bank_index(struct atls_pcr_values *values, uint16_t alg)
 {

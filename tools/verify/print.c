@@ -55,7 +55,7 @@ static const char *scheme_name(uint16_t scheme)
     }
 }
 
-/* Why a value that was quoted proves less than it seems; NULL if it does not. */
+/* Why a quoted value proves less than it seems; NULL if it does not. */
 static const char *remark(uint16_t alg, unsigned pcr)
 {
     if (alg == TPM2_ALG_SHA1)

@@ -5,11 +5,9 @@
 #include "tools/verify/quote_parts.h"
 #include "tools/common/tool.h"
 
-/*
- * Say that a quote is trusted, and what it says: for people, or one JSON object
- * (attest(1), "verify"). Returns TOOL_DONE, or TOOL_USAGE after a message when it
- * cannot be written.
- */
+/* Print that a quote is trusted, and its content: as text, or as one JSON
+ * object (attest(1), "verify"). Returns TOOL_DONE, or TOOL_USAGE after a
+ * message when it cannot be written. */
 int tool_quote_result_print(const struct tool_options *options,
                             const struct quote_result *result);
 

@@ -18,9 +18,9 @@ static uint32_t read_u32(const uint8_t *at)
            | at[3];
 }
 
-/* What a TPM returns has its length in front, what tpm2-tools write has not.
- * There is no doubt which: with the length, a bare structure would not begin
- * with the value that all begin with (Part 2, TPM2B_ATTEST). */
+/* A TPM returns the structure behind its length; tpm2-tools write it bare. A
+ * bare structure always begins with TPM_GENERATED_VALUE, a length never does
+ * (Part 2, TPM2B_ATTEST). */
 static struct atls_span without_length(struct atls_span quote)
 {
     const uint8_t *data = quote.data;
@@ -51,8 +51,8 @@ static enum atls_error find_key(const struct quote_input *input,
     return r;
 }
 
-/* tpm2_quote writes the key's own form of a signature when it is asked to; it
- * lacks scheme and hash, which are not for us to guess. */
+/* tpm2_quote writes a signature in the key's own form on request. That form
+ * lacks scheme and hash, which are not guessed here. */
 static bool looks_plain(struct atls_span signature, const EVP_PKEY *key)
 {
     const size_t size = (size_t)EVP_PKEY_get_size(key);
@@ -62,7 +62,7 @@ static bool looks_plain(struct atls_span signature, const EVP_PKEY *key)
                && signature.data[0] == DER_SEQUENCE && signature.len <= size);
 }
 
-/* For the reason only: nothing in it counts before its signature holds. */
+/* Only for the reason: no content counts before its signature holds. */
 static bool begins_as_quote(struct atls_span attest)
 {
     return attest.len >= 4 && read_u32(attest.data) == TPM2_GENERATED_VALUE;
@@ -132,8 +132,8 @@ static enum atls_error check_extra_data(const struct atls_quote *quote,
                      wanted_text, expected.len, found_text, found.len);
 }
 
-/* No policy says what must be covered, but this never is enough: what was
- * extended into a SHA-1 bank need not be what it seems. */
+/* No policy says which PCRs must be covered, but a SHA-1 bank is never enough:
+ * its values can be forged. */
 static enum atls_error check_banks(const struct atls_pcr_selection *selection,
                                    struct atls_reason *why)
 {

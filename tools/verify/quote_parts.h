@@ -15,13 +15,13 @@
 #include "verifier/trust.h"
 
 /*
- * The raw form of `attest verify`: a quote and what belongs to it, each in a file
- * of its own, as tpm2-tools write them.
- *   certificates.c certificates and trusted roots
- *   key.c          an AK given by its public key
- *   pcrs.c         PCR values
- *   quote.c        the checks
- *   logs.c         logs, replayed to what was quoted
+ * `attest verify`: a quote and its parts, each in a file of its own, as tpm2-tools
+ * write them.
+ *   certificates.c  certificates and trusted roots
+ *   key.c           an AK given by its public key
+ *   pcrs.c          PCR values
+ *   quote.c         the checks
+ *   logs.c          logs, replayed to what was quoted
  */
 
 /* ---- certificates ---- */
@@ -46,6 +46,8 @@ struct quote_certificates {
 enum atls_error tool_quote_certificates_read(
     const char *path, struct atls_reason *why,
     struct quote_certificates *certificates) ATLS_MUST_CHECK;
+
+/* Free the copies; the list is empty then. */
 void tool_quote_certificates_clear(struct quote_certificates *certificates);
 
 /*
@@ -82,7 +84,7 @@ enum atls_error tool_quote_pcrs_read(const char *path, struct atls_reason *why,
     ATLS_MUST_CHECK;
 
 /*
- * Part values into those of a selection and the others.
+ * Divide values into those of a selection and the others.
  *   ret_ignored  banks and PCRs of the others; empty when there are none
  */
 void tool_quote_pcrs_part(const struct atls_pcr_values *values,
@@ -99,7 +101,7 @@ struct quote_logs {
     const char *ima;   /* the kernel's, ascii or binary */
 };
 
-/* What they account for. */
+/* What the logs explain. */
 struct quote_accounted {
     struct atls_pcr_selection pcrs; /* of boot and event log together */
     bool has_ima;
@@ -112,7 +114,7 @@ struct quote_accounted {
  * in each PCR of theirs and each bank that was quoted; a beginning of the IMA log
  * must, in PCR 10, which must have been quoted.
  * Returns ATLS_OK, ATLS_E_LOG_REPLAY (with the first event that diverges, where
- * that can be told), ATLS_E_SELECTION, and the errors of reading and parsing.
+ * that is known), ATLS_E_SELECTION, and the errors of reading and parsing.
  */
 enum atls_error tool_quote_logs_check(
     const struct quote_logs *logs, const struct atls_pcr_values *values,
@@ -158,6 +160,8 @@ struct quote_result {
 enum atls_error tool_quote_check(
     const struct quote_input *input, struct atls_reason *why,
     struct quote_result *ret_result) ATLS_MUST_CHECK;
+
+/* Free what it owns. */
 void tool_quote_result_clear(struct quote_result *result);
 
 #endif

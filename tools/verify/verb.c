@@ -54,8 +54,7 @@ static const char help[] =
     "files,\n"
     "3 invalid evidence.\n";
 
-/* Octets of a file with a quote or a signature: far more than either has, far
- * less than a mistake. */
+/* Octets of a file with a quote or a signature; both are far smaller. */
 #define PART_FILE_MAX (64u * 1024u)
 
 struct arguments {
@@ -98,7 +97,7 @@ static int take_chain(const struct tool_options *options, const char *value,
     return TOOL_DONE;
 }
 
-/* A file that configures: what is wrong in it is no evidence. */
+/* A broken file of --trust is a usage error, not bad evidence. */
 static int take_trust(const struct tool_options *options, const char *value,
                       void *ret)
 {
@@ -110,8 +109,8 @@ static int take_trust(const struct tool_options *options, const char *value,
     return r == ATLS_OK ? TOOL_DONE : tool_fail(options, &why);
 }
 
-/* What may stand behind the seconds (RFC 3339 §5.6): a fraction, then Z or the
- * difference from UTC. */
+/* What may follow the seconds (RFC 3339 §5.6): a fraction, then Z or the
+ * offset from UTC. */
 static bool parse_zone(const char *text, int64_t *ret_seconds)
 {
     unsigned hours = 0;
@@ -413,7 +412,7 @@ static int run(int argc, char **argv, struct tool_options *options)
     struct arguments arguments = {0};
     int status;
 
-    /* tpm2-tss would write lines of its own about what it cannot unmarshal. */
+    /* Silence tpm2-tss, which logs what it cannot unmarshal. */
     (void)setenv("TSS2_LOG", "all+NONE", 0);
     status = parse_arguments(argc, argv, options, &arguments);
     if (status == TOOL_DONE)
