@@ -54,7 +54,7 @@ reload_service() {
     polls=0
 }
 
-# A master that is still starting anew may not see the signal: say it again.
+# A master that is still restarting may not see the signal: say it again.
 is_reloaded() {
     ! only_new_workers "$1" || return 0
     ((++polls % 500 > 0)) || kill -USR2 "$service_pid"
@@ -74,7 +74,7 @@ test_C8_device_out_of_reach() {
     device_out_of_reach
 }
 
-# Such a master ends with its worker, and systemd starts it anew.
+# Such a master ends with its worker, and systemd starts it again.
 test_L3_worker_killed() {
     local restarted
     service_up killed "$lab/service.cnf"

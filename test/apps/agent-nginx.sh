@@ -117,7 +117,7 @@ vanish() {
     done
 }
 
-# Neither the agent nor nginx is started anew. The last: the site has another
+# Neither the agent nor nginx is restarted. The last: the site has another
 # certificate then.
 test_S8_renewed_certificate() {
     renewed_certificate_is_taken_up install_renewed reload_service

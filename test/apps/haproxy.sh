@@ -88,7 +88,7 @@ reload() {
     kill -USR2 "$haproxy_pid"
 }
 
-# A master that is still starting anew may not see the signal: say it again.
+# A master that is still restarting may not see the signal: say it again.
 reload_worker() {
     local old tries
     old=$(children "$haproxy_pid")

@@ -160,7 +160,7 @@ test_L16_signals_while_it_waits_for_the_tpm() {
     kill -CONT "$tpm"
 }
 
-# Before it listens there is nothing to tidy up: it ends by the signal, or as ever.
+# Before it listens there is nothing to tidy up: it ends by the signal, or as usual.
 test_L16_signals_while_it_starts() {
     local turn status
     configure

@@ -153,7 +153,7 @@ test_L14_server_with_the_agent() {
     says_not "$scratch/setup/attestd.log" 'refused pid'
 }
 
-# Programs that print nothing there work as ever.
+# Programs that print nothing there work as usual.
 test_L14_other_programs() {
     local list
     for list in "${lists[@]}"; do

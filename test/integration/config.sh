@@ -69,7 +69,7 @@ test_C10_misspelt_keys() {
         's/^log_level .*/log_level = verbose/'
 }
 
-# The module is not told of keys that it does not know.
+# OpenSSL hands the module no keys that it does not know.
 test_C10_keys_that_only_the_command_sees() {
     variant client loglevel 's/^log_level /loglevel /'
     accepts 'loglevel' home "$work/loglevel.cnf"

@@ -41,7 +41,7 @@ work=
 lab=
 # Of the server that control() asks; setup() sets it.
 attested_port=
-# What to put before programs that run as somebody else.
+# What to put before programs that run as another user.
 as_user=(env)
 # What to put before programs that use the lab's TPM: it may live in a network of
 # its own.
@@ -64,7 +64,7 @@ skip() {
     exit "$status_skip"
 }
 
-# note TEXT: told whether the test succeeds or not.
+# note TEXT: shown whether the test succeeds or not.
 note() {
     printf '# %s\n' "$*" | tee -a "$work/.notes"
 }

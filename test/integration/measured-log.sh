@@ -118,7 +118,7 @@ test_T16_log_lost() {
     all_refused "$lab/events.cel has no event of PCR 15, which is not zero"
     mv "$work/kept" "$lab/events.cel"
     all_well 2
-    # As on a machine that booted anew.
+    # As on a machine that booted again.
     rm "$lab/events.cel"
     reset_tpm
     measure_all
@@ -212,7 +212,7 @@ test_T17_a_thousand_certificates() {
         [[ $output == *'note  event log: it is too long for verifiers that do not know evidence of format 3'* ]] ||
             fail "$quoter: check does not name older verifiers"
     done
-    # Who knows format 1 alone is told why there is none.
+    # A client that knows format 1 alone sees why there is none.
     ! run python3 "$ATTEST_SRCDIR/test/integration/agent_client.py" "$scratch/agent.sock" ||
         fail 'evidence of format 1'
     [[ $output == *'refusal evidence-too-large: the evidence has '* ]] || fail 'no reason'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Policy files that are wrong, as a user of curl meets them: every handshake is
-# refused, and file, line and key are told. What is in force is strict.
+# refused, with file, line and key. What is in force is strict.
 # shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm

@@ -59,7 +59,7 @@ relayed() {
 }
 
 test_B3_evidence_of_a_genuine_server() {
-    # The man in the middle is a genuine machine himself.
+    # The man in the middle is a genuine machine too.
     relay genuine --cert "$lab/second/server.pem" --key "$lab/second/server.key"
     unattested 'relay' through /dev/null
     : >"$relay_log"

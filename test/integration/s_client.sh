@@ -54,7 +54,7 @@ test_S2_client_with_dtls() {
 }
 
 # A server that proves itself, and whose program speaks DTLS: who does not ask is
-# served as ever. DTLS excludes -WWW.
+# served as usual. DTLS excludes -WWW.
 test_S2_server_with_dtls() {
     local input=$work/input
     mkfifo "$input" "$work/silence"
@@ -82,7 +82,7 @@ test_S2_server_below_tls13() {
     done
 }
 
-# A server that proves itself serves whoever does not ask as ever.
+# A server that proves itself serves clients that do not ask as usual.
 test_S2_clients_that_do_not_ask_keep_their_versions() {
     unattested 'TLS 1.2' ask /dev/null "$attested_port" -tls1_2
     unattested 'TLS 1.3' ask /dev/null "$attested_port" -tls1_3

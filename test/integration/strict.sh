@@ -183,7 +183,7 @@ starts_or_ends() {
     ! is_running "$spawned" || listens "$1"
 }
 
-# As soon as one provider is named, nobody loads the default one by himself.
+# As soon as one provider is named, OpenSSL no longer loads the default one by itself.
 test_C2_default_provider_unnamed() {
     variant client alone '/^default *=/d'
     everything_refused 'alone' "$work/alone.cnf" curl: 'library has no ciphers' \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A TPM that is absent, silent, forbidden or not as configured: the server says
 # what is wrong, who asks for evidence gets an alert, and everybody else is
-# served as ever.
+# served as usual.
 # shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm tpm2_getcap

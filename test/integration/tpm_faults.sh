@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What happens to a TPM under a server that goes on: killed, reset, busy,
 # extended by others; and measuring that is interrupted. Each test leaves the
-# machine as it was, booted anew.
+# machine as it was, booted again.
 # shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 # shellcheck source=lib-tpm.bash

@@ -31,7 +31,7 @@ static struct {
     struct agent_listener listener;
     struct atls_log *log;
     pthread_t thread;
-    atomic_long uid;    /* of who comes next; -1: as the kernel says */
+    atomic_long uid;    /* of the next peer; -1: as the kernel says */
     atomic_long sender; /* the same of messages */
     atomic_uint accepted;
     atomic_bool is_holding;

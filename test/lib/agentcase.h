@@ -21,14 +21,13 @@ struct agentcase {
     char log[600];
     struct agent_server *server; /* NULL: not started */
     size_t connections_max;
-    bool
-        is_of_user; /* the next connections are of user, else of whoever we are */
+    bool is_of_user; /* the next connections are of user, else of ourselves */
     uid_t user;
 };
 
 extern struct agentcase agentcase;
 
-/* For tcase_add_checked_fixture(): swtpm, AK, chain; no server yet. */
+/* The set_up and tear_down of a case: swtpm, AK, chain; no server yet. */
 void agentcase_set_up(void);
 void agentcase_tear_down(void);
 
@@ -46,11 +45,11 @@ unsigned agentcase_commands(void);
 void agentcase_start(void);
 void agentcase_stop(void);
 
-/* Connect as somebody, and wait until the server has seen that. -1: as whoever we are. */
+/* Connect as a user, and wait until the server has seen that; -1: as ourselves. */
 int agentcase_connect_as(long uid);
 int agentcase_connect(void);
 
-/* Messages that the server takes from now on are somebody's; -1: as the kernel says. */
+/* The user whom the server's next messages come from; -1: as the kernel says. */
 void agentcase_send_as(long uid);
 
 /* Connect a socket, and wait for nothing; the same with a new one, for any thread:
@@ -58,7 +57,7 @@ void agentcase_send_as(long uid);
 bool agentcase_connect_socket(int fd);
 int agentcase_connect_quietly(void);
 
-/* Whoever is let in between waits at the server's door, and it with him. */
+/* Between the two calls the server waits in the middle of letting a peer in. */
 void agentcase_hold(void);
 void agentcase_release(void);
 
@@ -79,7 +78,7 @@ void agentcase_expect_evidence(int fd, unsigned number);
 void agentcase_expect_refusal(int fd, enum atls_error code, const char *text);
 void agentcase_expect_end(int fd);
 
-/* One request on a connection of its own, by somebody. */
+/* One request on a connection of its own, by a user. */
 void agentcase_expect_served(long uid, unsigned number);
 void agentcase_expect_refused(long uid, unsigned number, enum atls_error code,
                               const char *text);
@@ -87,7 +86,7 @@ void agentcase_expect_refused(long uid, unsigned number, enum atls_error code,
 /* The same, again and again for five seconds: until it is so. */
 void agentcase_await_served(long uid, unsigned number);
 
-/* Until a text stands in the log so often. */
+/* Wait until a text stands in the log that many times. */
 void agentcase_await_logged(const char *text, unsigned count);
 
 /* How often a text stands in the agent's log. */

@@ -81,7 +81,7 @@ void allocation_install(void)
     if (!CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free))
         abort();
     /* From OpenSSL 3.2 a failed allocation raises an error, and waits for itself
-     * for ever where that is what first makes the thread's error queue. */
+     * without end where that is what first makes the thread's error queue. */
     ERR_clear_error();
 }
 

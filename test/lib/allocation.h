@@ -9,7 +9,7 @@
  * uses the same functions.
  */
 
-/* Before anything of OpenSSL was used, so first in main(). */
+/* Before anything of OpenSSL is used: the begin of a suite. */
 void allocation_install(void);
 
 /* From now on the allocation number n, from 1, and all after it fail; 0: none.

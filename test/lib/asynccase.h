@@ -23,11 +23,11 @@ struct asynccase {
 
 extern struct asynccase asynccase;
 
-/* For tcase_add_checked_fixture(): a TPM without delay. */
+/* The set_up and tear_down of a case: a TPM without delay. */
 void asynccase_set_up(void);
 void asynccase_tear_down(void);
 
-/* The server's instance and context anew, with settings of [attester_sect]; NULL:
+/* Replace the server's instance and context, with settings of [attester_sect]; NULL:
  * 15000 and 1024. */
 void asynccase_configure(const char *timeout, const char *max_queue);
 

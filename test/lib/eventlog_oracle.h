@@ -8,7 +8,7 @@
 #include "evidence/bootlog.h"
 
 /*
- * tpm2_eventlog of tpm2-tools: another implementation's word on the PCRs that a
+ * tpm2_eventlog of tpm2-tools: what another implementation says of the PCRs that a
  * boot log replays to. Assertions are Check's.
  */
 

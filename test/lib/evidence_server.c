@@ -165,7 +165,7 @@ static void *run(void *arg)
     struct evidence_server *server = arg;
     sigset_t pipe;
 
-    /* Clients that hang up while we write end nobody. */
+    /* A client that hangs up while we write does not end the program. */
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, NULL);

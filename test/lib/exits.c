@@ -188,7 +188,7 @@ static int by_quick_exit(void)
 }
 
 /* Threads of the program go on, as a server's do. OpenSSL crashes at that by
- * itself unless it is told not to clean up. */
+ * itself unless it is asked not to clean up. */
 static int while_running(void)
 {
     start_workers();
@@ -214,7 +214,7 @@ static int by_abort(void)
     abort();
 }
 
-/* Until somebody else ends the program. */
+/* Until another thread ends the program. */
 static _Noreturn void look_on(void)
 {
     for (;;)
@@ -350,7 +350,7 @@ static int in_flight_return(void)
     return EXIT_OF_PROGRAM;
 }
 
-/* Jobs are parked for ever: nobody takes them up again. */
+/* Jobs stay parked: nothing resumes them. */
 static struct pair parked[PARKED];
 
 static void park(void)

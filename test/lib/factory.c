@@ -368,7 +368,7 @@ static void make_quote_body(struct factory *f, TPMS_QUOTE_INFO *ret)
 
 static void make_attest(struct factory *f)
 {
-    /* A signer's name is the hash algorithm and a digest; nobody looks at it. */
+    /* A signer's name is the hash algorithm and a digest; nothing reads it. */
     TPMS_ATTEST attest = {
         .magic = TPM2_GENERATED_VALUE,
         .type = f->type,

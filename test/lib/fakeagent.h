@@ -7,7 +7,7 @@
 #include "evidence/binding.h"
 
 /*
- * In place of attestd: a thread of the test program that answers as told, right
+ * In place of attestd: a thread of the test program that answers as the test says, right
  * or wrong. It makes no evidence: what it hands out are FAKEAGENT_CMW_LEN octets,
  * "fake", the role and the channel of the request, so that whoever gets them sees
  * whose they are.
@@ -26,7 +26,7 @@ enum fakeagent_mood {
     FAKEAGENT_CLOSES_UNREAD, /* when it was accepted */
     FAKEAGENT_GARBAGE,
     FAKEAGENT_TOO_LONG,   /* one octet more than any answer has */
-    FAKEAGENT_HANDS_OVER, /* a connection, which nobody asked for */
+    FAKEAGENT_HANDS_OVER, /* a connection, which was not asked for */
     FAKEAGENT_ADDS        /* descriptors to what is right */
 };
 
@@ -39,7 +39,7 @@ enum fakeagent_door {
     FAKEAGENT_DOOR_CLOSES,
     FAKEAGENT_DOOR_GARBAGE,
     FAKEAGENT_DOOR_TOO_LONG,
-    FAKEAGENT_DOOR_EVIDENCE, /* evidence, which nobody asked for */
+    FAKEAGENT_DOOR_EVIDENCE, /* evidence, which was not asked for */
     FAKEAGENT_DOOR_EMPTY,    /* no descriptor */
     FAKEAGENT_DOOR_FULL,     /* more descriptors than one */
     FAKEAGENT_DOOR_PIPE,     /* no socket */

@@ -48,12 +48,12 @@
 
 /* In a child of in_child(): its leaks are not looked for when it ends. They are
  * OpenSSL's own (which loses a provider that it has no memory for, or that another one
- * has loaded), or nobody can look (/proc is not there in another root). */
+ * has loaded), or cannot be looked for (/proc is not there in another root). */
 void leave_leaks(void);
 
 /*
  * Run a case in a process of its own, because what the first load leaves behind
- * is for ever. It must end with status `expected`; one that hangs is ended by
+ * cannot be undone. It must end with status `expected`; one that hangs is ended by
  * SIGALRM.
  */
 void in_child(void (*body)(int), int argument, int expected);

@@ -20,7 +20,7 @@ struct measuring_setup {
 
 extern struct measuring_setup measuring;
 
-/* For tcase_add_checked_fixture(). */
+/* The set_up and tear_down of a case. */
 void measuring_start(void);
 void measuring_stop(void);
 

@@ -30,7 +30,7 @@ struct quotercase {
 
 extern struct quotercase quotercase;
 
-/* For tcase_add_checked_fixture(). */
+/* The set_up and tear_down of a case. */
 void quotercase_set_up(void);
 void quotercase_tear_down(void);
 

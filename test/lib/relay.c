@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The man in the middle: holds a server's certificate and key, and relays the
- * genuine server's evidence to whoever connects (CVE-2026-33697). Plain OpenSSL
+ * genuine server's evidence to every client (CVE-2026-33697). Plain OpenSSL
  * that has never heard of attest: nothing here is shared with what it attacks.
  *
  * One client after another: when the Certificate message for the client is
@@ -36,7 +36,7 @@
 #define EXTENSION_CONTEXTS (SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_CERTIFICATE)
 #define EXTENSION_MAX 65535u
 
-/* Nobody waits for a peer for ever: a test must end. */
+/* No wait for a peer is without end: a test must end. */
 #define SOCKET_TIMEOUT_S 10
 
 struct mode {

@@ -21,7 +21,7 @@ void rfc9162_root(const uint8_t (*leaves)[ATLS_SHA256_LEN], size_t count,
  * same form as in one of count leaves (doc/PROTOCOL.md, "Merkle tree"). */
 size_t rfc9162_smallest_size(size_t count, size_t index);
 
-/* PATH, told with that size. */
+/* PATH for a tree of that size. */
 void rfc9162_prove(const uint8_t (*leaves)[ATLS_SHA256_LEN], size_t count,
                    size_t index, struct atls_merkle_proof *ret_proof);
 

@@ -28,7 +28,7 @@ struct swtpm {
     char folder[512];
     char tcti[64];
     unsigned port;
-    int control_fd; /* listens on port + 1: who has it owns the pair */
+    int control_fd; /* listens on port + 1, which reserves the pair */
     pid_t pid;      /* 0: not running */
 };
 

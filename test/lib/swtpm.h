@@ -71,8 +71,8 @@ bool swtpm_extend_sha1(const struct swtpm *swtpm, unsigned pcr,
 /* Take a PCR bank (TPM2_ALG_*) away; resets the TPM. */
 bool swtpm_remove_bank(struct swtpm *swtpm, uint16_t alg);
 
-/* Objects, sessions or loaded keys that somebody left in the TPM; -1 when that
- * cannot be told. */
+/* Objects, sessions or loaded keys that were left in the TPM; -1 when that
+ * cannot be found out. */
 int swtpm_count_transient(const struct swtpm *swtpm);
 
 /*

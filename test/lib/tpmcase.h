@@ -25,7 +25,7 @@ extern struct tpmcase tpmcase;
 
 #define TPMCASE_PCRS "sha256:0-9,11-15"
 
-/* For tcase_add_checked_fixture(). */
+/* The set_up and tear_down of a case. */
 void tpmcase_set_up(void);
 void tpmcase_tear_down(void);
 

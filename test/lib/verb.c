@@ -56,7 +56,7 @@ void verb_run(const struct tool_verb *verb, bool json,
         copies[argc++] = strdup(*arguments);
     memcpy(argv, copies, sizeof(copies)); /* getopt_long(3) sorts argv */
     opterr = 0;
-    optind = 0; /* begin anew, GNU's way */
+    optind = 0; /* start again, GNU's way */
     out = redirect(stdout, &saved_out);
     err_file = redirect(stderr, &saved_err);
     ret->status = verb->run(argc, argv, &options);

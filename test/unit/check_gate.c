@@ -531,7 +531,7 @@ START_TEST(test_S3_session_is_dropped_and_a_full_handshake_follows)
     ck_assert_msg(pair_shake(&pair), "%s", pair.client_reason);
     ck_assert(!SSL_session_reused(pair.client));
     ck_assert_uint_eq(ERR_peek_error(), 0);
-    /* and the machine is looked at anew */
+    /* and the machine is looked at again */
     pair_new(&pair, "localhost");
     ck_assert(SSL_set_session(pair.client, kept_session));
     pair.mode = PUPPET_OTHER_PCR;

@@ -181,7 +181,7 @@ static void *shake_often(void *unused)
     return unused;
 }
 
-/* Each context takes the policy up anew, and its refusal is logged. */
+/* Each context reads the policy again, and its refusal is logged. */
 static void *replace_policy(void *unused)
 {
     char from[600], to[600], *text = scratch_read("first.policy", NULL);

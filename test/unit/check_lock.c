@@ -710,7 +710,7 @@ START_TEST(test_the_BIO_is_the_programs)
 END_TEST
 
 /* SSL_set_bio(3) counts references by what SSL_get_wbio() shows: a program that sets
- * what is set already, or the one anew and the other not. */
+ * what is set already, or replaces one of the two. */
 START_TEST(test_SSL_set_bio_in_mid_handshake)
 {
     for (int way = 0; way < 2; way++) {

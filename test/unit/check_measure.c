@@ -265,7 +265,7 @@ START_TEST(test_L4_lock_is_not_left_to_a_child)
 }
 END_TEST
 
-/* Whoever can open a file can hold a lock on it for ever. */
+/* A process that can open a file can hold a lock on it without end. */
 START_TEST(test_T15_lock_file_of_others_is_refused)
 {
     measuring_expect("log", "a", ATLS_MEASURED_NEW);

@@ -131,7 +131,7 @@ START_TEST(test_T2_warnings_are_retried_in_each_command)
 }
 END_TEST
 
-/* A TPM that says so for ever: bounded by the deadline, and in number. */
+/* A TPM that never stops saying so: bounded by the deadline, and in number. */
 START_TEST(test_T2_retries_of_each_command_are_bounded)
 {
     arrange(_i % COMMANDS, 1000000, TPMPROXY_ANSWER, warnings[_i / COMMANDS]);

@@ -378,7 +378,7 @@ static int serve_and_drop_in_child(void)
     return 0;
 }
 
-/* The parent's lock is held at the fork, and stays so for ever in the child. */
+/* The parent's lock is held at the fork, and stays so in the child. */
 START_TEST(test_L4_fork_with_the_lock_held)
 {
     pid_t pids[4];

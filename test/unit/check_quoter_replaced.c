@@ -152,7 +152,7 @@ static enum tpmproxy_action reset_before_quote(void *arg, uint32_t code,
 
 #define BATCH 20
 
-/* PCR values were read before it: they are read anew, and no evidence mixes the
+/* PCR values were read before it: they are read again, and no evidence mixes the
  * two lives of the TPM. One that nobody started refuses by name. */
 START_TEST(test_T6_reset_in_mid_batch)
 {

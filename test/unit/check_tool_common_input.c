@@ -163,7 +163,7 @@ START_TEST(test_certificate)
 }
 END_TEST
 
-/* A certificate is no secret: who asks for its password waits for ever. */
+/* A certificate is no secret: if we asked for its password, scripts would hang. */
 START_TEST(test_encrypted_certificate)
 {
     static const char pem[] = ENCRYPTED_PEM("CERTIFICATE", "\n");
