@@ -17,7 +17,7 @@
 #define REASON_FOREIGN 1u
 #define REASON_PROBE 0x5a7u
 
-/* What programs show, at most ATLS_BRIEF_SIZE; and all of it. */
+/* The brief sentence, which programs show, at most ATLS_BRIEF_SIZE; and the whole. */
 #define BRIEF_WORDS                                                      \
     "this program has an OpenSSL of its own, in which attest can guard " \
     "nothing"
@@ -27,7 +27,7 @@ static const char words[] =
                 "it an OPENSSL_CONF without attest";
 _Static_assert(sizeof(brief_words) <= ATLS_BRIEF_SIZE, "see error.h");
 
-/* What we need of a library, by its own functions. */
+/* The functions of a library that we call. */
 struct core {
     const OSSL_CORE_HANDLE *handle;
     OSSL_FUNC_core_get_params_fn *get_params;
@@ -36,9 +36,6 @@ struct core {
     OSSL_FUNC_core_set_error_mark_fn *set_error_mark;
     OSSL_FUNC_core_pop_error_to_mark_fn *pop_error_to_mark;
 };
-
-/* Serves where there is no memory for another: it refuses without a word. */
-static struct core mute_core;
 
 static void core_of(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
                     struct core *ret)
@@ -80,8 +77,8 @@ static void raise_in(const struct core *core, uint32_t reason, const char *data,
     va_end(none);
 }
 
-/* Addresses of functions tell nothing: a program's PLT can stand for one. State
- * does: what that library raises is in our error queue, or it is not. */
+/* The addresses of its functions prove nothing: they may lie in a program's PLT. So
+ * compare the state: an error that this library raises is in our queue or not. */
 bool atls_core_is_foreign(const OSSL_CORE_HANDLE *handle,
                           const OSSL_DISPATCH *functions)
 {
@@ -112,8 +109,9 @@ static void write_log(const struct core *core)
     atls_log_close(log);
 }
 
-/* SSL_CTX_new asks, and fails with us. From 3.5 on it raises an error of its own
- * then, which is the last: nothing in that library calls us after it. */
+/* SSL_CTX_new asks, and fails when we do. From 3.5 on it raises an error of its own
+ * then, which is the last: nothing in that library calls us after it.
+ *   provctx  NULL without memory for it: there is no reason then */
 static int get_capabilities(void *provctx, const char *capability,
                             OSSL_CALLBACK *callback, void *arg)
 {
@@ -122,7 +120,7 @@ static int get_capabilities(void *provctx, const char *capability,
     (void)callback, (void)arg;
     if (strcmp(capability, "TLS-GROUP") != 0)
         return 1;
-    if (core != &mute_core) {
+    if (core != NULL) {
         raise_in(core, REASON_FOREIGN, words);
         write_log(core);
     }
@@ -140,8 +138,7 @@ static const OSSL_ITEM *get_reason_strings(void *provctx)
 
 static void teardown(void *provctx)
 {
-    if (provctx != &mute_core)
-        OPENSSL_free(provctx);
+    OPENSSL_free(provctx);
 }
 
 static const OSSL_DISPATCH dispatch_table[] = {
@@ -156,9 +153,7 @@ void atls_foreign_init(const OSSL_CORE_HANDLE *handle,
 {
     struct core *core = OPENSSL_malloc(sizeof(*core));
 
-    if (core == NULL)
-        core = &mute_core;
-    else
+    if (core != NULL)
         core_of(handle, functions, core);
     *ret_dispatch = dispatch_table;
     *ret_provctx = core;
