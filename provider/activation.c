@@ -24,16 +24,14 @@ static const char *const known_keys[] = {
 struct atls_activation {
     atomic_uint refs;
     _Atomic(struct atls_instance *) instance;
-    struct atls_instance
-        *outgrown;              /* lacked something; others may be using it */
-    const OSSL_LIB_CTX *libctx; /* never followed; NULL: not known */
-    bool is_late;               /* loaded when libssl was in use already */
+    struct atls_instance *replaced; /* lacked something; may still be in use */
+    const OSSL_LIB_CTX *libctx;     /* only compared; NULL: not known */
+    bool is_late;                   /* loaded when libssl was in use already */
     size_t setting_count;
     struct atls_setting settings[KEY_COUNT];
 };
 
-/* These two serve where no other can: they refuse everything, with their text as
- * the reason. Never freed. */
+/* These two refuse everything, with their text as the reason. Never freed. */
 static struct atls_activation no_memory = {
     .refs = 1,
     .setting_count = 1,
@@ -72,7 +70,7 @@ void atls_activation_unref(struct atls_activation *activation)
     instance = atomic_load(&activation->instance);
     if (instance != NULL) {
         atls_loader_core()->instance_unref(instance);
-        atls_loader_core()->instance_unref(activation->outgrown);
+        atls_loader_core()->instance_unref(activation->replaced);
     }
     for (size_t i = 0; i < activation->setting_count; i++)
         OPENSSL_free((void *)(uintptr_t)activation->settings[i].value);
@@ -93,7 +91,7 @@ static bool read_settings(struct atls_activation *activation,
         params[i] = OSSL_PARAM_construct_utf8_ptr(known_keys[i], &values[i], 0);
     params[KEY_COUNT] = OSSL_PARAM_construct_end();
     if (get_params == NULL || !get_params(handle, params))
-        return true; /* no settings: a broken configuration, said later */
+        return true; /* no settings: a broken configuration, reported later */
     for (size_t i = 0; i < KEY_COUNT; i++) {
         char *copy;
 
@@ -109,8 +107,8 @@ static bool read_settings(struct atls_activation *activation,
     return true;
 }
 
-/* OpenSSL reads openssl.cnf before the first use of libssl makes its reasons
- * known (OPENSSL_init_ssl): who finds them known was loaded later. */
+/* OpenSSL reads openssl.cnf before the first use of libssl registers its reason strings
+ * (OPENSSL_init_ssl): a provider that finds them was loaded later. */
 static bool libssl_is_in_use(void)
 {
     return ERR_reason_error_string(
@@ -207,9 +205,9 @@ void atls_activation_start(struct atls_activation *activation, int ctx_index)
     errno = saved;
 }
 
-/* Several threads may make one at the same moment: one of them stays. An instance
- * that lacks something serves until one that does not can be made, which each new
- * SSL_CTX tries. */
+/* Several threads may make one at the same moment: one of them is kept. An instance
+ * that lacks something is used until one that lacks nothing can be made, which is tried
+ * for each new SSL_CTX. */
 struct atls_instance *atls_activation_instance(
     struct atls_activation *activation, int ctx_index)
 {
@@ -227,7 +225,7 @@ struct atls_instance *atls_activation_instance(
     if (atomic_compare_exchange_strong(&activation->instance, &instance,
                                        fresh)) {
         if (instance != NULL)
-            activation->outgrown = instance;
+            activation->replaced = instance;
         return fresh;
     }
     core->instance_unref(fresh);
