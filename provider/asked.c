@@ -8,30 +8,30 @@
 #include "loader.h"
 
 /* OpenSSL's versions up to this one ask before they make the ex_data (tried with 3.0,
- * 3.5, 3.6, 4.0). Of later ones that is only known once it was seen. */
+ * 3.5, 3.6, 4.0). Later ones are known to do so once they have done it. */
 #define ORDER_KNOWN_TO 0x400fffffUL
 
 /* SSL_CTX_new within SSL_CTX_new within ... */
 #define NESTED_MAX 4u
 
-/* SSL_CTX_free calls us from somewhat further down than SSL_CTX_new asks. A whole
- * SSL_CTX_new in between takes more than that. */
+/* SSL_CTX_free calls us from at most so many octets further down the stack than
+ * SSL_CTX_new asks. An SSL_CTX_new in between takes more. */
 #define FREE_DEPTH 256u
 
 struct question {
     struct atls_activation *activation; /* a reference */
     uintptr_t frame;
-    bool contradicts; /* others were asked that do not agree with it */
+    bool contradicts; /* another activation was asked that does not agree */
 };
 
-/* Those of one kind of asker, the last one furthest down the stack. */
+/* Those by libssl, or those by others; the last one is furthest down the stack. */
 struct questions {
     struct question list[NESTED_MAX];
     unsigned count;
 };
 
 static _Thread_local struct questions by_libssl, by_others;
-static _Thread_local unsigned long refusal; /* given to libssl, or 0 */
+static _Thread_local unsigned long refusal; /* error given to libssl, or 0 */
 
 static atomic_bool order_seen;
 
@@ -40,7 +40,7 @@ static struct question *last_of(struct questions *questions)
     return questions->count > 0 ? &questions->list[questions->count - 1] : NULL;
 }
 
-/* Those from there and from below. */
+/* Forget those from this frame and from below. */
 static void forget(struct questions *questions, uintptr_t frame)
 {
     struct question *last;
@@ -81,7 +81,7 @@ void atls_asked_refuse(uintptr_t callback)
     refusal = atls_loader_is_in_libssl(callback) ? ERR_peek_last_error() : 0;
 }
 
-/* Among whose questions is that which made this context? */
+/* The questions among which is that of the SSL_CTX_new that makes this context. */
 static struct questions *askers_of(const SSL_CTX *ctx)
 {
     const struct atls_libssl *libssl = atls_loader_libssl();
@@ -92,7 +92,8 @@ static struct questions *askers_of(const SSL_CTX *ctx)
     return by_others.count > 0 ? &by_others : &by_libssl;
 }
 
-/* What a question asked, together with others of the same SSL_CTX_new. */
+/* The activation that the last question asked; those of the same SSL_CTX_new must agree
+ * with it. */
 static struct atls_activation *meant_by(struct questions *questions,
                                         const struct question *last,
                                         uintptr_t frame)
@@ -138,8 +139,8 @@ struct atls_activation *atls_asked_take(const SSL_CTX *ctx, uintptr_t frame,
     return taken;
 }
 
-/* SSL_CTX_new sets options after the ex_data was made, which a program would have to
- * clear one by one. */
+/* SSL_CTX_new sets options after it has made the ex_data; a whole context has none only
+ * where a program has cleared each. */
 static bool is_half_made(const SSL_CTX *ctx)
 {
     const struct atls_libssl *libssl = atls_loader_libssl();

@@ -95,7 +95,7 @@ static enum atls_error read_map(const struct reader *reader,
     return ATLS_OK;
 }
 
-/* `attester = NAME` reaches us as such only where no section [NAME] exists. */
+/* `attester = NAME` reaches us as a value only where no section [NAME] exists. */
 static enum atls_error check_section(const struct reader *reader,
                                      const char *role, struct atls_reason *why)
 {
@@ -144,7 +144,7 @@ static enum atls_error read_quoter_address(const struct reader *reader,
     return ATLS_OK;
 }
 
-/* Keys whose other values come with features that this version lacks. */
+/* For keys whose other values need features that this version lacks. */
 static enum atls_error check_only_value(const struct reader *reader,
                                         const char *key, const char *only,
                                         struct atls_reason *why)
@@ -158,9 +158,10 @@ static enum atls_error check_only_value(const struct reader *reader,
     return ATLS_OK;
 }
 
-/* A program may change its directory before they are read, or read again.
- *   value   NULL: not named
- *   prefix  what stands before the path, or "" */
+/* Refuse a relative path: a program may change its directory before the file is read,
+ * or read again.
+ *   value   NULL: the key is absent
+ *   prefix  before the path, or "" */
 static enum atls_error check_path(const char *key, const char *value,
                                   const char *prefix, struct atls_reason *why)
 {
@@ -218,8 +219,8 @@ static enum atls_error read_key(const struct reader *reader,
     return check_paths(reader, why);
 }
 
-/* Where nothing is said, the kernel's: many machines have none, and who is not
- * root may not read it. */
+/* Without the key it is the kernel's, and optional: many machines have none, and only
+ * root may read it. */
 static void read_boot_log(const struct reader *reader,
                           struct atls_configuration *ret)
 {

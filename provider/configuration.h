@@ -11,17 +11,17 @@
 #include "settings.h"
 
 /*
- * The provider's section of openssl.cnf, checked. (config.h is Autoconf's, so
- * this room goes by its long name.) Source: design "Configuration"; attest(7).
+ * The provider's section of openssl.cnf, checked. Source: design "Configuration";
+ * attest(7).
  */
 struct atls_configuration {
     /* ATLS_OK, or why every handshake must be refused. */
     struct atls_reason broken;
     const char *log; /* NULL: none */
     enum atls_log_level log_level;
-    bool maps_at_start; /* `map`: not with the first SSL_CTX */
+    bool maps_at_start; /* `map = start` */
     bool has_attester;
-    /* ATLS_OK, or why no evidence can be made; other handshakes go on. */
+    /* ATLS_OK, or why no evidence can be made; handshakes that need none go on. */
     struct atls_reason attester_broken;
     struct atls_attester_config attester;
     bool has_verifier;
@@ -31,8 +31,7 @@ struct atls_configuration {
 /*
  * Check the settings.
  *   ret_configuration  always filled in; strings point into the settings
- * What is wrong stands in broken or attester_broken, with key, value found and
- * values expected.
+ * A fault is in broken or attester_broken, with key, value found and values expected.
  */
 void atls_configuration_read(const struct atls_setting *settings, size_t count,
                              struct atls_configuration *ret_configuration);

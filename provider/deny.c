@@ -15,15 +15,15 @@ static int deny_all(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
     const struct atls_libssl *libssl = atomic_load(&library);
 
     (void)ctx, (void)bits, (void)nid, (void)other, (void)ex;
-    /* What a program sets up on its context is no handshake yet: refused here it
-     * would see an error that is not ours. */
+    /* A program that sets up its context is not refused yet: it would see an error
+     * that is not ours. */
     if (s == NULL)
         return 1;
     /* A server refuses at the ClientHello, so that the client gets an alert. */
     if (op == SSL_SECOP_VERSION && libssl->is_server(s)
         && libssl->get_state(s) == TLS_ST_BEFORE)
         return 1;
-    /* OpenSSL asks about many versions; it has emptied the queue before. */
+    /* OpenSSL asks about many versions: raised once, as it has cleared the queue. */
     if (op == SSL_SECOP_VERSION && ERR_peek_error() == 0)
         atls_raise(atomic_load(&reason));
     return 0;

@@ -6,10 +6,10 @@
 #include "libssl.h"
 
 /*
- * Make a context refuse every handshake: what is left where there is no memory, or
- * no inner object, to guard it. Needs no memory, cannot fail. In both objects.
+ * Make a context refuse every handshake, where memory or the inner object is missing to
+ * guard it. Needs no memory, cannot fail. Both objects contain it.
  *   libssl, why  live as long as the process; those of the last call count for all
- *                contexts that this object denies
+ *                contexts that this object has denied
  */
 void atls_deny(const struct atls_libssl *libssl, const struct atls_reason *why,
                SSL_CTX *ctx);

@@ -10,8 +10,8 @@ typedef int atls_security_callback(const SSL *s, const SSL_CTX *ctx, int op,
                                    int bits, int nid, void *other, void *ex);
 
 /*
- * What attest.so needs of libssl, which it is not linked with: handed over by
- * attest-inner.so, which is, or found by name.
+ * The functions of libssl that attest.so calls. It is not linked with libssl: it gets
+ * them from attest-inner.so, which is, or finds them by name.
  */
 struct atls_libssl {
     void (*set_security_callback)(SSL_CTX *ctx, atls_security_callback *);

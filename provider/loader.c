@@ -20,8 +20,8 @@
 #define SONAME_OF_LIBSSL_(major) "libssl.so." #major
 #define SONAME_OF_LIBSSL(major) SONAME_OF_LIBSSL_(major)
 
-/* How many different reasons are kept: each for good, as contexts that refuse may
- * ask for it at any time. */
+/* Reasons are never freed, as contexts that refuse may ask for one at any time: so many
+ * different ones are kept. */
 #define REASONS_MAX 8u
 
 __attribute__((used)) static const char interface_mark[] = ATLS_INTERFACE_MARK;
@@ -30,7 +30,7 @@ static _Atomic(const struct atls_core *) core;     /* NULL: not mapped (yet) */
 static _Atomic(struct atls_reason *) inner_reason; /* why not */
 static atomic_uint reason_count;
 
-/* As they were when the module was loaded. */
+/* Both as they were when the module was loaded. */
 static struct atls_root first_root;
 static struct stat own_file;
 
@@ -39,11 +39,10 @@ static atomic_uintptr_t libssl_start, libssl_end;
 
 /* --- where things lie ------------------------------------------------------ */
 
-/* The path of attest.so, where the one that it was found by is relative; never
- * freed. */
+/* The path of attest.so where it was found by a relative one; else NULL. Never freed. */
 static char *absolute_path;
 
-/* As the dynamic linker was given it. Borrowed from there; NULL: it has none. */
+/* The path that the dynamic linker has for it, borrowed; NULL: none. */
 static const char *path_as_found(void)
 {
     Dl_info self;
@@ -83,7 +82,7 @@ void atls_loader_begin(void)
         own_file = (struct stat){0};
 }
 
-/* Is the attest.so on disk another one than that which is mapped? */
+/* Is the attest.so on disk another file than the one that is mapped? */
 static bool was_upgraded(const char *path)
 {
     struct stat st;
@@ -95,11 +94,11 @@ static bool was_upgraded(const char *path)
 }
 
 struct object {
-    uintptr_t address; /* one that it holds */
+    uintptr_t address; /* one that lies in it */
     uintptr_t start, end;
 };
 
-/* The object of an address, from its first segment to its last. */
+/* Find the object in which an address lies, from its first segment to its last. */
 static int find_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct object *object = arg;
@@ -132,8 +131,8 @@ static struct object object_of(const void *address)
 
 /* --- the inner object ------------------------------------------------------ */
 
-/* What dlopen(3) says begins with the file that it is about, which may be any
- * library that the inner object needs. */
+/* The message of dlopen(3) begins with the name of a file, which may be any library that
+ * the inner object needs. */
 static enum atls_error fail_to_open(const char *said, struct atls_reason *why)
 {
     static const char unopened[] = ": cannot open shared object file: ";
@@ -161,8 +160,9 @@ static enum atls_error fail_to_open(const char *said, struct atls_reason *why)
                      (int)(end - said), said, end + sizeof(unopened) - 1);
 }
 
-/* attest.so and its second part are of two versions that do not fit: is it we who
- * are the old one, or are two files on disk of two packages? */
+/* attest.so and its second part are of two versions that do not fit. Either the
+ * mapped attest.so is from before an upgrade, or the two files on disk are from two
+ * packages. */
 static enum atls_error fail_to_fit(const char *own, const char *second,
                                    struct atls_reason *why)
 {
@@ -199,7 +199,7 @@ static void *open_object(const char *name, int mode)
     return object;
 }
 
-/* It lies beside us, whatever name or path openssl.cnf found us by. */
+/* It lies beside attest.so, by whatever name or path openssl.cnf has found that. */
 static enum atls_error map_inner(struct atls_reason *why)
 {
     const char *self = own_path();
@@ -228,7 +228,7 @@ static enum atls_error map_inner(struct atls_reason *why)
     return ATLS_OK;
 }
 
-/* The last one counts. */
+/* Keep why it cannot be mapped; the last reason counts. */
 static void keep_reason(const struct atls_reason *why)
 {
     const struct atls_reason *kept = atomic_load(&inner_reason);
@@ -245,8 +245,7 @@ static void keep_reason(const struct atls_reason *why)
     atomic_store(&inner_reason, copy);
 }
 
-/* What failed for want of descriptors or memory is tried again with the next
- * SSL_CTX. Several threads may map it at once: it is the same object. */
+/* Several threads may map it at once: it is the same object. */
 const struct atls_core *atls_loader_core(void)
 {
     struct atls_reason why;
@@ -287,9 +286,9 @@ static bool find_functions(void *object, struct atls_libssl *ret)
     return found;
 }
 
-/* libssl is not linked here, but the program has it, as it is making an SSL_CTX:
- * found by name, without loading it. First where the inner object would find it,
- * in a program that lends its own. */
+/* libssl is not linked here, but a program that makes an SSL_CTX has it: find it by
+ * name, without loading it. First look where the inner object's symbols would be bound,
+ * as a program may export a libssl of its own. */
 static const struct atls_libssl *find_libssl(void)
 {
     static _Atomic(struct atls_libssl *) kept;
@@ -342,7 +341,7 @@ void atls_loader_deny(SSL_CTX *ctx)
         atls_deny(libssl, atls_loader_reason(), ctx);
         return;
     }
-    /* A libssl we cannot reach would go on unattested: better none at all. */
+    /* A libssl that we cannot reach would go on unattested. */
     fputs("attest: cannot enforce its policy in this program; stopping it\n",
           stderr);
     abort();

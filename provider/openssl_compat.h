@@ -14,11 +14,11 @@
 #endif
 
 /*
- * Where releases of OpenSSL from 3.0 to 4.0 differ, and what serves for all.
+ * One form of what differs between releases of OpenSSL from 3.0 to 4.0.
  */
 
-/* Run a function at the end of the program, before libcrypto is taken down.
- * OpenSSL 4.0 leaves that to the C library, and has no OPENSSL_atexit(). */
+/* Call a function at the end of the program, before libcrypto is cleaned up. OpenSSL
+ * 4.0 has no OPENSSL_atexit(): the C library does it. False: no memory. */
 static inline bool atls_at_exit(void (*function)(void))
 {
 #if OPENSSL_VERSION_NUMBER >= 0x40000000L
@@ -28,7 +28,7 @@ static inline bool atls_at_exit(void (*function)(void))
 #endif
 }
 
-/* QUIC (from 3.2) is TLS 1.3 inside, and has version numbers of its own. */
+/* QUIC (from 3.2) contains TLS 1.3, and has version numbers of its own. */
 static inline bool atls_ssl_is_quic(const SSL *s)
 {
 #if OPENSSL_VERSION_NUMBER >= 0x30200000L
@@ -39,10 +39,9 @@ static inline bool atls_ssl_is_quic(const SSL *s)
 #endif
 }
 
-/* Will this client encrypt its ClientHello (RFC 9849, from 4.0), for real or as
+/* Will this client encrypt its ClientHello (RFC 9849, from 4.0), in earnest or as
  * GREASE? Such a connection has two ClientHellos: a line of the key log carries the
- * random of the inner one, and an extension that is in the one must be in the
- * other. */
+ * random of the inner one, and an extension must be in both or in neither. */
 static inline bool atls_ssl_has_ech(SSL *s)
 {
 #if ATLS_HAS_ECH
@@ -58,7 +57,7 @@ static inline bool atls_ssl_has_ech(SSL *s)
 #endif
 }
 
-/* The type of BIO's callback of before 3.0, and the one that a BIO has, or NULL. */
+/* BIO's callback of the kind before 3.0; and the one that a BIO has, or NULL. */
 typedef long atls_bio_legacy_callback(BIO *bio, int operation, const char *data,
                                       int number, long more, long result);
 

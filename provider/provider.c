@@ -4,9 +4,9 @@
  *
  * Loaded into every program that reads openssl.cnf, ssh and rsync included, so
  * init copies a few strings, registers one ex_data index and does nothing that
- * could fail the load: OpenSSL runs on without a provider that fails. What
- * works is in attest-inner.so, mapped when the first SSL_CTX is made, or in init
- * where the settings say so.
+ * could make the load fail: OpenSSL runs on without a provider that fails. The rest
+ * is in attest-inner.so, mapped when the first SSL_CTX is made, or in init where the
+ * settings say so.
  */
 #include <errno.h>
 #include <openssl/core.h>
@@ -30,11 +30,11 @@
 static CRYPTO_ONCE hook_once = CRYPTO_ONCE_STATIC_INIT;
 static int ctx_index = -1;
 
-/* Kept for ever: it answers for contexts of library contexts that never asked
- * anybody, where OpenSSL's order is not known (asked.h). */
+/* Never freed: it answers for contexts of library contexts that have asked no provider,
+ * where OpenSSL's order is not known (asked.h). */
 static _Atomic(struct atls_activation *) first_activation;
 
-/* How far down the stack OpenSSL has called us. */
+/* The place in the stack from which OpenSSL calls us. */
 #define FRAME ((uintptr_t)__builtin_frame_address(0))
 
 /* --- the hook ----------------------------------------------------------- */
@@ -60,7 +60,7 @@ static void attach(SSL_CTX *ctx, CRYPTO_EX_DATA *ad, int idx,
     ERR_pop_to_mark();
 }
 
-/* Runs inside every SSL_CTX_new of the process (CRYPTO_EX_new). */
+/* Called within every SSL_CTX_new of the process (CRYPTO_EX_new). */
 static void context_is_made(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
                             int idx, long argl, void *argp)
 {
@@ -70,7 +70,7 @@ static void context_is_made(void *parent, void *ptr, CRYPTO_EX_DATA *ad,
 
     (void)ptr, (void)argl, (void)argp;
     if (activation == NULL)
-        return; /* its library context has no attest: not ours */
+        return; /* its library context has no attest */
     attach(parent, ad, idx, activation);
     atls_activation_unref(activation);
     errno = saved;
@@ -102,8 +102,8 @@ static int get_capabilities(void *provctx, const char *capability,
     (void)arg;
     if (strcmp(capability, "TLS-GROUP") != 0)
         return 1;
-    /* SSL_CTX_new fails with us: a context that merely refuses would do so only
-     * until the program gives it a security callback of its own. */
+    /* Make SSL_CTX_new fail: a context that refuses would do so only until the program
+     * sets a security callback of its own. */
     if (atls_loader_core() == NULL) {
         atls_raise(atls_loader_reason());
         atls_asked_refuse((uintptr_t)callback);
@@ -170,10 +170,10 @@ static const OSSL_DISPATCH dispatch_table[] = {
     {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))get_capabilities},
     {0, NULL}};
 
-/* The strict form: nobody else loads the base provider, so that nothing works
- * without us (design, fact 11). The prefix is there for `default`: OpenSSL takes
- * a value that is a section's name for a section, and `default` is the name of
- * the unnamed one at the top of the file. */
+/* The strict form: only this call loads the base provider, so that nothing works
+ * without us (design, fact 11). The prefix is for `default`: OpenSSL takes a value that
+ * is a section's name for a section, and `default` is the name of the unnamed one at
+ * the top of the file. */
 static void load_base(const struct atls_activation *activation,
                       OSSL_LIB_CTX *libctx)
 {
@@ -187,7 +187,7 @@ static void load_base(const struct atls_activation *activation,
     (void)OSSL_PROVIDER_load(libctx, base);
 }
 
-/* Last, so that nothing of the load depends on what it does. */
+/* Called last, so that nothing of the load depends on it. */
 static void start(struct atls_activation *activation)
 {
     const char *map = atls_activation_setting(activation, "map");
@@ -217,7 +217,7 @@ __attribute__((visibility("default"))) int OSSL_provider_init(
             core_get_libctx = OSSL_FUNC_core_get_libctx(in);
     }
     if (!CRYPTO_THREAD_run_once(&hook_once, install_hook) || ctx_index < 0)
-        return 0; /* no memory even for an index: nothing we could refuse with */
+        return 0; /* no memory even for an index, without which we cannot refuse */
     if (core_get_libctx != NULL)
         libctx = (OSSL_LIB_CTX *)core_get_libctx(handle);
     activation = atls_activation_new(handle, core_get_params, libctx);

@@ -10,8 +10,8 @@
 /* Reason codes: 1..ATLS_E_COUNT-1 are the generic sentences, these the texts. */
 #define FIRST_TEXT_REASON 1000
 
-/* A text and its entry for OpenSSL's string table, which keeps pointers to
- * both. `ready` is set last: whoever sees it may read the rest. */
+/* A text and its entry for OpenSSL's string table, which keeps pointers to both. The
+ * rest may be read once `ready` is set. */
 struct slot {
     atomic_bool ready;
     ERR_STRING_DATA entry[2];
@@ -40,7 +40,7 @@ static void make_library(void)
         library = number;
 }
 
-/* The slot that holds this text, claimed if need be; -1 when all are taken. */
+/* The slot of this text, claimed if there is none; -1 when all are taken. */
 static int slot_of(const char *text)
 {
     unsigned index;
@@ -66,8 +66,8 @@ static int slot_of(const char *text)
     return (int)index;
 }
 
-/* The code in our library that shows this reason: its text's, or where no slot is
- * left the generic sentence's. */
+/* The reason code in our library: that of the text, or where no slot is left that of
+ * the generic sentence. */
 static int code_of(const struct atls_reason *reason, const char *brief)
 {
     int slot = brief[0] != '\0' ? slot_of(brief) : -1;

@@ -22,8 +22,7 @@ static bool is_fifo(const char *path)
     return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
-/* fifo(7): opening one to write fails while nobody has it open to read, instead of
- * waiting. */
+/* With O_NONBLOCK opening a FIFO to write fails while it has no reader (fifo(7)). */
 static void open_path(struct atls_report_sink *sink, const char *path)
 {
     int fd = atls_open_file(path, FLAGS | O_CREAT, MODE);
@@ -66,7 +65,7 @@ int atls_report_sink_get(struct atls_report_sink *sink)
     return atls_stderr_is_there(&sink->err) ? STDERR_FILENO : -1;
 }
 
-/* What goes into a pipe without waiting, and whole: lines, if they are not longer. */
+/* The octets that a pipe takes in one piece: whole lines, unless a line is longer. */
 static size_t piece_of(const char *text, size_t len)
 {
     const char *end;

@@ -6,8 +6,8 @@
 
 /*
  * The keys of openssl.cnf that we ask OpenSSL for: nested sections reach a
- * provider as parameters named `section.key`. A key that is not in this list
- * cannot be seen by the module; `attest check` reads the file and names it.
+ * provider as parameters named `section.key`. The module cannot see a key that is not
+ * in this list; `attest check` reads the file and names it.
  */
 #define ATLS_SETTINGS(X)      \
     X("base")                 \
@@ -30,24 +30,24 @@
     X("verifier")             \
     X("verifier.policy")
 
-/* Not a key of openssl.cnf: attest.so's own word that this instance must refuse
- * everything, with the reason as value. */
+/* Not keys of openssl.cnf, but added by attest.so. This one makes the instance refuse
+ * everything, with the value as the reason. */
 #define ATLS_SETTING_BROKEN "(broken)"
 
-/* The same: the program had used TLS before this provider was loaded. */
+/* The program used TLS before this provider was loaded. */
 #define ATLS_SETTING_LATE "(late)"
 
-/* The same: it is made while OpenSSL reads its configuration (`map = start`), in
- * programs that may never use TLS. Not a word before they do. */
+/* The instance is made while OpenSSL reads its configuration (`map = start`), in
+ * programs that may never use TLS. Nothing is written before they do. */
 #define ATLS_SETTING_EARLY "(early)"
 
-/* One key that stands in the configuration; both strings owned elsewhere. */
+/* One key of the configuration; both strings are borrowed. */
 struct atls_setting {
     const char *key;
     const char *value;
 };
 
-/* The value of a key, or NULL. */
+/* The value of a key, borrowed, or NULL. */
 const char *atls_setting_find(const struct atls_setting *settings, size_t count,
                               const char *key);
 

@@ -9,8 +9,8 @@
 #include "tls/refusal.h"
 #include "verifier/appraise.h"
 
-/* Where a section was found by the address that a connection shows it may be that
- * of a proxy, about which the policy says more than its author meant. */
+/* A section that was found by an address may have been found by that of a proxy, to
+ * which the policy's author did not mean it to apply. */
 static enum atls_error fail_without_evidence(
     const struct atls_connection *connection, struct atls_reason *why)
 {
@@ -47,7 +47,7 @@ static enum atls_error check_evidence_is_there(
     return ATLS_OK;
 }
 
-/* One section; every section that matched must be satisfied. */
+/* By one section; every section that matched must be satisfied. */
 static enum atls_error appraise_by(struct atls_connection *connection,
                                    const struct atls_section *section,
                                    struct atls_span cert_der,
@@ -91,7 +91,7 @@ static enum atls_error appraise(struct atls_connection *connection,
 
     if (r != ATLS_OK)
         return r;
-    /* A raw public key instead of a certificate, or no memory. */
+    /* 0: a raw public key instead of a certificate; negative: no memory. */
     der_len = i2d_X509(leaf, &der);
     if (der_len <= 0)
         return atls_fail(why, ATLS_E_NO_CERTIFICATE,
@@ -119,7 +119,7 @@ enum atls_error atls_appraisal_decide(struct atls_connection *connection,
     const struct atls_match *match = atls_connection_match(connection, s);
     enum atls_error r;
 
-    /* Asked again by the program's callback that has wrapped ours (S24). */
+    /* With a verdict: a program's callback that has wrapped ours asks again (S24). */
     if (match->mode == ATLS_MODE_OFF || connection->has_verdict)
         return ATLS_OK;
     r = appraise(connection, match, s, why);

@@ -8,12 +8,13 @@
 #include "tls/state.h"
 
 /*
- * The gate's decision about a server, by the policy of this handshake: its
- * certificate and CertificateVerify are there, its evidence was kept unread or never
- * came. Writes log and report, gives the verdict, takes the lock out, and forgets
- * the evidence, which counts once.
- * ATLS_OK under observe and off whatever it finds; else as of atls_appraise(), or
- * ATLS_E_NO_EVIDENCE, ATLS_E_NO_CHANNEL, ATLS_E_NO_CERTIFICATE, ATLS_E_UNNAMED.
+ * The gate's decision about a server, by the policy of this handshake. Called when
+ * certificate and CertificateVerify are there; the evidence was kept unread, or never
+ * came. Writes log and report, gives the verdict, takes the lock off, and forgets the
+ * evidence, which counts once.
+ * Returns ATLS_OK under observe and off whatever it finds. Else as of atls_appraise(),
+ * or ATLS_E_NO_EVIDENCE, ATLS_E_NO_CHANNEL, ATLS_E_NO_CERTIFICATE, ATLS_E_UNNAMED,
+ * ATLS_E_NOMEM.
  */
 enum atls_error atls_appraisal_decide(struct atls_connection *connection,
                                       const SSL *s,

@@ -141,7 +141,7 @@ enum atls_error atls_request_parse(const uint8_t *data, size_t len,
     if (len < 1)
         return atls_fail(why, ATLS_E_REQUEST,
                          "the attestation request is empty");
-    /* A later version may look different: it is not for us, and no error. */
+    /* A later version may look different: we ignore it, without an error. */
     if (data[0] != ATLS_REQUEST_VERSION)
         return ATLS_OK;
     if (len < 2)

@@ -31,7 +31,7 @@ static int finish(struct atls_connection *connection, const SSL *s,
         return success;
     *al = atls_error_alert(r);
     if (connection != NULL && connection->is_being_freed)
-        return -1; /* nobody is there to be told */
+        return -1; /* the program does not read errors of this call */
     if (connection == NULL)
         atls_raise(why);
     else
@@ -41,8 +41,8 @@ static int finish(struct atls_connection *connection, const SSL *s,
 
 /* --- what we send ------------------------------------------------------- */
 
-/* ClientHello: the request, where the policy covers the server. With ECH, OpenSSL 4.0
- * fails where an extension that it knows is not there (design, fact 16). */
+/* ClientHello: the request, where the policy covers the server. With ECH it is always
+ * sent: OpenSSL 4.0 fails where a registered extension is left out (design, fact 16). */
 static enum atls_error add_request(struct atls_connection *connection, SSL *s,
                                    struct atls_reason *why, const uint8_t **ret,
                                    size_t *ret_len)
@@ -105,8 +105,8 @@ static enum atls_error begin_evidence(const struct atls_connection *connection,
     return r;
 }
 
-/* Nothing but the pending evidence is held while the handshake is parked: it may
- * never come back. */
+/* The handshake may pause and never come back, so nothing but the pending evidence is
+ * held while it waits. */
 static enum atls_error add_evidence(struct atls_connection *connection,
                                     const SSL *s, X509 *leaf, int *found_errno,
                                     struct atls_reason *why,
@@ -159,7 +159,7 @@ int atls_extension_add(SSL *s, unsigned context, X509 *x, size_t chain_index,
 
 /* --- what we receive ---------------------------------------------------- */
 
-/* ClientHello: is it us who are asked, and for something we can make? */
+/* ClientHello: is evidence requested that we can make? */
 static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
                                      const uint8_t *data, size_t len,
                                      struct atls_reason *why)
@@ -167,8 +167,7 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
     struct atls_formats formats;
     enum atls_error r = atls_request_parse(data, len, why, &formats);
 
-    /* Whatever an earlier handshake left, should the gate not have seen this
-     * one start. */
+    /* The gate may not have seen this handshake begin. */
     atls_connection_begin(connection);
     if (r != ATLS_OK)
         return r;
@@ -179,7 +178,7 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
         return ATLS_OK;
     connection->formats = formats;
 #ifdef SSL_OP_NO_TX_CERTIFICATE_COMPRESSION
-    /* A certificate compressed beforehand carries no evidence. */
+    /* A certificate that was compressed before carries no evidence. */
     SSL_set_options(s, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
 #else
     (void)s;
@@ -187,8 +186,8 @@ static enum atls_error parse_request(struct atls_connection *connection, SSL *s,
     return ATLS_OK;
 }
 
-/* Certificate: keep the octets; the gate appraises them at CertificateVerify.
- * What nobody asked for is not looked at: OpenSSL hands it over all the same. */
+/* Certificate: keep the octets; the gate appraises them at CertificateVerify. OpenSSL
+ * also passes on an extension that was not requested: it is ignored. */
 static enum atls_error keep_evidence(struct atls_connection *connection,
                                      const uint8_t *data, size_t len,
                                      size_t chain_index,
@@ -230,7 +229,8 @@ static enum atls_error keep_evidence(struct atls_connection *connection,
     return ATLS_OK;
 }
 
-/* Observing never refuses: what cannot be kept is reported, and then missing. */
+/* Under observe nothing is refused: evidence that cannot be kept is reported, and is
+ * missing later. */
 static enum atls_error take_evidence(struct atls_connection *connection,
                                      const uint8_t *data, size_t len,
                                      size_t chain_index,

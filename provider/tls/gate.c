@@ -31,7 +31,7 @@ static int is_capped_below_tls13(SSL *s)
                || (SSL_get_options(s) & SSL_OP_NO_TLSv1_3) != 0);
 }
 
-/* External PSKs come without a Certificate, and with 0-RTT. */
+/* With an external PSK there is no Certificate, and 0-RTT is possible. */
 static void drop_psks(SSL *s)
 {
     SSL_set_psk_use_session_callback(s, NULL);
@@ -64,7 +64,7 @@ static enum atls_error check_protocol(const struct atls_connection *connection,
     return ATLS_OK;
 }
 
-/* A program that sends early data fails then, and OpenSSL gives it no reason. */
+/* A program that sends early data fails later, and OpenSSL gives it no reason. */
 static void tell_of_early_data(const struct atls_connection *connection,
                                const SSL_SESSION *session)
 {
@@ -77,8 +77,8 @@ static void tell_of_early_data(const struct atls_connection *connection,
             atls_connection_section_name(connection));
 }
 
-/* A full handshake follows where the session is dropped. Only in TLS_ST_BEFORE:
- * later the library holds a pointer to the session. */
+/* Drop the session, so that a full handshake follows. Only in TLS_ST_BEFORE: later the
+ * library holds a pointer to the session. */
 static enum atls_error begin_client(const struct atls_connection *connection,
                                     SSL *s, struct atls_reason *why)
 {
@@ -92,8 +92,8 @@ static enum atls_error begin_client(const struct atls_connection *connection,
     return check_protocol(connection, s, why);
 }
 
-/* Versions that are refused before they are offered need no words; a server's
- * answer with one does. */
+/* A version that is refused before it is offered needs no reason; a server's answer
+ * with one does. */
 static enum atls_error check_lower_version(struct atls_connection *connection,
                                            const SSL *s,
                                            struct atls_reason *why)
@@ -111,7 +111,7 @@ static enum atls_error check_lower_version(struct atls_connection *connection,
     return ATLS_E_VERSION;
 }
 
-/* Who must not be connected to at all is refused in the ClientHello. */
+/* A peer that must not be connected to at all is refused at the ClientHello. */
 static enum atls_error check_version_of_client(
     struct atls_connection *connection, const SSL *s, int version,
     struct atls_reason *why)
@@ -127,9 +127,9 @@ static enum atls_error check_version_of_client(
     return ATLS_OK;
 }
 
-/* Who is a server, or may yet become a client, is refused at the ClientHello, so
- * that the peer gets an alert. A client is refused here, as the ClientHello's
- * callback may be somebody else's: that is one way to be broken. */
+/* A server is refused at the ClientHello, so that the peer gets an alert. A client
+ * with a broken configuration is refused here, as the ClientHello's callback may belong
+ * to another module: that is one way to be broken. */
 static enum atls_error check_version(struct atls_connection *connection,
                                      const SSL *s, int version,
                                      struct atls_reason *why)
@@ -163,8 +163,8 @@ static enum atls_error check_resumption(struct atls_connection *connection,
         atls_connection_section_name(connection));
 }
 
-/* A server that refuses everything does so at the ClientHello, whatever it is
- * asked there: one of a single version is asked about none. */
+/* A server that refuses everything does so at the first operation of the ClientHello:
+ * a server of a single version is not asked about versions. */
 static enum atls_error check_server(const struct atls_connection *connection,
                                     struct atls_reason *why)
 {
@@ -194,7 +194,7 @@ static enum atls_error check(struct atls_connection *connection, const SSL *s,
     }
 }
 
-/* Most of what OpenSSL asks about says nothing of evidence: left at once. */
+/* Most operations do not concern evidence, and cost nothing more than this. */
 static bool is_of_interest(const SSL *s, int op)
 {
     const struct atls_connection *connection = atls_connection_find(s);

@@ -9,15 +9,15 @@
 #include "openssl_compat.h"
 #include "tls/refusal.h"
 
-/* Of a BIO that is locked. Connection and BIO each know the other as long as both are
- * there; either may go first. */
+/* One for each locked BIO. Connection and BIO each have a reference; either may be
+ * freed first. */
 struct atls_lock {
     atomic_uint refs;
-    const SSL *s; /* NULL: the connection is gone */
-    BIO *bio;     /* NULL: the BIO is gone */
+    const SSL *s; /* NULL: the connection has left it */
+    BIO *bio;     /* NULL: the BIO has been freed */
     BIO_callback_fn_ex
-        callback;   /* the program's, which ours has taken the place of */
-    bool is_asking; /* that one, which may have wrapped ours and call it back */
+        callback;   /* the program's, which ours replaces and calls; or NULL */
+    bool is_asking; /* calling it: it may have wrapped ours and call it back */
 };
 
 static _Atomic(int) bio_index = -1;
@@ -30,8 +30,8 @@ static void unref(struct atls_lock *lock)
 
 /* --- what may pass -------------------------------------------------------- */
 
-/* What a client may send before it has seen evidence: its ClientHello, and in all
- * states in which it reads nothing but alerts. */
+/* A client may send its ClientHello before it has seen evidence, and alerts in the
+ * states in which it reads. */
 static bool is_before_last_flight(OSSL_HANDSHAKE_STATE state)
 {
     switch (state) {
@@ -69,7 +69,8 @@ static bool may_send(const struct atls_lock *lock)
 
 /* --- the callback --------------------------------------------------------- */
 
-/* As OpenSSL does it where there is no callback of the new kind. */
+/* Call the callback of the old kind, as OpenSSL does where there is none of the new
+ * kind. */
 static long ask_legacy(BIO *bio, int operation, const char *data, size_t len,
                        int number, long more, int result, size_t *processed)
 {
@@ -98,8 +99,7 @@ static long ask_legacy(BIO *bio, int operation, const char *data, size_t len,
     return asked;
 }
 
-/* A lock that is not there any more, or is another BIO's (BIO_dup_chain()), lets
- * all pass. */
+/* Without a lock, or with that of another BIO (BIO_dup_chain()), all passes. */
 static long lock_callback(BIO *bio, int operation, const char *data, size_t len,
                           int number, long more, int result, size_t *processed)
 {
@@ -116,7 +116,7 @@ static long lock_callback(BIO *bio, int operation, const char *data, size_t len,
     if (lock == NULL || lock->callback == NULL)
         return ask_legacy(bio, operation, data, len, number, more, result,
                           processed);
-    atomic_fetch_add(&lock->refs, 1); /* it may free the BIO */
+    atomic_fetch_add(&lock->refs, 1); /* the program's may free the BIO */
     lock->is_asking = true;
     asked = lock->callback(bio, operation, data, len, number, more, result,
                            processed);
@@ -176,7 +176,7 @@ enum atls_error atls_lock_put(struct atls_connection *connection, SSL *s)
 
     if (bio == NULL || is_locked(bio, connection->lock))
         return ATLS_OK;
-    atls_lock_forget(connection); /* the program took its BIO away */
+    atls_lock_forget(connection); /* the program has another BIO there */
     lock = OPENSSL_zalloc(sizeof(*lock));
     if (lock == NULL)
         return ATLS_E_NOMEM;
@@ -191,7 +191,7 @@ enum atls_error atls_lock_put(struct atls_connection *connection, SSL *s)
         OPENSSL_free(lock);
         return ATLS_E_NOMEM;
     }
-    bio_is_freed(NULL, older, NULL, 0, 0, NULL); /* it knows another now */
+    bio_is_freed(NULL, older, NULL, 0, 0, NULL); /* this BIO has another now */
     BIO_set_callback_ex(bio, lock_callback);
     connection->lock = lock;
     return ATLS_OK;

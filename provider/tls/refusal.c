@@ -41,7 +41,7 @@ void atls_refusal_report(struct atls_connection *connection,
     OPENSSL_free(report);
 }
 
-/* What refuses everybody does so before anybody is looked up. */
+/* A broken configuration refuses before the peer has been looked up. */
 static void report_client(struct atls_connection *connection, const SSL *s,
                           const struct atls_reason *why)
 {
@@ -78,7 +78,7 @@ void atls_refusal_without_verdict(struct atls_connection *connection,
     atls_refusal_raise(connection, s, &why);
 }
 
-/* --- what a peer says -------------------------------------------------------- */
+/* --- alerts of a peer --------------------------------------------------------- */
 
 /* A server that owes evidence has ended the handshake. */
 static void explain_alert(struct atls_connection *connection, const SSL *s,
@@ -118,8 +118,7 @@ static bool owes_evidence(const struct atls_connection *connection,
 
 /* --- the info callback ------------------------------------------------------- */
 
-/* OpenSSL has raised its own error after ours; not when it only wants to read or
- * write once more. */
+/* Unless ours is the last, as when the handshake only waits to read or write. */
 static void raise_again(const struct atls_connection *connection)
 {
     if (connection->refusal.code != ATLS_OK
@@ -143,13 +142,13 @@ static void watch(struct atls_connection *connection, const SSL *s, int type,
     errno = saved_errno;
 }
 
-/* What OpenSSL would have called. */
+/* The program's callback, which OpenSSL would call without ours; or NULL. */
 static atls_info_callback *programs_callback(
     const struct atls_connection *connection, const SSL *s)
 {
     atls_info_callback *of_context;
 
-    /* Ours is the context's: the program has none. */
+    /* Ours is called as the context's, and stands in for none of this SSL. */
     if (SSL_get_info_callback(s) != atls_refusal_info)
         return NULL;
     if (connection != NULL && connection->program_info != NULL)
@@ -158,8 +157,8 @@ static atls_info_callback *programs_callback(
     return of_context != atls_refusal_info ? of_context : NULL;
 }
 
-/* Only a connection that is going calls nobody: what the program's stands on may be
- * gone (async.h). */
+/* While a connection is being freed the program's callback is not called: what it uses
+ * may be gone (async.h). */
 void atls_refusal_info(const SSL *s, int type, int value)
 {
     struct atls_connection *connection = atls_connection_find(s);

@@ -17,36 +17,38 @@
  */
 
 /*
- * The administrator's line about a handshake that was refused. While the agent or
- * the TPM is out, each one is: of one kind (code) the process writes one line a
- * second, with the number of those it left out.
+ * Write the log's line about a refused handshake. While the agent or the TPM is out,
+ * every handshake is refused: of each kind (code) the process writes one line a second,
+ * with the number of lines that it left out.
  *   log  may be NULL
  * Keeps errno. Thread-safe, also in forked children.
  */
 void atls_refusal_log(struct atls_log *log, const struct atls_reason *why);
 
-/* Log and report why a server is, or under observe would be, refused, when no
- * appraisal has done so: once a handshake. */
+/* Log and report why a server is refused, or under observe would be. Once a handshake:
+ * nothing happens where an appraisal has done so. */
 void atls_refusal_report(struct atls_connection *connection,
                          const struct atls_reason *why);
 
 /*
- * Refuse: put the reason on the error queue, into the log and, of a client, into the
- * report. Once a handshake: nothing happens where a reason was given before, or
- * where why has none (code ATLS_OK).
+ * Refuse: put the reason on the error queue, into the log and, for a client, into the
+ * report. Once a handshake: nothing happens where a reason was given before, or where
+ * why has none (code ATLS_OK).
  */
 void atls_refusal_raise(struct atls_connection *connection, const SSL *s,
                         const struct atls_reason *why);
 
-/* A client would send data although nothing has refused: the program has replaced
- * the gate. */
+/* Refuse a client that would send data without a verdict, and that nothing has refused
+ * before: the program has replaced the gate. */
 void atls_refusal_without_verdict(struct atls_connection *connection,
                                   const SSL *s);
 
-/* The info callback. Passes all on to the program's own. */
+/* The info callback: raises the reason once more when the alert leaves or the handshake
+ * ends, and explains alerts of a peer that owes evidence. Calls the program's own, too.
+ * Keeps errno. */
 void atls_refusal_info(const SSL *s, int type, int value);
 
-/* See that it is in force on this object, chained to the program's. */
+/* See that it is in force on this SSL, chained to the program's. */
 void atls_refusal_watch(struct atls_connection *connection, SSL *s);
 
 #endif
