@@ -11,18 +11,20 @@ struct error_row {
     const char *name;
     const char *sentence;
     int alert;
+    int status;
 };
 
 static const struct error_row error_table[ATLS_E_COUNT] = {
-    [ATLS_OK] = {"ok", "no error", 80},
-#define ERROR_ROW(symbol, name, alert, sentence) \
-    [ATLS_E_##symbol] = {name, sentence, alert},
+    [ATLS_OK] = {"ok", "no error", 80, ATLS_STATUS_DONE},
+#define ERROR_ROW(symbol, name, alert, status, sentence) \
+    [ATLS_E_##symbol] = {name, sentence, alert, ATLS_STATUS_##status},
     ATLS_ERRORS(ERROR_ROW)
 #undef ERROR_ROW
 };
 
 /* For codes out of range: never an accepting name, always internal_error. */
-static const struct error_row unknown_row = {"unknown", "unknown error", 80};
+static const struct error_row unknown_row = {"unknown", "unknown error", 80,
+                                             ATLS_STATUS_USAGE};
 
 static const struct error_row *error_row(enum atls_error code)
 {
@@ -44,6 +46,11 @@ const char *atls_error_sentence(enum atls_error code)
 int atls_error_alert(enum atls_error code)
 {
     return error_row(code)->alert;
+}
+
+int atls_error_status(enum atls_error code)
+{
+    return error_row(code)->status;
 }
 
 enum atls_error atls_fail(struct atls_reason *why, enum atls_error code,

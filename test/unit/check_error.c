@@ -13,10 +13,11 @@ static const struct {
     enum atls_error code;
     const char *name;
     int alert;
+    int status;
     const char *sentence;
 } all_errors[] = {
-#define ROW(symbol, name, alert, sentence) \
-    {ATLS_E_##symbol, name, alert, sentence},
+#define ROW(symbol, name, alert, status, sentence) \
+    {ATLS_E_##symbol, name, alert, ATLS_STATUS_##status, sentence},
     ATLS_ERRORS(ROW)
 #undef ROW
 };
@@ -33,6 +34,8 @@ START_TEST(test_every_code_has_its_row)
         ck_assert_str_eq(atls_error_name(code), all_errors[i].name);
         ck_assert_str_eq(atls_error_sentence(code), all_errors[i].sentence);
         ck_assert_int_eq(atls_error_alert(code), all_errors[i].alert);
+        ck_assert_int_eq(atls_error_status(code), all_errors[i].status);
+        ck_assert_int_ne(atls_error_status(code), ATLS_STATUS_DONE);
     }
 }
 END_TEST
@@ -77,6 +80,7 @@ START_TEST(test_codes_out_of_range_accept_nothing)
         ck_assert_str_eq(atls_error_name(code), "unknown");
         ck_assert_str_eq(atls_error_sentence(code), "unknown error");
         ck_assert_int_eq(atls_error_alert(code), 80);
+        ck_assert_int_eq(atls_error_status(code), ATLS_STATUS_USAGE);
     }
     ck_assert_str_eq(atls_error_name(ATLS_OK), "ok");
 }

@@ -349,18 +349,18 @@ END_TEST
 /* Every error has a status, and only success is success. */
 START_TEST(test_exit_status)
 {
-    ck_assert_int_eq(tool_exit_status(ATLS_OK), TOOL_DONE);
+    ck_assert_int_eq(atls_error_status(ATLS_OK), TOOL_DONE);
     for (int code = 1; code < ATLS_E_COUNT; code++) {
-        int status = tool_exit_status((enum atls_error)code);
+        int status = atls_error_status((enum atls_error)code);
 
         ck_assert_int_ge(status, TOOL_REFUSED);
         ck_assert_int_le(status, TOOL_UNAVAILABLE);
     }
-    ck_assert_int_eq(tool_exit_status(ATLS_E_PCR_VALUE), TOOL_REFUSED);
-    ck_assert_int_eq(tool_exit_status(ATLS_E_POLICY), TOOL_USAGE);
-    ck_assert_int_eq(tool_exit_status(ATLS_E_SIGNATURE), TOOL_NO_EVIDENCE);
-    ck_assert_int_eq(tool_exit_status(ATLS_E_LOG_BUSY), TOOL_UNAVAILABLE);
-    ck_assert_int_eq(tool_exit_status((enum atls_error)1000), TOOL_USAGE);
+    ck_assert_int_eq(atls_error_status(ATLS_E_PCR_VALUE), TOOL_REFUSED);
+    ck_assert_int_eq(atls_error_status(ATLS_E_POLICY), TOOL_USAGE);
+    ck_assert_int_eq(atls_error_status(ATLS_E_SIGNATURE), TOOL_NO_EVIDENCE);
+    ck_assert_int_eq(atls_error_status(ATLS_E_LOG_BUSY), TOOL_UNAVAILABLE);
+    ck_assert_int_eq(atls_error_status((enum atls_error)1000), TOOL_USAGE);
 }
 END_TEST
 

@@ -30,7 +30,7 @@ static const char *text_of(const struct atls_reason *why)
 void tool_check_fail(struct check *check, const char *what, const char *next,
                      const struct atls_reason *why)
 {
-    int status = tool_exit_status(why->code) == TOOL_UNAVAILABLE
+    int status = atls_error_status(why->code) == TOOL_UNAVAILABLE
                      ? TOOL_UNAVAILABLE
                      : TOOL_USAGE;
 

@@ -220,7 +220,7 @@ static void report_failure(struct check *check, const struct trial *trial,
     if (why->text[0] == '\0')
         (void)atls_fail(why, why->code, NULL);
     tool_finding_fail(check->findings,
-                      tool_exit_status(why->code) == TOOL_UNAVAILABLE
+                      atls_error_status(why->code) == TOOL_UNAVAILABLE
                           ? TOOL_UNAVAILABLE
                           : TOOL_USAGE,
                       WHAT, tool_check_quoter_hint(why->code),

@@ -37,7 +37,7 @@ static enum atls_error withdraw_undecided(const struct peer_evidence *evidence,
 
     for (unsigned i = 0; i < ATLS_STEP_COUNT; i++) {
         bool undecided =
-            tool_exit_status(report->steps[i].reason.code) == TOOL_REFUSED
+            atls_error_status(report->steps[i].reason.code) == TOOL_REFUSED
             || (i == ATLS_STEP_BINDING && !evidence->has_channel)
             || (i == ATLS_STEP_CERTIFICATE && evidence->cert_der == NULL)
             || i == ATLS_STEP_COMPONENTS || i == ATLS_STEP_PCRS

@@ -8,92 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-int tool_exit_status(enum atls_error code)
-{
-    switch (code) {
-    case ATLS_OK:
-        return TOOL_DONE;
-
-    case ATLS_E_NAMELESS:
-    case ATLS_E_UNNAMED:
-    case ATLS_E_CHAIN_UNTRUSTED:
-    case ATLS_E_CHAIN_EXPIRED:
-    case ATLS_E_CHAIN_NOT_YET:
-    case ATLS_E_CHAIN_USAGE:
-    case ATLS_E_CHAIN_EKU:
-    case ATLS_E_CHAIN_REVOKED:
-    case ATLS_E_CHAIN_CRL:
-    case ATLS_E_CHAIN_UNUSED:
-    case ATLS_E_MACHINE:
-    case ATLS_E_AK_ATTRIBUTES:
-    case ATLS_E_FRESHNESS:
-    case ATLS_E_SELECTION:
-    case ATLS_E_PCR_ZERO:
-    case ATLS_E_LOG_EVENT:
-    case ATLS_E_LOG_FORM:
-    case ATLS_E_CERTIFICATE_UNMEASURED:
-    case ATLS_E_COMPONENT:
-    case ATLS_E_PCR_VALUE:
-    case ATLS_E_TLS_KEY:
-    case ATLS_E_EXPIRED:
-        return TOOL_REFUSED;
-
-    case ATLS_E_VERSION:
-    case ATLS_E_RESUMED:
-    case ATLS_E_NO_CERTIFICATE:
-    case ATLS_E_NO_EVIDENCE:
-    case ATLS_E_NO_VERDICT:
-    case ATLS_E_NO_CHANNEL:
-    case ATLS_E_MISPLACED:
-    case ATLS_E_REQUEST:
-    case ATLS_E_UNEXPECTED:
-    case ATLS_E_EARLY_DATA:
-    case ATLS_E_TOO_LARGE:
-    case ATLS_E_TRUNCATED:
-    case ATLS_E_TRAILING:
-    case ATLS_E_MALFORMED:
-    case ATLS_E_LIMIT:
-    case ATLS_E_NOT_CANONICAL:
-    case ATLS_E_FORMAT:
-    case ATLS_E_CHAIN_EMPTY:
-    case ATLS_E_SIGNATURE_ALG:
-    case ATLS_E_SIGNATURE:
-    case ATLS_E_MAGIC:
-    case ATLS_E_TYPE:
-    case ATLS_E_BINDING:
-    case ATLS_E_PCR_DIGEST:
-    case ATLS_E_LOG_REPLAY:
-    case ATLS_E_LOG_MISMATCH:
-    case ATLS_E_LOG_UNREADABLE:
-        return TOOL_NO_EVIDENCE;
-
-    case ATLS_E_TPM:
-    case ATLS_E_TPM_UNAVAILABLE:
-    case ATLS_E_TPM_AUTH:
-    case ATLS_E_AK:
-    case ATLS_E_TIMEOUT:
-    case ATLS_E_QUEUE_FULL:
-    case ATLS_E_PCR_UNSTABLE:
-    case ATLS_E_NO_ATTESTER:
-    case ATLS_E_LOG_BUSY:
-    case ATLS_E_AGENT_UNAVAILABLE:
-    case ATLS_E_AGENT_PROTOCOL:
-    case ATLS_E_NOT_ALLOWED:
-        return TOOL_UNAVAILABLE;
-
-    case ATLS_E_NOMEM:
-    case ATLS_E_INTERNAL:
-    case ATLS_E_CRYPTO:
-    case ATLS_E_CONFIG:
-    case ATLS_E_POLICY:
-    case ATLS_E_USAGE:
-    case ATLS_E_IO:
-    case ATLS_E_COUNT:
-        break;
-    }
-    return TOOL_USAGE;
-}
-
 /* Printed before every message; main() has a verb without a name. */
 static void print_prefix(const struct tool_options *options)
 {
@@ -139,7 +53,7 @@ int tool_fail(const struct tool_options *options, const struct atls_reason *why)
         (void)tool_print_json(options, json_pack("{s:s, s:s}", "error",
                                                  atls_error_name(why->code),
                                                  "reason", text));
-    return tool_exit_status(why->code);
+    return atls_error_status(why->code);
 }
 
 int tool_usage(const struct tool_options *options, const char *fmt, ...)

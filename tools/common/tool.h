@@ -16,13 +16,13 @@
  * Source: design "The command"; attest(1).
  */
 
-/* Exit statuses; scripts and monitoring rely on them. */
+/* Exit statuses, as of base/error.h. */
 enum tool_exit {
-    TOOL_DONE = 0,        /* trusted, or done */
-    TOOL_REFUSED = 1,     /* refused by policy */
-    TOOL_USAGE = 2,       /* usage, configuration, files */
-    TOOL_NO_EVIDENCE = 3, /* no evidence, or invalid evidence */
-    TOOL_UNAVAILABLE = 4  /* TPM or agent unavailable */
+    TOOL_DONE = ATLS_STATUS_DONE,
+    TOOL_REFUSED = ATLS_STATUS_REFUSED,
+    TOOL_USAGE = ATLS_STATUS_USAGE,
+    TOOL_NO_EVIDENCE = ATLS_STATUS_NO_EVIDENCE,
+    TOOL_UNAVAILABLE = ATLS_STATUS_UNAVAILABLE
 };
 
 struct tool_verb;
@@ -52,13 +52,6 @@ extern const struct tool_verb tool_verb_measure;
 extern const struct tool_verb tool_verb_policy;
 extern const struct tool_verb tool_verb_show;
 extern const struct tool_verb tool_verb_verify;
-
-/*
- * Exit status for an error: evidence that does not hold by itself (decoding,
- * signature, binding, replay) is TOOL_NO_EVIDENCE, sound evidence that the
- * policy does not accept is TOOL_REFUSED.
- */
-int tool_exit_status(enum atls_error code);
 
 /*
  * Report a failure and return its exit status: `return tool_fail(...)`.

@@ -223,7 +223,7 @@ static int check_section(struct check *check,
                          const struct atls_section *section)
 {
     struct atls_report report;
-    int status = tool_exit_status(tool_appraise(
+    int status = atls_error_status(tool_appraise(
         check->evidence, section, check->arguments->now, true, &report));
 
     check->count = 0;

@@ -214,7 +214,7 @@ static int print_report(const struct show *show,
 static int judge(const struct show *show, const struct atls_section *section)
 {
     struct atls_report report;
-    int status = tool_exit_status(tool_appraise(
+    int status = atls_error_status(tool_appraise(
         show->evidence, section, (int64_t)time(NULL), true, &report));
     int printed = print_report(show, &report, section);
     atls_report_clear(&report);
@@ -235,7 +235,7 @@ static int show_only(const struct show *show)
     }
     printed = print_report(show, &report, NULL);
     atls_report_clear(&report);
-    return printed != TOOL_DONE ? printed : tool_exit_status(error);
+    return printed != TOOL_DONE ? printed : atls_error_status(error);
 }
 
 /* ---- policy ---- */
