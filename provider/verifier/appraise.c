@@ -11,7 +11,6 @@
 #include "evidence/merkle.h"
 #include "verifier/bootcheck.h"
 #include "verifier/certificate.h"
-#include "verifier/components.h"
 #include "verifier/measured.h"
 #include "verifier/pcrs.h"
 #include "verifier/quoted.h"
@@ -239,8 +238,8 @@ static enum atls_error check_components(struct run *run,
     run->report->reference = reference;
     run->not_asked = section->components_any && section->component_count == 0
                      && (reference == NULL || reference->component_count == 0);
-    return atls_components_check(section, reference, run->report->evidence,
-                                 why);
+    return atls_reference_check_components(section, reference,
+                                           run->report->evidence, why);
 }
 
 static bool names_pcrs(const struct atls_pcr_rule rules[ATLS_PCR_COUNT])
@@ -258,8 +257,8 @@ static enum atls_error check_pcrs(struct run *run, struct atls_reason *why)
 
     run->not_asked = !names_pcrs(run->section->pcrs)
                      && (reference == NULL || !names_pcrs(reference->pcrs));
-    return atls_pcrs_check_values(run->section, reference,
-                                  run->report->evidence, why);
+    return atls_reference_check_pcrs(run->section, reference,
+                                     run->report->evidence, why);
 }
 
 /* No policy can demand a certified TLS key yet, so nothing checks what would
@@ -348,14 +347,6 @@ static void make_steps(struct run *run)
     }
 }
 
-/* As long as nothing is known the verdict is refusal. */
-static void report_init(struct atls_report *report)
-{
-    memset(report, 0, sizeof(*report));
-    report->verdict = ATLS_E_INTERNAL;
-    (void)atls_fail(&report->reason, ATLS_E_INTERNAL, NULL);
-}
-
 static enum atls_error check_expiry(const struct atls_appraisal *in,
                                     struct atls_reason *why)
 {
@@ -380,7 +371,7 @@ enum atls_error atls_appraise(const struct atls_appraisal *appraisal,
     };
     enum atls_error r;
 
-    report_init(ret_report);
+    atls_report_init(ret_report);
     ret_report->section_name = appraisal->section->name;
     r = check_expiry(appraisal, &ret_report->reason);
     if (r != ATLS_OK) {
@@ -392,32 +383,4 @@ enum atls_error atls_appraise(const struct atls_appraisal *appraisal,
     EVP_PKEY_free(run.trust.key);
     ERR_pop_to_mark();
     return ret_report->verdict;
-}
-
-void atls_report_clear(struct atls_report *report)
-{
-    atls_evidence_free(report->evidence);
-    report_init(report);
-}
-
-const char *atls_step_name(enum atls_step step)
-{
-    static const char *const names[ATLS_STEP_COUNT] = {
-#define STEP_NAME(symbol, name, what) name,
-        ATLS_STEPS(STEP_NAME)
-#undef STEP_NAME
-    };
-
-    return (size_t)step < ATLS_STEP_COUNT ? names[step] : "";
-}
-
-const char *atls_step_what(enum atls_step step)
-{
-    static const char *const whats[ATLS_STEP_COUNT] = {
-#define STEP_WHAT(symbol, name, what) what,
-        ATLS_STEPS(STEP_WHAT)
-#undef STEP_WHAT
-    };
-
-    return (size_t)step < ATLS_STEP_COUNT ? whats[step] : "";
 }

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "evidence/codec.h"
+
 /* Room for a fleet; an entry takes some 5 KiB. */
 #define SLOTS 64u
 /* Where to look: slots in a row. */

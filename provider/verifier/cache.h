@@ -2,13 +2,25 @@
 #ifndef ATLS_VERIFIER_CACHE_H
 #define ATLS_VERIFIER_CACHE_H
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/span.h"
-#include "verifier/trust.h"
 #include "verifier/validity.h"
+
+/* Octets of a list of machine names with its terminator. */
+#define ATLS_MACHINE_NAMES_MAX 256u
+
+/* What an AK chain tells. */
+struct atls_trust {
+    /* NULL until the AK certificate was parsed; set then, also when the chain is
+     * refused after that, so that tools can show more; EVP_PKEY_free() it. */
+    EVP_PKEY *key;
+    /* As of atls_trust_machine_names(); "" unless the chain was accepted. */
+    char machine[ATLS_MACHINE_NAMES_MAX];
+};
 
 /*
  * AK chains that a section has accepted, so that the next handshake with the

@@ -7,7 +7,6 @@
 #include "base/digest.h"
 #include "evidence/event_form.h"
 #include "evidence/eventlog.h"
-#include "verifier/reference.h"
 
 #define DIGEST_TEXT (2 * ATLS_SHA256_LEN + 1)
 
@@ -278,17 +277,4 @@ enum atls_error atls_components_visit(const struct atls_section *section,
         return r;
     return visit_rules(&visit, reference->components,
                        reference->component_count, reference);
-}
-
-enum atls_error atls_components_check(const struct atls_section *section,
-                                      const struct atls_reference *reference,
-                                      const struct atls_evidence *evidence,
-                                      struct atls_reason *why)
-{
-    struct atls_mismatch first = {.reference = NULL};
-    enum atls_error r = atls_components_visit(section, reference, evidence,
-                                              atls_mismatch_take_first, &first);
-
-    atls_reference_explain(section, evidence, &first, why);
-    return r;
 }

@@ -20,15 +20,8 @@
  * must please both. Every event of a name counts, not the last: what ran once
  * may have changed the machine. Certificate and authority events need no naming.
  *   reference  as of atls_reference_choose(); NULL: none
- *   why        the first mismatch; where it is the reference's, which is nearest
- * Returns ATLS_OK, ATLS_E_COMPONENT, ATLS_E_LOG_EVENT.
+ * Shows each mismatch to the visitor. Returns ATLS_OK or what it returned.
  */
-enum atls_error atls_components_check(const struct atls_section *section,
-                                      const struct atls_reference *reference,
-                                      const struct atls_evidence *evidence,
-                                      struct atls_reason *why) ATLS_MUST_CHECK;
-
-/* The same check, showing each mismatch: see atls_mismatch_visit(). */
 enum atls_error atls_components_visit(const struct atls_section *section,
                                       const struct atls_reference *reference,
                                       const struct atls_evidence *evidence,

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "evidence/codec.h"
 #include "base/span.h"
-#include "verifier/appraise.h"
 #include "verifier/policy.h"
+#include "verifier/result.h"
 
 /*
  * In what evidence differs from the values that a policy lists, all of it: the
@@ -48,23 +48,5 @@ struct atls_mismatch {
  * call. */
 typedef enum atls_error atls_mismatch_visitor(
     const struct atls_mismatch *mismatch, void *arg);
-
-/*
- * Show every mismatch to a visitor, in the order in which appraisal would meet
- * them: components and events, then PCRs. What appraisal can say one thing of
- * only (log, certificate, chain ...) is in the report's steps.
- *   reference  as of atls_report, atls_reference_choose(); NULL: none
- * Returns ATLS_OK or what the visitor returned. Allocates nothing, thread-safe.
- */
-enum atls_error atls_mismatch_visit(const struct atls_section *section,
-                                    const struct atls_reference *reference,
-                                    const struct atls_evidence *evidence,
-                                    atls_mismatch_visitor *visit,
-                                    void *arg) ATLS_MUST_CHECK;
-
-/* A visitor that ends at the first one, with the code of its reason.
- *   arg  struct atls_mismatch, which becomes it */
-enum atls_error atls_mismatch_take_first(const struct atls_mismatch *mismatch,
-                                         void *arg) ATLS_MUST_CHECK;
 
 #endif

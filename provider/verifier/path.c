@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "evidence/codec.h"
 #include "verifier/certificate.h"
+#include "verifier/path_error.h"
 
 /* Certificates in the order of issue, the AK's first. */
 struct line {

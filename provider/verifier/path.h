@@ -44,13 +44,4 @@ enum atls_error atls_path_check(
     int64_t now, struct atls_reason *why,
     struct atls_validity *ret_validity) ATLS_MUST_CHECK;
 
-/* path_error.c: is this X509_V_ERR_* about a CRL, rather than what it says of a
- * certificate? */
-bool atls_path_is_crl_error(int error);
-
-/* path_error.c: say why X509_verify_cert() of path.c refused; crl is the one it
- * was about, if any. */
-enum atls_error atls_path_error(X509_STORE_CTX *ctx, X509_CRL *crl, int64_t now,
-                                struct atls_reason *why) ATLS_MUST_CHECK;
-
 #endif

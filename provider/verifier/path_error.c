@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "verifier/path_error.h"
+
 #include <openssl/asn1.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <stdbool.h>
 
 #include "verifier/certificate.h"
-#include "verifier/path.h"
 
 bool atls_path_is_crl_error(int error)
 {

@@ -8,7 +8,6 @@
 #include "base/digest.h"
 #include "verifier/bootcheck.h"
 #include "verifier/measured.h"
-#include "verifier/reference.h"
 
 /* Any program on the machine can reset PCR 16 (debug) and 23 (application): TCG
  * PC Client Platform TPM Profile, "PCR Attributes". */
@@ -311,17 +310,4 @@ enum atls_error atls_pcrs_visit_values(const struct atls_section *section,
             return r;
     }
     return ATLS_OK;
-}
-
-enum atls_error atls_pcrs_check_values(const struct atls_section *section,
-                                       const struct atls_reference *reference,
-                                       const struct atls_evidence *evidence,
-                                       struct atls_reason *why)
-{
-    struct atls_mismatch first = {.reference = NULL};
-    enum atls_error r = atls_pcrs_visit_values(
-        section, reference, evidence, atls_mismatch_take_first, &first);
-
-    atls_reference_explain(section, evidence, &first, why);
-    return r;
 }

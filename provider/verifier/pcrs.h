@@ -40,16 +40,8 @@ enum atls_error atls_pcrs_check_covered(
  * Are the values those that the section accepts, and the reference? A PCR that
  * both name must please both. And has firmware measured into the bank at all?
  *   reference  as of atls_reference_choose(); NULL: none
- *   why        the first mismatch; where it is the reference's, which is nearest
- * Returns ATLS_OK, ATLS_E_PCR_VALUE for the first PCR that does not match,
- * ATLS_E_PCR_ZERO.
+ * Shows each mismatch to the visitor. Returns ATLS_OK or what it returned.
  */
-enum atls_error atls_pcrs_check_values(const struct atls_section *section,
-                                       const struct atls_reference *reference,
-                                       const struct atls_evidence *evidence,
-                                       struct atls_reason *why) ATLS_MUST_CHECK;
-
-/* The same check, showing each mismatch: see atls_mismatch_visit(). */
 enum atls_error atls_pcrs_visit_values(const struct atls_section *section,
                                        const struct atls_reference *reference,
                                        const struct atls_evidence *evidence,

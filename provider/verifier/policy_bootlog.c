@@ -81,14 +81,3 @@ enum atls_error atls_policy_set_boot_log(struct atls_policy_loader *loader,
         return r;
     return keep_log(loader, file, target);
 }
-
-void atls_policy_free_boot_logs(struct atls_policy *policy)
-{
-    while (policy->boot_logs != NULL) {
-        struct atls_policy_boot_log *next = policy->boot_logs->next;
-
-        atls_boot_log_clear(&policy->boot_logs->log);
-        OPENSSL_free(policy->boot_logs);
-        policy->boot_logs = next;
-    }
-}

@@ -9,15 +9,18 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "verifier/policy.h"
 #include "base/scanner.h"
+#include "verifier/section.h"
 
 /*
  * What the files policy*.c share and nobody else sees.
- *   policy.c           loading, references between sections, life and death
- *   policy_section.c   a section: its keys in turn, what it must have
+ *   policy.c           what was loaded: its files, warnings and sections
+ *   policy_load.c      loading, references between sections
+ *   policy_section.c   a section and its references: their keys in turn, what they
+ *                      must have
+ *   policy_apply.c     a key: its lookup, its value, file and line of a refusal
  *   policy_keys.c      the keys of a section that describes peers
- *   policy_reference.c the sections that `reference` names
+ *   policy_reference.c `reference`, and which sections it names
  *   policy_servers.c   the keys of [policy]
  *   policy_values.c    what stands behind '=': words, numbers, lists, times
  *   policy_trust.c     trust anchors
@@ -102,6 +105,8 @@ enum atls_error atls_policy_fill_section(
     struct atls_policy_loader *loader,
     const struct atls_scan_section *scanned) ATLS_MUST_CHECK;
 
+/* policy_apply.c */
+
 /* NULL when there is no such key. */
 const struct atls_policy_key *atls_policy_find_key(
     const struct atls_policy_key *keys, const char *name);
@@ -128,12 +133,9 @@ enum atls_error atls_policy_set_reference(struct atls_policy_loader *loader,
                                           const struct atls_scan_pair *pair)
     ATLS_MUST_CHECK;
 
-/* Fill loader->section's references, once its keys are set. Reasons say file and
- * line. */
-enum atls_error atls_policy_fill_references(struct atls_policy_loader *loader)
-    ATLS_MUST_CHECK;
-
-void atls_policy_clear_reference(struct atls_reference *reference);
+/* The section of that name as it stands in the files; NULL: none. */
+const struct atls_scan_section *atls_policy_find_scanned(
+    const struct atls_scan *scan, const char *name);
 
 /* Does the `reference` of any section name this one? Then it describes no peers. */
 bool atls_policy_is_reference(const struct atls_scan *scan, const char *name);
@@ -141,9 +143,6 @@ bool atls_policy_is_reference(const struct atls_scan *scan, const char *name);
 /* Was it read for any section? */
 bool atls_policy_reference_is_used(const struct atls_policy *policy,
                                    const char *name);
-
-/* May it be meant as a reference: are its keys all such? */
-bool atls_policy_looks_like_reference(const struct atls_scan_section *scanned);
 
 /* policy_servers.c: [policy], once all other sections are filled. */
 enum atls_error atls_policy_fill_policy(struct atls_policy_loader *loader,
@@ -220,7 +219,6 @@ enum atls_error atls_policy_set_crl(struct atls_policy_loader *loader,
 enum atls_error atls_policy_set_boot_log(struct atls_policy_loader *loader,
                                          const struct atls_scan_pair *pair)
     ATLS_MUST_CHECK;
-void atls_policy_free_boot_logs(struct atls_policy *policy);
 
 /* policy_warnings.c: all warnings; now in seconds since 1970. */
 void atls_policy_warn(struct atls_policy_loader *loader, int64_t now);

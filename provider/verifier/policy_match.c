@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "verifier/names.h"
+#include "verifier/policy.h"
 #include "verifier/policy_internal.h"
 
 static bool section_names(const struct atls_section *section, const char *name)

@@ -5,7 +5,7 @@
 #include "verifier/policy_internal.h"
 #include "base/edit_distance.h"
 
-static const struct atls_scan_section *find_section(
+const struct atls_scan_section *atls_policy_find_scanned(
     const struct atls_scan *scan, const char *name)
 {
     for (size_t i = 0; i < scan->section_count; i++) {
@@ -21,7 +21,7 @@ static enum atls_error check_exists(const struct atls_policy_loader *loader,
     const struct atls_scan *scan = &loader->scan;
     struct atls_suggestion near;
 
-    if (find_section(scan, name) != NULL)
+    if (atls_policy_find_scanned(scan, name) != NULL)
         return ATLS_OK;
     atls_suggestion_begin(&near, name);
     for (size_t i = 0; i < scan->section_count; i++)
@@ -75,69 +75,6 @@ enum atls_error atls_policy_set_reference(struct atls_policy_loader *loader,
     return ATLS_OK;
 }
 
-static bool names_something(const struct atls_reference *reference)
-{
-    for (size_t i = 0; i < ATLS_PCR_COUNT; i++) {
-        if (reference->pcrs[i].count > 0)
-            return true;
-    }
-    return reference->component_count > 0;
-}
-
-static enum atls_error check_filled(const struct atls_policy_loader *loader)
-{
-    if (!names_something(loader->reference))
-        return atls_fail(loader->why, ATLS_E_POLICY,
-                         "[%.64s] is a reference of [%.64s] and every machine "
-                         "would match it; add pcr.N or component.NAME",
-                         loader->reference->name, loader->section->name);
-    return ATLS_OK;
-}
-
-static enum atls_error fill_reference(struct atls_policy_loader *loader,
-                                      const struct atls_scan_section *scanned)
-{
-    struct atls_reference *reference = loader->reference;
-
-    /* As of a section: as if each key were a component. */
-    reference->components = OPENSSL_zalloc((scanned->pair_count + 1)
-                                           * sizeof(*reference->components));
-    if (reference->components == NULL)
-        return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
-    for (size_t i = 0; i < scanned->pair_count; i++) {
-        enum atls_error r = atls_policy_apply(
-            loader, atls_policy_reference_keys, &scanned->pairs[i]);
-
-        if (r != ATLS_OK)
-            return r;
-    }
-    return atls_policy_locate(loader, scanned, check_filled(loader));
-}
-
-enum atls_error atls_policy_fill_references(struct atls_policy_loader *loader)
-{
-    struct atls_section *section = loader->section;
-    enum atls_error r = ATLS_OK;
-
-    for (size_t i = 0; i < section->reference_count && r == ATLS_OK; i++) {
-        loader->reference = &section->references[i];
-        r = fill_reference(
-            loader, find_section(&loader->scan, section->references[i].name));
-    }
-    loader->reference = NULL;
-    return r;
-}
-
-void atls_policy_clear_reference(struct atls_reference *reference)
-{
-    for (size_t i = 0; i < ATLS_PCR_COUNT; i++)
-        OPENSSL_free(reference->pcrs[i].values);
-    for (size_t i = 0; i < reference->component_count; i++)
-        OPENSSL_free(reference->components[i].digests);
-    OPENSSL_free(reference->components);
-    OPENSSL_free(reference->name);
-}
-
 bool atls_policy_is_reference(const struct atls_scan *scan, const char *name)
 {
     for (size_t i = 0; i < scan->section_count; i++) {
@@ -162,15 +99,4 @@ bool atls_policy_reference_is_used(const struct atls_policy *policy,
         }
     }
     return false;
-}
-
-bool atls_policy_looks_like_reference(const struct atls_scan_section *scanned)
-{
-    for (size_t i = 0; i < scanned->pair_count; i++) {
-        if (atls_policy_find_key(atls_policy_reference_keys,
-                                 scanned->pairs[i].key)
-            == NULL)
-            return false;
-    }
-    return scanned->pair_count > 0;
 }

@@ -8,86 +8,58 @@
 #include "verifier/cache.h"
 #include "verifier/policy_internal.h"
 
-static bool key_is(const struct atls_policy_key *key, const char *name)
+static bool names_something(const struct atls_reference *reference)
 {
-    size_t len = strlen(key->name);
-
-    if (key->name[len - 1] == '.')
-        return strncmp(key->name, name, len) == 0;
-    return strcmp(key->name, name) == 0;
-}
-
-const struct atls_policy_key *atls_policy_find_key(
-    const struct atls_policy_key *keys, const char *name)
-{
-    for (; keys->name != NULL; keys++) {
-        if (key_is(keys, name))
-            return keys;
+    for (size_t i = 0; i < ATLS_PCR_COUNT; i++) {
+        if (reference->pcrs[i].count > 0)
+            return true;
     }
-    return NULL;
+    return reference->component_count > 0;
 }
 
-static const char *describe_section(const struct atls_policy_loader *loader)
+static enum atls_error check_filled(const struct atls_policy_loader *loader)
 {
-    if (loader->section == NULL)
-        return "[policy]";
-    if (loader->reference != NULL)
-        return "a section that a `reference` names: it may hold pcr.N, "
-               "component.NAME and boot_log";
-    return "a section for peers";
-}
-
-static enum atls_error set_value(struct atls_policy_loader *loader,
-                                 const struct atls_policy_key *keys,
-                                 const struct atls_scan_pair *pair)
-{
-    const struct atls_policy_key *key = atls_policy_find_key(keys, pair->key);
-    enum atls_error r;
-
-    if (key == NULL)
+    if (!names_something(loader->reference))
         return atls_fail(loader->why, ATLS_E_POLICY,
-                         "unknown key in %s; compare its spelling with "
-                         "attest-policy.cnf(5)",
-                         describe_section(loader));
-    if (key->form == ATLS_FORM_LIST) {
-        OPENSSL_free(loader->items);
-        loader->items = NULL;
-        r = atls_policy_parse_list(pair->value, loader->why,
-                                   &loader->item_count, &loader->items);
+                         "[%.64s] is a reference of [%.64s] and every machine "
+                         "would match it; add pcr.N or component.NAME",
+                         loader->reference->name, loader->section->name);
+    return ATLS_OK;
+}
+
+static enum atls_error fill_reference(struct atls_policy_loader *loader,
+                                      const struct atls_scan_section *scanned)
+{
+    struct atls_reference *reference = loader->reference;
+
+    /* As of a section: as if each key were a component. */
+    reference->components = OPENSSL_zalloc((scanned->pair_count + 1)
+                                           * sizeof(*reference->components));
+    if (reference->components == NULL)
+        return atls_fail(loader->why, ATLS_E_NOMEM, NULL);
+    for (size_t i = 0; i < scanned->pair_count; i++) {
+        enum atls_error r = atls_policy_apply(
+            loader, atls_policy_reference_keys, &scanned->pairs[i]);
+
         if (r != ATLS_OK)
             return r;
     }
-    return key->set(loader, pair);
+    return atls_policy_locate(loader, scanned, check_filled(loader));
 }
 
-enum atls_error atls_policy_apply(struct atls_policy_loader *loader,
-                                  const struct atls_policy_key *keys,
-                                  const struct atls_scan_pair *pair)
+/* Fill loader->section's references, once its keys are set. */
+static enum atls_error fill_references(struct atls_policy_loader *loader)
 {
-    enum atls_error r = set_value(loader, keys, pair);
+    struct atls_section *section = loader->section;
+    enum atls_error r = ATLS_OK;
 
-    if (r != ATLS_OK) {
-        atls_reason_prefix(loader->why, "%.48s: ", pair->key);
-        atls_file_locate(loader->why, pair->file, pair->line);
+    for (size_t i = 0; i < section->reference_count && r == ATLS_OK; i++) {
+        loader->reference = &section->references[i];
+        r = fill_reference(
+            loader, atls_policy_find_scanned(&loader->scan,
+                                             section->references[i].name));
     }
-    return r;
-}
-
-enum atls_error atls_policy_set_unsupported(struct atls_policy_loader *loader,
-                                            const struct atls_scan_pair *pair)
-{
-    (void)pair;
-    return atls_fail(loader->why, ATLS_E_POLICY,
-                     "not supported yet; this version would not check it, so "
-                     "take the line out");
-}
-
-enum atls_error atls_policy_locate(const struct atls_policy_loader *loader,
-                                   const struct atls_scan_section *scanned,
-                                   enum atls_error r)
-{
-    if (r != ATLS_OK)
-        atls_file_locate(loader->why, scanned->file, scanned->line);
+    loader->reference = NULL;
     return r;
 }
 
@@ -141,7 +113,7 @@ static enum atls_error apply_keys(struct atls_policy_loader *loader,
         r = atls_policy_apply(loader, atls_policy_section_keys, crl);
     if (r != ATLS_OK)
         return r;
-    return atls_policy_fill_references(loader);
+    return fill_references(loader);
 }
 
 static bool demands_something(const struct atls_section *section)
@@ -164,13 +136,25 @@ static bool lists_zero(const struct atls_section *section)
     return atls_pcrs_list_zero(section->pcrs);
 }
 
+/* May it be meant as a reference: are its keys all such? */
+static bool looks_like_reference(const struct atls_scan_section *scanned)
+{
+    for (size_t i = 0; i < scanned->pair_count; i++) {
+        if (atls_policy_find_key(atls_policy_reference_keys,
+                                 scanned->pairs[i].key)
+            == NULL)
+            return false;
+    }
+    return scanned->pair_count > 0;
+}
+
 /* What a section must have, in whatever order its keys stand. */
 static enum atls_error check_section(const struct atls_policy_loader *loader,
                                      const struct atls_scan_section *scanned)
 {
     const struct atls_section *section = loader->section;
 
-    if (atls_policy_looks_like_reference(scanned))
+    if (looks_like_reference(scanned))
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "[%.64s] says neither mode nor whom it describes, and "
                          "no `reference` names it; add it to the `reference` "

@@ -2,6 +2,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "verifier/policy.h"
 #include "verifier/policy_internal.h"
 
 static enum atls_error add_server(struct atls_policy_loader *loader,

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "verifier/certificate.h"
+#include "verifier/policy.h"
 #include "verifier/policy_internal.h"
 
 /* What tells of the firmware, the boot loader and the kernel (UAPI Group

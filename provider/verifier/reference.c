@@ -3,6 +3,22 @@
 
 #include <stdint.h>
 
+#include "verifier/components.h"
+#include "verifier/pcrs.h"
+
+enum atls_error atls_reference_visit(const struct atls_section *section,
+                                     const struct atls_reference *reference,
+                                     const struct atls_evidence *evidence,
+                                     atls_mismatch_visitor *visit, void *arg)
+{
+    enum atls_error r =
+        atls_components_visit(section, reference, evidence, visit, arg);
+
+    if (r != ATLS_OK)
+        return r;
+    return atls_pcrs_visit_values(section, reference, evidence, visit, arg);
+}
+
 /* How evidence compares with one reference. */
 struct tally {
     const struct atls_reference *reference;
@@ -30,7 +46,7 @@ static struct tally compare(const struct atls_section *section,
     struct tally tally = {.reference = reference};
 
     /* The visitor always goes on. */
-    if (atls_mismatch_visit(section, reference, evidence, count, &tally)
+    if (atls_reference_visit(section, reference, evidence, count, &tally)
         != ATLS_OK)
         tally.differing = SIZE_MAX;
     return tally;
@@ -65,10 +81,10 @@ static size_t count_rules(const struct atls_reference *reference)
     return rules;
 }
 
-void atls_reference_explain(const struct atls_section *section,
-                            const struct atls_evidence *evidence,
-                            const struct atls_mismatch *first,
-                            struct atls_reason *why)
+/* The reason of the first mismatch that a check met, if any; why may be NULL. */
+static void explain(const struct atls_section *section,
+                    const struct atls_evidence *evidence,
+                    const struct atls_mismatch *first, struct atls_reason *why)
 {
     struct tally tally;
 
@@ -82,4 +98,38 @@ void atls_reference_explain(const struct atls_section *section,
         why, "no reference matches; nearest is %.32s (%zu of %zu differ): ",
         first->reference->name, tally.differing,
         count_rules(first->reference) + tally.beyond);
+}
+
+/* A visitor that ends at the first one; arg becomes it. */
+static enum atls_error take_first(const struct atls_mismatch *mismatch,
+                                  void *arg)
+{
+    struct atls_mismatch *first = arg;
+
+    *first = *mismatch;
+    return mismatch->reason.code;
+}
+
+enum atls_error atls_reference_check_components(
+    const struct atls_section *section, const struct atls_reference *reference,
+    const struct atls_evidence *evidence, struct atls_reason *why)
+{
+    struct atls_mismatch first = {.reference = NULL};
+    enum atls_error r =
+        atls_components_visit(section, reference, evidence, take_first, &first);
+
+    explain(section, evidence, &first, why);
+    return r;
+}
+
+enum atls_error atls_reference_check_pcrs(
+    const struct atls_section *section, const struct atls_reference *reference,
+    const struct atls_evidence *evidence, struct atls_reason *why)
+{
+    struct atls_mismatch first = {.reference = NULL};
+    enum atls_error r = atls_pcrs_visit_values(section, reference, evidence,
+                                               take_first, &first);
+
+    explain(section, evidence, &first, why);
+    return r;
 }

@@ -6,7 +6,7 @@
 
 #include "base/digest.h"
 #include "verifier/certificate.h"
-#include "verifier/mismatch.h"
+#include "verifier/reference.h"
 #include "verifier/report_private.h"
 
 /* Marks are words, not symbols: they survive log files, C locales and screen
@@ -297,8 +297,8 @@ static void put_log(struct page *page, const struct atls_report *report,
         put_expected_digests(page, marks->rules[i]);
     }
     if (section == NULL
-        || atls_mismatch_visit(section, report->reference, evidence,
-                               put_missing, page)
+        || atls_reference_visit(section, report->reference, evidence,
+                                put_missing, page)
                != ATLS_OK)
         return; /* the visitor never ends it */
 }

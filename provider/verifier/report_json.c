@@ -4,7 +4,7 @@
 
 #include "base/digest.h"
 #include "verifier/certificate.h"
-#include "verifier/mismatch.h"
+#include "verifier/reference.h"
 #include "verifier/report.h"
 #include "verifier/report_private.h"
 
@@ -273,8 +273,8 @@ static void put_missing_components(const struct atls_report *report,
         return;
     (void)fputs(",\"missing\":[", out);
     /* The visitor never ends it. */
-    if (atls_mismatch_visit(section, report->reference, report->evidence,
-                            put_missing, &list)
+    if (atls_reference_visit(section, report->reference, report->evidence,
+                             put_missing, &list)
         == ATLS_OK)
         (void)fputc(']', out);
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "verifier/mismatch.h"
+#include "verifier/reference.h"
 
 const char *atls_mark_word(enum atls_mark mark)
 {
@@ -122,8 +122,8 @@ void atls_report_mark(const struct atls_report *report,
     for (size_t i = 0; i < evidence->log_count; i++)
         ret_marks->events[i] = ATLS_MARK_OK;
     /* The visitor never ends it. */
-    if (atls_mismatch_visit(section, report->reference, evidence, mark_mismatch,
-                            &marking)
+    if (atls_reference_visit(section, report->reference, evidence,
+                             mark_mismatch, &marking)
         != ATLS_OK)
         memset(ret_marks, 0, sizeof(*ret_marks));
 }

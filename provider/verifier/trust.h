@@ -9,19 +9,8 @@
 #include "base/error.h"
 #include "evidence/codec.h"
 #include "base/span.h"
+#include "verifier/cache.h"
 #include "verifier/policy.h"
-
-/* Octets of a list of machine names with its terminator. */
-#define ATLS_MACHINE_NAMES_MAX 256u
-
-/* What an AK chain tells. */
-struct atls_trust {
-    /* NULL until the AK certificate was parsed; set then, also when the chain is
-     * refused after that, so that tools can show more; EVP_PKEY_free() it. */
-    EVP_PKEY *key;
-    /* As of atls_trust_machine_names(); "" unless the chain was accepted. */
-    char machine[ATLS_MACHINE_NAMES_MAX];
-};
 
 /*
  * The AK chain of evidence against a section: parse (each certificate DER with

@@ -420,9 +420,9 @@ static enum atls_error note(const struct atls_mismatch *mismatch, void *arg)
 static enum atls_error visit(struct seen *seen)
 {
     seen->count = 0;
-    return atls_mismatch_visit(t.section,
-                               atls_reference_choose(t.section, &t.f.evidence),
-                               &t.f.evidence, note, seen);
+    return atls_reference_visit(t.section,
+                                atls_reference_choose(t.section, &t.f.evidence),
+                                &t.f.evidence, note, seen);
 }
 
 /* One of each kind, in the order in which they are shown. */
@@ -548,11 +548,11 @@ START_TEST(test_without_a_reason)
     make_bare();
     (void)add_other("golden-b");
     trial_refused(&t, ATLS_STEP_COMPONENTS, ATLS_E_COMPONENT, "golden-b");
-    ck_assert_int_eq(atls_components_check(t.section, t.section->references,
-                                           &t.f.evidence, NULL),
+    ck_assert_int_eq(atls_reference_check_components(
+                         t.section, t.section->references, &t.f.evidence, NULL),
                      ATLS_E_COMPONENT);
-    ck_assert_int_eq(atls_pcrs_check_values(t.section, t.section->references,
-                                            &t.f.evidence, NULL),
+    ck_assert_int_eq(atls_reference_check_pcrs(t.section, t.section->references,
+                                               &t.f.evidence, NULL),
                      ATLS_E_PCR_VALUE);
 }
 END_TEST

@@ -10,6 +10,7 @@
 #include "tools/common/source.h"
 #include "verifier/appraise.h"
 #include "verifier/mismatch.h"
+#include "verifier/reference.h"
 #include "verifier/policy.h"
 #include "verifier/report.h"
 
@@ -181,8 +182,8 @@ static void add_all(struct check *check, const struct atls_section *section,
             && step != ATLS_STEP_COMPONENTS && step != ATLS_STEP_PCRS)
             add(check, atls_step_name(step), &report->steps[step].reason);
     if (report->evidence != NULL)
-        (void)!atls_mismatch_visit(section, report->reference, report->evidence,
-                                   add_mismatch, check);
+        (void)!atls_reference_visit(section, report->reference,
+                                    report->evidence, add_mismatch, check);
     if (check->count == 0 && report->verdict != ATLS_OK)
         add(check, "expires", &report->reason);
 }
