@@ -2,7 +2,7 @@
 /* IMA's log in either form: the input is one. */
 #include <openssl/err.h>
 
-#include "evidence/ima.h"
+#include "tools/verify/ima.h"
 #include "fuzz/standalone.h"
 
 static void check_span(struct atls_span span, const uint8_t *data, size_t size)

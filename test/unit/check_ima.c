@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/evidence/ima.c and ima_template.c. The logs are made here from
+/* tools/verify/ima.c and ima_template.c. The logs are made here from
  * fields, as Linux documents them, in both forms. */
 #include <check.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "base/digest.h"
-#include "evidence/ima.h"
+#include "tools/verify/ima.h"
 #include "lib/allocation.h"
 #include "lib/suite.h"
 #include "lib/swtpm.h"

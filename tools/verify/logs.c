@@ -5,7 +5,7 @@
 #include "attester/measured_log.h"
 #include "base/digest.h"
 #include "evidence/bootlog.h"
-#include "evidence/ima.h"
+#include "tools/verify/ima.h"
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 

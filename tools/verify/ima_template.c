@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "evidence/ima_template.h"
+#include "tools/verify/ima_template.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "evidence/ima.h"
+#include "tools/verify/ima.h"
 
 #include <openssl/crypto.h>
 #include <string.h>
 
 #include "base/digest.h"
-#include "evidence/ima_template.h"
+#include "tools/verify/ima_template.h"
 #include "evidence/le_reader.h"
 
 #define SHA1_LEN 20u

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATLS_EVIDENCE_IMA_H
-#define ATLS_EVIDENCE_IMA_H
+#ifndef ATLS_TOOLS_VERIFY_IMA_H
+#define ATLS_TOOLS_VERIFY_IMA_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
-#include "evidence/pcr.h"
 #include "base/span.h"
+#include "tools/verify/ima_template.h"
 
 /*
  * The kernel's IMA log, ascii_runtime_measurements or
@@ -20,15 +20,6 @@
 
 #define ATLS_IMA_LOG_MAX (64u << 20)
 #define ATLS_IMA_EVENTS_MAX (1u << 18)
-
-struct atls_ima_event {
-    unsigned pcr;
-    uint8_t sha1[20];          /* all zero: a violation, extended as all ones */
-    struct atls_span template; /* "ima-ng" */
-    struct atls_span data;     /* binary: the template's fields; ascii: the text
-                                  of them */
-    struct atls_span path; /* of the file; empty where the template has none */
-};
 
 struct atls_ima_log {
     bool is_binary;
