@@ -38,7 +38,8 @@ static const struct {
     {"ak_auth", QUOTER_PREFIX},
     {"ak_chain", QUOTER_PREFIX},
     {"pcrs", QUOTER_PREFIX},
-    {"event_log", QUOTER_PREFIX},
+    {"measured_log", QUOTER_PREFIX},
+    {"event_log", QUOTER_PREFIX}, /* refused there */
     {"boot_log", QUOTER_PREFIX},
     {"measure_pcr", QUOTER_PREFIX},
     {"timeout", QUOTER_PREFIX},
@@ -241,7 +242,7 @@ static enum atls_error check_paths(const struct atls_scan_section *section,
         const char *expected;
     } paths[] = {
         {"ak_chain", "", "an absolute path"},
-        {"event_log", NONE, "an absolute path or none"},
+        {"measured_log", NONE, "an absolute path or none"},
         {"boot_log", NONE, "an absolute path or none"},
     };
     const struct atls_scan_pair *pair;
@@ -336,12 +337,12 @@ static enum atls_error read_socket(struct agent_configuration *c,
     return ATLS_OK;
 }
 
-/* "event_log = none: WHAT"; it stands there, for the default is another. */
+/* "measured_log = none: WHAT"; it stands there, for the default is another. */
 static enum atls_error fail_without_log(struct agent_configuration *c,
                                         struct atls_reason *why,
                                         const char *what)
 {
-    (void)atls_fail(why, ATLS_E_CONFIG, "event_log = none: %s", what);
+    (void)atls_fail(why, ATLS_E_CONFIG, "measured_log = none: %s", what);
     agent_configuration_locate(c, why);
     return ATLS_E_CONFIG;
 }
@@ -362,7 +363,7 @@ static enum atls_error read_certificate(struct agent_configuration *c,
     if (!c->quoter.needs_measured_certificate
         && strcmp(pair->value, "any") != 0)
         return fail_at(why, pair, "measured or any");
-    if (c->quoter.event_log != NULL)
+    if (c->quoter.measured_log != NULL)
         return ATLS_OK;
     if (c->quoter.needs_measured_certificate)
         return fail_without_log(c, why,

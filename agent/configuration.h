@@ -23,7 +23,7 @@
  *     log         = stderr                  # stderr | syslog | /path
  *     log_level   = info
  *     quoter      = tcti:device:/dev/tpmrm0
- *     ak ak_auth ak_chain pcrs event_log boot_log measure_pcr timeout max_queue
+ *     ak ak_auth ak_chain pcrs measured_log boot_log measure_pcr timeout max_queue
  *                                           # as in openssl.cnf's attester section
  *     [components]                          # attest measure --all
  *     server-code   = /srv/app              # a file or a folder

@@ -182,7 +182,7 @@ static enum atls_error check_paths(const struct reader *reader,
     } paths[] = {
         {"attester.ak_auth", "file:"},
         {"attester.ak_chain", ""},
-        {"attester.event_log", ""},
+        {"attester.measured_log", ""},
         {"attester.boot_log", ""},
     };
 
@@ -233,13 +233,22 @@ static void read_boot_log(const struct reader *reader,
         ret->attester.quoter.boot_log = path;
 }
 
+static enum atls_error refuse_event_log(const struct reader *reader,
+                                        struct atls_reason *why)
+{
+    if (find(reader, "attester.event_log") != NULL)
+        return atls_fail(why, ATLS_E_CONFIG, ATLS_EVENT_LOG_REFUSAL);
+    return ATLS_OK;
+}
+
 static enum atls_error read_attester(const struct reader *reader,
                                      struct atls_reason *why,
                                      struct atls_configuration *ret)
 {
     enum atls_error r;
 
-    if ((r = read_quoter_address(reader, why, ret)) != ATLS_OK
+    if ((r = refuse_event_log(reader, why)) != ATLS_OK
+        || (r = read_quoter_address(reader, why, ret)) != ATLS_OK
         || (r = read_key(reader, why, ret)) != ATLS_OK
         || (r = check_only_value(reader, "attester.prove_to", "any", why))
                != ATLS_OK
@@ -255,11 +264,11 @@ static enum atls_error read_attester(const struct reader *reader,
                != ATLS_OK)
         return r;
     read_boot_log(reader, ret);
-    ret->attester.quoter.event_log = find(reader, "attester.event_log");
-    if (ret->attester.quoter.event_log == NULL)
-        ret->attester.quoter.event_log = atls_measure_default_log();
-    else if (strcmp(ret->attester.quoter.event_log, "none") == 0)
-        ret->attester.quoter.event_log = NULL;
+    ret->attester.quoter.measured_log = find(reader, "attester.measured_log");
+    if (ret->attester.quoter.measured_log == NULL)
+        ret->attester.quoter.measured_log = atls_measure_default_log();
+    else if (strcmp(ret->attester.quoter.measured_log, "none") == 0)
+        ret->attester.quoter.measured_log = NULL;
     return read_number(reader, "attester.measure_pcr", MEASURE_PCR_MIN,
                        MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
                        &ret->attester.quoter.measure_pcr);

@@ -10,6 +10,11 @@
 #include "base/log.h"
 #include "settings.h"
 
+/* Why event_log, the name that measured_log had, is refused. */
+#define ATLS_EVENT_LOG_REFUSAL                                             \
+    "event_log: TCG's event log is the firmware's (boot_log); the log of " \
+    "measurements is measured_log"
+
 /*
  * The provider's section of openssl.cnf, checked. Source: design "Configuration";
  * attest(7).

@@ -8,26 +8,28 @@
  * The keys of openssl.cnf that we ask OpenSSL for: nested sections reach a
  * provider as parameters named `section.key`. The module cannot see a key that is not
  * in this list; `attest check` reads the file and names it.
+ * event_log is asked for to be refused: it was the name of measured_log.
  */
-#define ATLS_SETTINGS(X)      \
-    X("base")                 \
-    X("log")                  \
-    X("log_level")            \
-    X("map")                  \
-    X("attester")             \
-    X("attester.quoter")      \
-    X("attester.prove_to")    \
-    X("attester.evidence")    \
-    X("attester.timeout")     \
-    X("attester.max_queue")   \
-    X("attester.ak")          \
-    X("attester.ak_auth")     \
-    X("attester.ak_chain")    \
-    X("attester.pcrs")        \
-    X("attester.event_log")   \
-    X("attester.boot_log")    \
-    X("attester.measure_pcr") \
-    X("verifier")             \
+#define ATLS_SETTINGS(X)       \
+    X("base")                  \
+    X("log")                   \
+    X("log_level")             \
+    X("map")                   \
+    X("attester")              \
+    X("attester.quoter")       \
+    X("attester.prove_to")     \
+    X("attester.evidence")     \
+    X("attester.timeout")      \
+    X("attester.max_queue")    \
+    X("attester.ak")           \
+    X("attester.ak_auth")      \
+    X("attester.ak_chain")     \
+    X("attester.pcrs")         \
+    X("attester.measured_log") \
+    X("attester.event_log")    \
+    X("attester.boot_log")     \
+    X("attester.measure_pcr")  \
+    X("verifier")              \
     X("verifier.policy")
 
 /* Not keys of openssl.cnf, but added by attest.so. This one makes the instance refuse

@@ -223,11 +223,12 @@ static enum atls_error recover(struct atls_measuring *m, bool *ret_repaired)
     if (wal != NULL)
         r = repair(m, wal);
     else if (m->lock.was_sticky)
-        r = atls_fail(m->why, ATLS_E_LOG_MISMATCH,
-                      "%s lacks a record, its sticky bit says: systemd was "
-                      "interrupted; reboot, or set event_log and measure_pcr "
-                      "to others",
-                      m->path);
+        r = atls_fail(
+            m->why, ATLS_E_LOG_MISMATCH,
+            "%s lacks a record, its sticky bit says: systemd was "
+            "interrupted; reboot, or set measured_log and measure_pcr "
+            "to others",
+            m->path);
     atls_wal_free(wal);
     return r;
 }

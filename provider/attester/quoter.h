@@ -29,12 +29,12 @@ struct atls_quoter;
 
 /* All strings are copied. */
 struct atls_quoter_config {
-    const char *tcti;      /* after "tcti:" */
-    const char *ak;        /* handle or file */
-    const char *ak_auth;   /* "file:PATH", or NULL: empty */
-    const char *ak_chain;  /* PEM: AK certificate, then intermediates */
-    const char *pcrs;      /* selection text; NULL: sha256:0-9,11-15 */
-    const char *event_log; /* CEL-JSON; NULL: none is sent */
+    const char *tcti;         /* after "tcti:" */
+    const char *ak;           /* handle or file */
+    const char *ak_auth;      /* "file:PATH", or NULL: empty */
+    const char *ak_chain;     /* PEM: AK certificate, then intermediates */
+    const char *pcrs;         /* selection text; NULL: sha256:0-9,11-15 */
+    const char *measured_log; /* CEL-JSON; NULL: none is sent */
     /* Evidence is for certificates only that stand in it; and for the stand-in of
      * evidence/binding.h, which no TLS peer can show. */
     bool needs_measured_certificate;

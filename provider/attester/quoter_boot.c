@@ -217,8 +217,8 @@ static enum atls_error gather(const struct atls_quoter_setup *setup,
     events->log.is_crypto_agile = firmware->is_crypto_agile;
     r = atls_boot_log_append(&events->log, firmware->events, firmware->count,
                              NULL);
-    if (r != ATLS_OK || setup->event_log == NULL
-        || atls_measured_events_read(setup->event_log, pcrs, NULL,
+    if (r != ATLS_OK || setup->measured_log == NULL
+        || atls_measured_events_read(setup->measured_log, pcrs, NULL,
                                      &events->user)
                != ATLS_OK)
         return r;

@@ -87,7 +87,7 @@ static struct atls_log_state state_of(const struct search *search)
     const struct atls_quoter_setup *setup = search->core->setup;
 
     return (struct atls_log_state){
-        .path = setup->event_log,
+        .path = setup->measured_log,
         .pcr = setup->measure_pcr,
         .log = search->events != NULL ? &search->events->log : NULL,
         .values = &search->batch->values,
@@ -131,7 +131,7 @@ static enum atls_error read_once(struct search *search, struct atls_reason *why)
     if (search->events == NULL)
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     atomic_init(&search->events->refs, 1);
-    r = atls_measured_log_read(setup->event_log, setup->measure_pcr, why,
+    r = atls_measured_log_read(setup->measured_log, setup->measure_pcr, why,
                                &search->events->log);
     if (r != ATLS_OK)
         return r;
@@ -168,7 +168,7 @@ static enum atls_error name_failure(enum atls_error r, struct atls_reason *why)
 static enum atls_error find_events(struct search *search, bool is_known_wrong,
                                    struct atls_reason *why)
 {
-    const char *path = search->core->setup->event_log;
+    const char *path = search->core->setup->measured_log;
     const int64_t begin = atls_now_ms();
 
     for (;;) {
@@ -236,7 +236,7 @@ static void note_success(struct atls_events_cache *cache,
         atls_quoter_note(core, ATLS_LOG_INFO,
                          "evidence is given again: %s "
                          "leads to PCR %u",
-                         core->setup->event_log, core->setup->measure_pcr);
+                         core->setup->measured_log, core->setup->measure_pcr);
     memset(&cache->refusal, 0, sizeof(cache->refusal));
 }
 
@@ -254,10 +254,10 @@ enum atls_error atls_events_for(struct atls_events_cache *cache,
     bool is_same;
     enum atls_error r;
 
-    if (core->setup->event_log == NULL
+    if (core->setup->measured_log == NULL
         || !take_values(&search, values, sizeof(values)))
         return ATLS_OK;
-    (void)stat(core->setup->event_log, &st);
+    (void)stat(core->setup->measured_log, &st);
     is_same = memcmp(values, cache->values, sizeof(values)) == 0
               && is_same_file(&st, &cache->st);
     if (!is_same || cache->events == NULL) {

@@ -255,7 +255,7 @@ static enum atls_error take_pcrs(struct atls_quoter_setup *setup,
     if (r != ATLS_OK)
         return r;
     setup->measure_pcr = config->measure_pcr;
-    if (config->event_log != NULL
+    if (config->measured_log != NULL
         && !selects(&setup->selection, config->measure_pcr))
         return atls_fail(why, ATLS_E_CONFIG,
                          "pcrs = %s: PCR %u, whose log is sent, is not among "
@@ -275,10 +275,10 @@ static enum atls_error take_names(struct atls_quoter_setup *setup,
     setup->tcti = OPENSSL_strdup(config->tcti);
     setup->ak = OPENSSL_strdup(config->ak);
     setup->ak_chain = OPENSSL_strdup(config->ak_chain);
-    if (config->event_log != NULL)
-        setup->event_log = OPENSSL_strdup(config->event_log);
+    if (config->measured_log != NULL)
+        setup->measured_log = OPENSSL_strdup(config->measured_log);
     if (setup->tcti == NULL || setup->ak == NULL || setup->ak_chain == NULL
-        || (config->event_log != NULL && setup->event_log == NULL))
+        || (config->measured_log != NULL && setup->measured_log == NULL))
         return atls_fail(why, ATLS_E_NOMEM, NULL);
     return ATLS_OK;
 }
@@ -347,6 +347,6 @@ void atls_quoter_setup_unref(struct atls_quoter_setup *setup)
     OPENSSL_free(setup->tcti);
     OPENSSL_free(setup->ak);
     OPENSSL_free(setup->ak_chain);
-    OPENSSL_free(setup->event_log);
+    OPENSSL_free(setup->measured_log);
     OPENSSL_clear_free(setup, sizeof(*setup));
 }

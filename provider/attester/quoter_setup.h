@@ -27,8 +27,8 @@ struct atls_quoter_setup {
     atomic_uint refs;
     char *tcti;
     char *ak;
-    char *ak_chain;  /* for messages */
-    char *event_log; /* NULL: none */
+    char *ak_chain;     /* for messages */
+    char *measured_log; /* NULL: none */
     bool needs_measured_certificate;
     unsigned measure_pcr;
     unsigned timeout_ms;

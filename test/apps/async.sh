@@ -37,7 +37,7 @@ slow() {
 # agent_up NAME: attestd with the TPM of $work/NAME.cnf; $work/NAME-agent.cnf is
 # for its servers.
 agent_up() {
-    local keys='ak|ak_chain|pcrs|boot_log|event_log'
+    local keys='ak|ak_chain|pcrs|boot_log|measured_log'
     {
         printf '[attestd]\nsocket = %s\nallow = haproxy\nlog = stderr\n' "$work/$1.sock"
         sed -n '/^\[attester_sect\]/,/^$/p' "$work/$1.cnf" | grep -E "^($keys|quoter) "

@@ -32,7 +32,7 @@ setup() {
 start_agent() {
     {
         printf '[attestd]\nsocket = %s\nallow = root dovenull\n' "$socket"
-        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|event_log) ' "$lab/server.cnf"
+        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|measured_log) ' "$lab/server.cnf"
     } >"$work/attestd.cnf"
     spawn agent attestd_exec
     says "$work/agent.log" 'listening on'

@@ -79,7 +79,7 @@ log         = stderr
 log_level   = info
 END_OF_HEAD
         sed -n '/^\[attester_sect\]/,/^$/p' "$lab/server.cnf" |
-            grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|event_log) '
+            grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|measured_log) '
     } >"$lab/attestd.cnf"
 }
 
@@ -87,7 +87,7 @@ END_OF_HEAD
 write_service_conf() {
     sed -e "s|^quoter .*|quoter    = unix:$agent_socket|" \
         -e "s|^timeout .*|timeout   = $deadline_ms|" \
-        -e '/^\(ak\|ak_chain\|pcrs\|boot_log\|event_log\) /d' \
+        -e '/^\(ak\|ak_chain\|pcrs\|boot_log\|measured_log\) /d' \
         "$lab/server.cnf" >"$lab/service.cnf"
 }
 

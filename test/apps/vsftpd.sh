@@ -18,10 +18,10 @@ setup() {
     attested_port=$port
     {
         printf '[attestd]\nsocket = %s\nallow = root, nobody, ftp\nlog = stderr\n' "$lab/agent"
-        grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|event_log) ' "$lab/server.cnf"
+        grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|measured_log) ' "$lab/server.cnf"
     } >"$work/attestd.cnf"
     sed -e "s|^quoter .*|quoter = unix:$lab/agent|" \
-        -e '/^\(ak\|ak_chain\|pcrs\|boot_log\|event_log\) /d' "$lab/server.cnf" >"$lab/service.cnf"
+        -e '/^\(ak\|ak_chain\|pcrs\|boot_log\|measured_log\) /d' "$lab/server.cnf" >"$lab/service.cnf"
     spawn agent "$ATTEST_BUILDDIR/attestd" --config "$work/attestd.cnf"
     says "$work/agent.log" 'listening on'
 }

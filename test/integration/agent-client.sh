@@ -29,7 +29,7 @@ setup() {
 start_agent() {
     {
         printf '[attestd]\nsocket = %s\n' "$socket"
-        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|event_log) ' "$lab/server.cnf"
+        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|measured_log) ' "$lab/server.cnf"
         printf '%s\n' "$@"
     } >"$work/attestd.cnf"
     spawn agent attestd_exec

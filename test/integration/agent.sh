@@ -22,7 +22,7 @@ configure() {
         printf '[attestd]\n'
         printf '%s\n' "socket = $work/agent.sock" "quoter = tcti:$(<"$lab/tcti")" \
             'ak = 0x81010002' "ak_chain = $lab/ak-chain.pem" \
-            "event_log = $lab/events.cel" "boot_log = $lab/binary_bios_measurements" "$@"
+            "measured_log = $lab/events.cel" "boot_log = $lab/binary_bios_measurements" "$@"
     } >"$work/attestd.cnf"
 }
 
@@ -392,7 +392,7 @@ test_tells_the_journal() {
 
 test_P2_mistakes() {
     local line status
-    for line in 'alow = x' 'allow = no-such-user' 'timeout = 0' 'event_log = none' \
+    for line in 'alow = x' 'allow = no-such-user' 'timeout = 0' 'measured_log = none' \
         'ak_auth = secret' 'log_level = all' '[component]' 'pcrs = sha256:0-99' \
         'pcrs = sha256:0-7' "ak_auth = file:$work/none"; do
         configure "$line"

@@ -16,7 +16,7 @@ setup() {
 
 # serve_machine NAME FOLDER LOG: a server of a lab's machine. Sets port.
 serve_machine() {
-    sed "s|^event_log .*|&\nboot_log = $3|; s|^log_level.*|log_level = info|" \
+    sed "s|^measured_log .*|&\nboot_log = $3|; s|^log_level.*|log_level = info|" \
         "$2/server.cnf" >"$work/$1.cnf"
     serve "$1" "$work/$1.cnf" -cert "$2/server.pem" -key "$2/server.key"
 }

@@ -145,7 +145,7 @@ test_L14_server_with_a_tpm() {
 test_L14_server_with_the_agent() {
     local list
     sed -e "s|^quoter .*|quoter = unix:$lab/agent|" -e "s|^log .*|log = $work/attest.out|" \
-        -e '/^ak/d; /^pcrs/d; /^boot_log/d; /^event_log/d' "$lab/server.cnf" >"$work/unix.cnf"
+        -e '/^ak/d; /^pcrs/d; /^boot_log/d; /^measured_log/d' "$lab/server.cnf" >"$work/unix.cnf"
     for list in "${lists[@]}"; do
         server "$list" "$work/unix.cnf"
     done

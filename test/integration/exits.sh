@@ -16,7 +16,7 @@ setup() {
     lab_up || return
     both "$lab/server.cnf" >"$lab/tcti.cnf"
     agent_up || return
-    sed -e "s|^quoter .*|quoter = unix:$lab/agent|" -e '/^ak/d; /^pcrs/d; /^boot_log/d; /^event_log/d' \
+    sed -e "s|^quoter .*|quoter = unix:$lab/agent|" -e '/^ak/d; /^pcrs/d; /^boot_log/d; /^measured_log/d' \
         "$lab/tcti.cnf" >"$lab/unix.cnf"
 }
 

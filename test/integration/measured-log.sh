@@ -18,7 +18,7 @@ setup() {
     tpm_known
     {
         printf '[attestd]\nsocket = %s\n' "$scratch/agent.sock"
-        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|event_log) ' "$lab/server.cnf"
+        grep -E '^(quoter|ak|ak_chain|pcrs|boot_log|measured_log) ' "$lab/server.cnf"
     } >"$scratch/attestd.cnf"
     spawn attestd attestd_exec
     says "$work/attestd.log" 'listening on'
@@ -238,7 +238,7 @@ test_T17_a_thousand_certificates() {
 
 # Whoever needs no log says so.
 test_no_log() {
-    variant server unlogged 's|^event_log .*|event_log = none|'
+    variant server unlogged 's|^measured_log .*|measured_log = none|'
     policy_variant none 's/^component.*/components = any\ncertificate = any/'
     reset_tpm
     serve unlogged "$work/unlogged.cnf"

@@ -392,7 +392,7 @@ test_C8_network_of_its_own() {
 test_C8_mounts_of_its_own() {
     needs_root
     unshare --mount true || skip 'cannot have mounts of its own'
-    variant server hidden "s|^event_log .*|event_log = $work/hidden/events.cel|"
+    variant server hidden "s|^measured_log .*|measured_log = $work/hidden/events.cel|"
     mkdir "$work/hidden"
     cp "$lab/events.cel" "$work/hidden"
     # What is read later is not where it was.
@@ -599,10 +599,10 @@ agent_up() {
     mkdir -p "$work/agent"
     {
         printf '[attestd]\nsocket = %s\nallow = www-data\nlog = stderr\n' "$work/agent/agent.sock"
-        grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|event_log) ' "$lab/server.cnf"
+        grep -E '^(quoter|timeout|ak|ak_chain|pcrs|boot_log|measured_log) ' "$lab/server.cnf"
     } >"$work/attestd.cnf"
     variant server service "s|^quoter .*|quoter = unix:$work/agent/agent.sock|" \
-        '/^\(ak\|ak_chain\|pcrs\|boot_log\|event_log\) /d'
+        '/^\(ak\|ak_chain\|pcrs\|boot_log\|measured_log\) /d'
     agent_start
 }
 
@@ -658,7 +658,7 @@ agent_by_hand() {
     rm -f "$work/agent/agent.sock"*
     chown nobody "$work/agent"
     install -m "$1" "$lab/events.cel" "$work/events.cel"
-    sed -i "s|^event_log .*|event_log = $work/events.cel\ncertificate = any|" \
+    sed -i "s|^measured_log .*|measured_log = $work/events.cel\ncertificate = any|" \
         "$work/attestd.cnf"
     spawn agent setpriv --reuid=nobody --regid=nogroup --clear-groups -- \
         "$ATTEST_BUILDDIR/attestd" --config "$work/attestd.cnf"
@@ -702,7 +702,7 @@ test_a_way_that_was_closed() {
 test_E18_an_agent_whose_log_lost_events() {
     agent_up
     sed '$d' "$lab/events.cel" >"$work/events.cel"
-    sed -i -e "s|^event_log .*|event_log = $work/events.cel|" -e '$a certificate = any' \
+    sed -i -e "s|^measured_log .*|measured_log = $work/events.cel|" -e '$a certificate = any' \
         "$work/attestd.cnf"
     agent_start
     ends 2 attest check --conf "$work/service.cnf" --warn 0

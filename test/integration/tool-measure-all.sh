@@ -16,7 +16,7 @@ write_agents() {
     local name=$1
     shift
     printf '%s\n' '[attestd]' "quoter = tcti:$(<"$lab/tcti")" 'ak = 0x81010002' \
-        "ak_chain = $lab/ak-chain.pem" "event_log = $lab/events.cel" "$@" >"$work/$name"
+        "ak_chain = $lab/ak-chain.pem" "measured_log = $lab/events.cel" "$@" >"$work/$name"
 }
 
 # What the log says, one content a line.

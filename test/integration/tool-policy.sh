@@ -45,7 +45,7 @@ test_from_this_machine() {
 
 # A server that sends its boot log tells what made each value.
 test_events_stand_above_their_values() {
-    variant server boot "s|^event_log .*|&\nboot_log = $lab/binary_bios_measurements|"
+    variant server boot "s|^measured_log .*|&\nboot_log = $lab/binary_bios_measurements|"
     serve boot "$work/boot.cnf"
     ends 0 attest policy --from "localhost:$port" --trust "$roots"
     prints '#   EV_EFI_VARIABLE_DRIVER_CONFIG  SecureBoot'

@@ -97,7 +97,7 @@ test_T4_silent() {
     local began=$SECONDS
     variant server silent "s|^quoter.*|quoter = tcti:$(<"$lab/second/tcti")|" \
         "s|^ak_chain .*|ak_chain = $lab/second/ak-chain.pem|" 's|^timeout.*|timeout = 700|' \
-        "s|^event_log .*|event_log = $lab/second/events.cel|"
+        "s|^measured_log .*|measured_log = $lab/second/events.cel|"
     serve silent "$work/silent.cnf" -cert "$lab/second/server.pem" -key "$lab/second/server.key"
     accepts 'before' fetch "$lab/second/client.cnf" "https://localhost:$port/page"
     tpm=$(<"$lab/second/tpm/pid")
@@ -116,7 +116,7 @@ recovered() {
 test_E16_evidence_of_two_machines() {
     # The TPM of one and the log of the other.
     cannot_prove log "PCR 15 was extended by others, or the log lost events: $lab/second/events.cel leads to sha256:" \
-        "s|^event_log .*|event_log = $lab/second/events.cel|"
+        "s|^measured_log .*|measured_log = $lab/second/events.cel|"
     # All of the other, under this one's name (B6).
     serve other "$lab/second/server.cnf" -cert "$lab/second/server.pem" -key "$lab/second/server.key"
     accepts 'the other machine, by its own policy' \

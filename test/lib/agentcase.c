@@ -113,8 +113,8 @@ void agentcase_configure(const char *lines)
             "ak_chain = %s\nboot_log = none\n",
             a->socket, a->log, quotercase.config.tcti, quotercase.config.ak,
             quotercase.config.ak_chain);
-    if (strstr(lines, "event_log") == NULL)
-        fprintf(out, "event_log = none\n");
+    if (strstr(lines, "measured_log") == NULL)
+        fprintf(out, "measured_log = none\n");
     if (strstr(lines, "certificate") == NULL)
         fprintf(out, "certificate = any\n");
     fprintf(out, "%s", lines);

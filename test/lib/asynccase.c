@@ -104,7 +104,7 @@ void asynccase_configure(const char *timeout, const char *max_queue)
         {"attester.quoter", quoter},
         {"attester.ak", SWTPM_AK},
         {"attester.ak_chain", quotercase.chain},
-        {"attester.event_log", "none"},
+        {"attester.measured_log", "none"},
         {"attester.boot_log", "none"},
         {"attester.timeout", timeout != NULL ? timeout : "15000"},
         {"attester.max_queue", max_queue != NULL ? max_queue : "1024"},

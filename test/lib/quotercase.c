@@ -73,7 +73,7 @@ void quotercase_set_up(void)
     ck_assert(swtpm_make_ak(q->swtpm, NULL));
     snprintf(q->chain, sizeof(q->chain), "%s/ak-chain.pem",
              swtpm_folder(q->swtpm));
-    snprintf(q->event_log, sizeof(q->event_log), "%s/events.cel",
+    snprintf(q->measured_log, sizeof(q->measured_log), "%s/events.cel",
              swtpm_folder(q->swtpm));
     ck_assert(
         swtpm_write_chain(q->swtpm, SWTPM_AK_HANDLE, false, q->chain, NULL));

@@ -21,7 +21,7 @@ struct quotercase {
     struct swtpm *swtpm;
     struct tpmproxy *proxy; /* NULL at first */
     char chain[600];        /* AK certificate and intermediate */
-    char event_log[600];    /* nothing is there; not configured */
+    char measured_log[600]; /* nothing is there; not configured */
     struct atls_quoter_config config;
     struct atls_formats formats; /* that handshakes take; [1] */
     struct atls_quoter *quoter;  /* NULL at first */

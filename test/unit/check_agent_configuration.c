@@ -55,7 +55,7 @@ START_TEST(test_defaults)
     ck_assert_str_eq(configuration.quoter.ak, "0x81010002");
     ck_assert_str_eq(configuration.quoter.ak_chain, "/c.pem");
     ck_assert_ptr_null(configuration.quoter.ak_auth);
-    ck_assert_str_eq(configuration.quoter.event_log,
+    ck_assert_str_eq(configuration.quoter.measured_log,
                      atls_measure_default_log());
     ck_assert_uint_eq(configuration.quoter.measure_pcr, 15);
     /* The agent's reason comes before the programs' 5000 ms are over. */
@@ -73,7 +73,7 @@ START_TEST(test_everything)
         "certificate = any\nlog = /var/log/a\nlog_level = debug\n"
         "quoter = tcti:device:/dev/tpmrm0\nak = 0x81010003\n"
         "ak_auth = file:/a.auth\nak_chain = /c.pem\npcrs = sha256:0-15\n"
-        "event_log = /e.cel\nboot_log = /b\nmeasure_pcr = 12\n"
+        "measured_log = /e.cel\nboot_log = /b\nmeasure_pcr = 12\n"
         "timeout = 700\nmax_queue = 9\n"
         "[components]\nserver-code = /srv/app\nweights = " DIGEST
         "\n[certificates]\nwww = /etc/ssl/www.pem\n"
@@ -85,7 +85,7 @@ START_TEST(test_everything)
     ck_assert_str_eq(configuration.quoter.tcti, "device:/dev/tpmrm0");
     ck_assert_str_eq(configuration.quoter.ak_auth, "file:/a.auth");
     ck_assert_str_eq(configuration.quoter.pcrs, "sha256:0-15");
-    ck_assert_str_eq(configuration.quoter.event_log, "/e.cel");
+    ck_assert_str_eq(configuration.quoter.measured_log, "/e.cel");
     ck_assert_str_eq(configuration.quoter.boot_log, "/b");
     ck_assert_uint_eq(configuration.quoter.measure_pcr, 12);
     ck_assert_uint_eq(configuration.quoter.timeout_ms, 700);
@@ -101,8 +101,8 @@ END_TEST
 
 START_TEST(test_no_log_where_any_certificate_does)
 {
-    expect_loaded(QUOTER "event_log = none\ncertificate = any\n");
-    ck_assert_ptr_null(configuration.quoter.event_log);
+    expect_loaded(QUOTER "measured_log = none\ncertificate = any\n");
+    ck_assert_ptr_null(configuration.quoter.measured_log);
 }
 END_TEST
 
@@ -124,8 +124,8 @@ static const struct {
     {QUOTER "certificate = all\n",
      "attestd.cnf:5: certificate = all: expected measured or any"},
     {QUOTER "certificate = Measured\n", "expected measured or any"},
-    {QUOTER "event_log = none\n",
-     "attestd.cnf:5: event_log = none: certificates cannot be looked up"},
+    {QUOTER "measured_log = none\n",
+     "attestd.cnf:5: measured_log = none: certificates cannot be looked up"},
     {QUOTER "log = here\n", "attestd.cnf:5: log = here: expected stderr"},
     {QUOTER "log_level = loud\n", "attestd.cnf:5: log_level = loud: "},
     {QUOTER "timeout = 0\n", "attestd.cnf:5: timeout = 0 is not from 1"},
@@ -142,8 +142,12 @@ static const struct {
     {AK("/etc/attest/ak.tss"), "attestd.cnf:3: ak = /etc/attest/ak.tss: "},
     {"[attestd]\nquoter = tcti:x\nak = 0x81010002\nak_chain = c.pem\n",
      "attestd.cnf:4: ak_chain = c.pem: expected an absolute path"},
-    {QUOTER "event_log = e.cel\n",
-     "attestd.cnf:5: event_log = e.cel: expected an absolute path or none"},
+    {QUOTER "measured_log = e.cel\n",
+     "attestd.cnf:5: measured_log = e.cel: expected an absolute path or none"},
+    /* By provider/configuration.c. */
+    {QUOTER "event_log = /e.cel\n", "attestd.cnf:5: event_log: TCG's event log "
+                                    "is the firmware's (boot_log); the log of "
+                                    "measurements is measured_log"},
     {QUOTER "boot_log = log\n",
      "attestd.cnf:5: boot_log = log: expected an absolute path or none"},
     {QUOTER "ak_auth = file:a\n",
@@ -151,12 +155,12 @@ static const struct {
     {QUOTER "ak_auth = hunter2\n", "attestd.cnf:5: ak_auth: expected file:"},
     {QUOTER "pcrs = sha256:0-99\n",
      "attestd.cnf:5: pcrs: PCR selection: expected PCRs from 0 to 23"},
-    {QUOTER "event_log = none\ncertificate = any\n[components]\nx = /x\n",
-     "attestd.cnf:5: event_log = none: [components], [certificates] and"},
-    {QUOTER "event_log = none\ncertificate = any\n[certificates]\nx = /x\n",
-     "attestd.cnf:5: event_log = none: [components], "},
-    {QUOTER "event_log = none\ncertificate = any\n[authorities]\nx = /x\n",
-     "attestd.cnf:5: event_log = none: [components], "},
+    {QUOTER "measured_log = none\ncertificate = any\n[components]\nx = /x\n",
+     "attestd.cnf:5: measured_log = none: [components], [certificates] and"},
+    {QUOTER "measured_log = none\ncertificate = any\n[certificates]\nx = /x\n",
+     "attestd.cnf:5: measured_log = none: [components], "},
+    {QUOTER "measured_log = none\ncertificate = any\n[authorities]\nx = /x\n",
+     "attestd.cnf:5: measured_log = none: [components], "},
     {QUOTER "[component]\nx = /x\n",
      "attestd.cnf:5: [component]: unknown section: expected attestd"},
     {QUOTER "[components]\nx = y\n",
@@ -193,7 +197,7 @@ END_TEST
 
 START_TEST(test_sections_without_entries_need_no_log)
 {
-    expect_loaded(QUOTER "event_log = none\ncertificate = any\n"
+    expect_loaded(QUOTER "measured_log = none\ncertificate = any\n"
                          "[components]\n[certificates]\n[authorities]\n");
 }
 END_TEST

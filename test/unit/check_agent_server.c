@@ -275,8 +275,8 @@ static void measure(unsigned pcr, const char *content)
     enum atls_error r = atls_tpm_open(swtpm_tcti(quotercase.swtpm), &why, &tpm);
 
     if (r == ATLS_OK)
-        r = measuring_once(tpm, quotercase.event_log, pcr, content, 1000, &why,
-                           &done);
+        r = measuring_once(tpm, quotercase.measured_log, pcr, content, 1000,
+                           &why, &done);
     atls_tpm_close(tpm);
     ck_assert_msg(r == ATLS_OK, "%s", why.text);
 }
@@ -313,7 +313,7 @@ static void configure_measured(void)
     char lines[700];
 
     snprintf(lines, sizeof(lines), "certificate = measured\nevent_log = %s\n",
-             quotercase.event_log);
+             quotercase.measured_log);
     agentcase_configure(lines);
 }
 
@@ -363,26 +363,26 @@ START_TEST(test_B4_log_that_cannot_be_read)
     struct stat whole;
     FILE *out;
 
-    snprintf(kept, sizeof(kept), "%s.kept", quotercase.event_log);
+    snprintf(kept, sizeof(kept), "%s.kept", quotercase.measured_log);
     configure_measured();
     agentcase_start();
     measure_certificate(1);
     agentcase_expect_served(-1, 1);
-    ck_assert_int_eq(stat(quotercase.event_log, &whole), 0);
-    out = fopen(quotercase.event_log, "a");
+    ck_assert_int_eq(stat(quotercase.measured_log, &whole), 0);
+    out = fopen(quotercase.measured_log, "a");
     fputs("\x1e{\"pcr\":15,", out);
     fclose(out);
     expect_log_refused(ATLS_E_LOG_UNREADABLE,
                        "events.cel: record 2 is cut off");
-    ck_assert_int_eq(rename(quotercase.event_log, kept), 0);
-    ck_assert_int_eq(mkdir(quotercase.event_log, 0700), 0);
+    ck_assert_int_eq(rename(quotercase.measured_log, kept), 0);
+    ck_assert_int_eq(mkdir(quotercase.measured_log, 0700), 0);
     expect_log_refused(ATLS_E_LOG_UNREADABLE,
                        "events.cel is not a regular file");
-    ck_assert_int_eq(rmdir(quotercase.event_log), 0);
+    ck_assert_int_eq(rmdir(quotercase.measured_log), 0);
     expect_log_refused(ATLS_E_LOG_MISMATCH,
                        "events.cel is not there, yet PCR 15 is not zero");
     ck_assert_int_eq(truncate(kept, (off_t)whole.st_size), 0);
-    ck_assert_int_eq(rename(kept, quotercase.event_log), 0);
+    ck_assert_int_eq(rename(kept, quotercase.measured_log), 0);
     agentcase_expect_served(-1, 1);
     expect_unmeasured(2);
 }
@@ -396,7 +396,7 @@ START_TEST(test_T16_reset_with_the_log_still_there)
     agentcase_expect_served(-1, 1);
     ck_assert(swtpm_reset(quotercase.swtpm));
     expect_log_refused(ATLS_E_LOG_MISMATCH, "the TPM was reset since ");
-    ck_assert_int_eq(unlink(quotercase.event_log), 0);
+    ck_assert_int_eq(unlink(quotercase.measured_log), 0);
     expect_unmeasured(1);
     measure_certificate(1);
     agentcase_expect_served(-1, 1);

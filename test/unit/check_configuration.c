@@ -76,10 +76,18 @@ static const struct row rows[] = {
      ATTESTER_BROKEN,
      "ak_auth = file:: expected an absolute path"},
     {{ROLE, KEY, CHAIN, "attester.ak_auth", "file:/a.auth"}, FINE, NULL},
-    {{ROLE, KEY, CHAIN, "attester.event_log", "./events.cel"},
+    {{ROLE, KEY, CHAIN, "attester.measured_log", "./events.cel"},
      ATTESTER_BROKEN,
-     "event_log = ./events.cel: expected an absolute path"},
-    {{ROLE, KEY, CHAIN, "attester.event_log", "none"}, FINE, NULL},
+     "measured_log = ./events.cel: expected an absolute path"},
+    {{ROLE, KEY, CHAIN, "attester.measured_log", "none"}, FINE, NULL},
+    /* provider/configuration.c refuses the name that it had */
+    {{ROLE, KEY, CHAIN, "attester.event_log", "/events.cel"},
+     ATTESTER_BROKEN,
+     "event_log: TCG's event log is the firmware's (boot_log); the log of "
+     "measurements is measured_log"},
+    {{"attester.quoter", "unix:/run/a", "attester.event_log", "none"},
+     ATTESTER_BROKEN,
+     "measurements is measured_log"},
     {{ROLE, KEY, CHAIN, "attester.boot_log", "boot.bin"},
      ATTESTER_BROKEN,
      "boot_log = boot.bin: expected an absolute path"},
@@ -172,7 +180,7 @@ START_TEST(test_values_and_defaults)
     ck_assert_str_eq(got.attester.quoter.ak_chain, "/c.pem");
     ck_assert_ptr_null(got.attester.quoter.ak_auth);
     ck_assert_ptr_null(got.attester.quoter.pcrs);
-    ck_assert_ptr_nonnull(got.attester.quoter.event_log);
+    ck_assert_ptr_nonnull(got.attester.quoter.measured_log);
     ck_assert_str_eq(got.attester.quoter.boot_log,
                      "/sys/kernel/security/tpm0/binary_bios_measurements");
     ck_assert(got.attester.quoter.is_boot_log_optional);

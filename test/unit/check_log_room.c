@@ -85,7 +85,7 @@ START_TEST(test_T17_outline_of_a_quoter)
     static const char *const pcrs[] = {NULL, "sha256:all",
                                        "sha1:0-15+sha256:all+sha384:0,15"};
 
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
     quotercase.config.pcrs = pcrs[_i];
     expect_foretold(&quotercase.config);
 }

@@ -130,13 +130,13 @@ static void bad_pcrs(struct atls_quoter_config *config)
 static void log_not_quoted(struct atls_quoter_config *config)
 {
     config->pcrs = "sha256:0-9";
-    config->event_log = "/run/attest/events.cel";
+    config->measured_log = "/run/attest/events.cel";
 }
 
 static void log_of_no_pcr(struct atls_quoter_config *config)
 {
     config->measure_pcr = 32;
-    config->event_log = "/run/attest/events.cel";
+    config->measured_log = "/run/attest/events.cel";
 }
 
 static void bad_auth(struct atls_quoter_config *config)

@@ -292,7 +292,7 @@ static void measure(unsigned pcr, const char *content)
 {
     const struct atls_pcr_selection banks = {
         1, {{TPM2_ALG_SHA256, UINT32_C(1) << pcr}}};
-    FILE *file = fopen(quotercase.event_log, "ae");
+    FILE *file = fopen(quotercase.measured_log, "ae");
     char *record = NULL;
     size_t len = 0;
 
@@ -313,7 +313,7 @@ START_TEST(test_user_space_events)
     uint8_t *cmw;
     struct atls_evidence *evidence;
 
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
     boot(11, "kernel");
     measure(11, "enter-initrd");
     measure(15, "component x sha256:00");
@@ -351,7 +351,7 @@ START_TEST(test_T7_log_is_ahead_of_the_quote)
 {
     const struct tpmproxy_hooks hooks = {.after = measure_after_quote};
 
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
     quotercase_proxy(&hooks);
     boot(11, "kernel");
     measure(11, "enter-initrd");

@@ -22,7 +22,7 @@
 static void set_up(void)
 {
     quotercase_set_up();
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
 }
 
 /* Like `attest measure`: for any thread, with a connection of its own. */
@@ -85,7 +85,7 @@ START_TEST(test_log_grows_with_the_pcr)
         char content[32];
 
         snprintf(content, sizeof(content), "event %zu", i);
-        ck_assert(measure(quotercase.event_log, content));
+        ck_assert(measure(quotercase.measured_log, content));
         expect_log(i);
         expect_log(i);
     }
@@ -96,7 +96,7 @@ START_TEST(test_other_bank_first)
 {
     quotercase.config.pcrs = "sha384:15+sha256:0-15";
     quotercase_start();
-    ck_assert(measure(quotercase.event_log, "event"));
+    ck_assert(measure(quotercase.measured_log, "event"));
     expect_log(1);
 }
 END_TEST
@@ -112,7 +112,7 @@ static void measure_after_quote(void *arg, uint32_t code, uint8_t *response,
     (void)len;
     if (code == TPM2_CC_Quote && atomic_load(&measures_left) > 0) {
         atomic_fetch_sub(&measures_left, 1);
-        measure(quotercase.event_log, "event after the quote");
+        measure(quotercase.measured_log, "event after the quote");
     }
 }
 
@@ -122,7 +122,7 @@ START_TEST(test_T7_log_is_ahead_of_the_quote)
 
     quotercase_proxy(&hooks);
     quotercase_start();
-    ck_assert(measure(quotercase.event_log, "event before the quote"));
+    ck_assert(measure(quotercase.measured_log, "event before the quote"));
     atomic_store(&measures_left, 1);
     expect_log(1);
     ck_assert_int_eq(measures_left, 0);
@@ -134,7 +134,7 @@ END_TEST
 static void *complete_log(void *arg)
 {
     usleep(30000);
-    copy_file(arg, quotercase.event_log, 0);
+    copy_file(arg, quotercase.measured_log, 0);
     return NULL;
 }
 
@@ -144,11 +144,11 @@ START_TEST(test_T7_log_is_behind_the_quote)
     pthread_t thread;
     struct stat st;
 
-    snprintf(whole, sizeof(whole), "%s.whole", quotercase.event_log);
+    snprintf(whole, sizeof(whole), "%s.whole", quotercase.measured_log);
     ck_assert(measure(whole, "first event"));
     ck_assert_int_eq(stat(whole, &st), 0);
     ck_assert(measure(whole, "second event"));
-    copy_file(whole, quotercase.event_log, (size_t)st.st_size);
+    copy_file(whole, quotercase.measured_log, (size_t)st.st_size);
     quotercase_start();
     ck_assert_int_eq(pthread_create(&thread, NULL, complete_log, whole), 0);
     expect_log(2);
@@ -194,20 +194,20 @@ static void expect_refused_until(enum atls_error code, const char *text,
 
 static void measure_two(void)
 {
-    ck_assert(measure(quotercase.event_log, "first event"));
-    ck_assert(measure(quotercase.event_log, "second event"));
+    ck_assert(measure(quotercase.measured_log, "first event"));
+    ck_assert(measure(quotercase.measured_log, "second event"));
 }
 
 static void boot_and_measure(void)
 {
     ck_assert(swtpm_reset(quotercase.swtpm));
-    (void)unlink(quotercase.event_log);
+    (void)unlink(quotercase.measured_log);
     measure_two();
 }
 
 static void remove_and_measure(void)
 {
-    ck_assert_int_eq(unlink(quotercase.event_log), 0);
+    ck_assert_int_eq(unlink(quotercase.measured_log), 0);
     measure_two();
 }
 
@@ -263,13 +263,13 @@ static char kept[700];
 
 static void keep_log(void)
 {
-    snprintf(kept, sizeof(kept), "%s.kept", quotercase.event_log);
-    ck_assert_int_eq(rename(quotercase.event_log, kept), 0);
+    snprintf(kept, sizeof(kept), "%s.kept", quotercase.measured_log);
+    ck_assert_int_eq(rename(quotercase.measured_log, kept), 0);
 }
 
 static void restore_log(void)
 {
-    copy_file(kept, quotercase.event_log, 0);
+    copy_file(kept, quotercase.measured_log, 0);
 }
 
 START_TEST(test_T16_log_that_is_not_there)
@@ -288,7 +288,7 @@ START_TEST(test_T16_log_that_is_empty)
 {
     start_with_two_events(_i == 1);
     keep_log();
-    copy_file("/dev/null", quotercase.event_log, 1);
+    copy_file("/dev/null", quotercase.measured_log, 1);
     expect_refused_until(ATLS_E_LOG_MISMATCH,
                          "events.cel has no event of PCR 15, which is not "
                          "zero: extended by others, or log lost (kexec); "
@@ -347,7 +347,7 @@ START_TEST(test_T15_interrupted_measurement)
     FILE *out;
 
     start_with_two_events(true);
-    snprintf(wal, sizeof(wal), "%s.wal", quotercase.event_log);
+    snprintf(wal, sizeof(wal), "%s.wal", quotercase.measured_log);
     out = fopen(wal, "we");
     ck_assert_ptr_nonnull(out);
     fclose(out);
@@ -364,7 +364,7 @@ END_TEST
 
 static void append(const char *octets)
 {
-    FILE *out = fopen(quotercase.event_log, "ae");
+    FILE *out = fopen(quotercase.measured_log, "ae");
 
     ck_assert_ptr_nonnull(out);
     fputs(octets, out);
@@ -373,8 +373,8 @@ static void append(const char *octets)
 
 static void restore_over(void)
 {
-    ck_assert(unlink(quotercase.event_log) == 0
-              || rmdir(quotercase.event_log) == 0);
+    ck_assert(unlink(quotercase.measured_log) == 0
+              || rmdir(quotercase.measured_log) == 0);
     restore_log();
 }
 
@@ -396,7 +396,7 @@ START_TEST(test_log_that_cannot_be_read)
         restore_log();
         append(damages[_i].octets);
     } else {
-        ck_assert_int_eq(mkdir(quotercase.event_log, 0700), 0);
+        ck_assert_int_eq(mkdir(quotercase.measured_log, 0700), 0);
     }
     expect_refused(ATLS_E_LOG_UNREADABLE, "the measured log cannot be read: ");
     expect_refused_until(ATLS_E_LOG_UNREADABLE, damages[_i].text, restore_over,
@@ -408,7 +408,7 @@ END_TEST
 static void *complete_record(void *arg)
 {
     usleep(30000);
-    copy_file(arg, quotercase.event_log, 0);
+    copy_file(arg, quotercase.measured_log, 0);
     return NULL;
 }
 
@@ -420,7 +420,7 @@ START_TEST(test_T7_record_that_is_being_written)
     start_with_two_events(false);
     keep_log();
     ck_assert_int_eq(stat(kept, &st), 0);
-    copy_file(kept, quotercase.event_log, (size_t)st.st_size - 20);
+    copy_file(kept, quotercase.measured_log, (size_t)st.st_size - 20);
     ck_assert_int_eq(pthread_create(&thread, NULL, complete_record, kept), 0);
     expect_log(2);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
@@ -432,7 +432,7 @@ START_TEST(test_no_log_is_wanted)
 {
     struct quotercase_evidence found;
 
-    quotercase.config.event_log = NULL;
+    quotercase.config.measured_log = NULL;
     quotercase_start();
     ck_assert(swtpm_extend(quotercase.swtpm, 15, "an event"));
     found = serve();
@@ -449,7 +449,7 @@ static void *measure_many(void *arg)
         char content[32];
 
         snprintf(content, sizeof(content), "event %d", i);
-        if (!measure(quotercase.event_log, content))
+        if (!measure(quotercase.measured_log, content))
             return arg;
     }
     return NULL;

@@ -27,7 +27,7 @@ START_TEST(test_R3_quoter_new)
 {
     enum atls_error r = ATLS_E_NOMEM;
 
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
     /* OpenSSL leaks when it cannot finish a library context: have one. */
     quotercase_start();
     atls_quoter_free(quotercase.quoter);
@@ -49,7 +49,7 @@ START_TEST(test_R3_handshake)
 {
     enum atls_error r = ATLS_E_NOMEM;
 
-    quotercase.config.event_log = quotercase.event_log;
+    quotercase.config.measured_log = quotercase.measured_log;
     quotercase.config.timeout_ms = 2000;
     for (size_t n = 1; r != ATLS_OK; n++) {
         uint8_t *cmw = NULL;

@@ -42,7 +42,7 @@ static void setup(void)
                                 path_of("chain.pem"), path_of("root.pem")));
     snprintf(attester, sizeof(attester),
              "quoter = tcti:%s\nak = " SWTPM_AK "\nak_chain = %s\n"
-             "event_log = %s\npcrs = sha256:0-9,11-15\ntimeout = 4000\n",
+             "measured_log = %s\npcrs = sha256:0-9,11-15\ntimeout = 4000\n",
              swtpm_tcti(swtpm), path_of("chain.pem"), path_of("events.cel"));
 }
 
@@ -254,7 +254,7 @@ END_TEST
 
 START_TEST(test_no_log_is_sent)
 {
-    strcat(attester, "event_log = none\n");
+    strcat(attester, "measured_log = none\n");
     check();
     ASSERT_FOUND("warn", "event log", "no measured log is sent");
     ASSERT_FOUND("ok", "evidence", "octets, made in");

@@ -15,8 +15,8 @@
 static void check_ignored_keys(struct check *check)
 {
     static const char *const ignored[] = {
-        "ak",        "ak_auth",  "ak_chain",    "pcrs",
-        "event_log", "boot_log", "measure_pcr", "max_queue"};
+        "ak",           "ak_auth",  "ak_chain",    "pcrs",
+        "measured_log", "boot_log", "measure_pcr", "max_queue"};
     char found[160] = "";
 
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {

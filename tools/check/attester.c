@@ -220,8 +220,8 @@ static void check_log(struct check *check, const char *log,
     if (!evidence->has_log)
         tool_finding_warn(
             check->findings, "event log",
-            "Name one with event_log, where the TPM is configured",
-            "no measured log is sent (event_log = none): peers that "
+            "Name one with measured_log, where the TPM is configured",
+            "no measured log is sent (measured_log = none): peers that "
             "check components or certificates refuse");
     else
         check_room(check, evidence);
@@ -307,7 +307,7 @@ static void check_quoter(struct check *check, struct atls_attester *attester)
     tool_check_ak_chain(check, chain, path);
     check_tpm(check, sk_X509_value(chain, 0));
     (void)tool_check_evidence(check, attester,
-                              check->configuration.attester.quoter.event_log,
+                              check->configuration.attester.quoter.measured_log,
                               &evidence, &report);
     atls_report_clear(&report);
     tool_peer_evidence_clear(&evidence);

@@ -152,8 +152,11 @@ static enum atls_error complete_by_openssl(const struct tool_conf *openssl,
                          "%s: [%s] measure_pcr must be %u to %u, is %s",
                          openssl->path, openssl->attester, MEASURE_PCR_MIN,
                          MEASURE_PCR_MAX, pcr);
+    if (tool_conf_get(openssl, openssl->attester, "event_log") != NULL)
+        return atls_fail(why, ATLS_E_CONFIG, "%s: [%s] " ATLS_EVENT_LOG_REFUSAL,
+                         openssl->path, openssl->attester);
     if (target->log == NULL)
-        target->log = tool_conf_get(openssl, openssl->attester, "event_log");
+        target->log = tool_conf_get(openssl, openssl->attester, "measured_log");
     if (target->tcti == NULL)
         return tcti_of_quoter(openssl, why, &target->tcti);
     return ATLS_OK;
@@ -165,7 +168,7 @@ static void complete_by_agents(const struct atls_quoter_config *quoter,
     if (target->tcti == NULL)
         target->tcti = quoter->tcti;
     if (target->log == NULL)
-        target->log = quoter->event_log;
+        target->log = quoter->measured_log;
     if (target->pcr == 0)
         target->pcr = quoter->measure_pcr;
 }
@@ -210,7 +213,7 @@ void tool_measure_conf_outline(const struct measure_conf *conf,
     struct atls_quoter_config config = {
         .tcti = target->tcti,
         .ak = "any",
-        .event_log = target->log,
+        .measured_log = target->log,
         .measure_pcr = target->pcr,
         .timeout_ms = 1,
         .max_queue = 1,

@@ -53,7 +53,7 @@ static const char help[] =
     "  --tcti TCTI         the TPM, as tpm2-tss names it; else from `quoter`, "
     "else\n"
     "                      device:/dev/tpmrm0\n"
-    "  --log FILE          measured log; else `event_log`, else systemd's "
+    "  --log FILE          measured log; else `measured_log`, else systemd's "
     "where\n"
     "                      systemd keeps one, else /run/attest/events.cel\n"
     "  --pcr N             8 to 15; else `measure_pcr`, else 15\n"
