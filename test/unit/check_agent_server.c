@@ -312,7 +312,8 @@ static void configure_measured(void)
 {
     char lines[700];
 
-    snprintf(lines, sizeof(lines), "certificate = measured\nevent_log = %s\n",
+    snprintf(lines, sizeof(lines),
+             "certificate = measured\nmeasured_log = %s\n",
              quotercase.measured_log);
     agentcase_configure(lines);
 }

@@ -209,7 +209,7 @@ START_TEST(test_configuration)
 {
     write_text("conf",
                "openssl_conf = i\n[i]\nproviders = p\n[p]\nattest = a\n"
-               "[a]\nattester = b\n[b]\nquoter = tcti:%s\nevent_log = %s\n"
+               "[a]\nattester = b\n[b]\nquoter = tcti:%s\nmeasured_log = %s\n"
                "measure_pcr = 12\n",
                swtpm_tcti(measuring.swtpm), scratch_path("log"));
     RUN(true, "--conf", scratch_path("conf"), "--name", "abc", "--digest",

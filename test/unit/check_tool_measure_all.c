@@ -109,7 +109,7 @@ static void write_agents(const char *tcti, const char *sections)
     }
     write_text("attestd.cnf",
                "[attestd]\nquoter = tcti:%s\nak = 0x81010002\n"
-               "ak_chain = /none.pem\nevent_log = %s\nmeasure_pcr = 15\n%s",
+               "ak_chain = /none.pem\nmeasured_log = %s\nmeasure_pcr = 15\n%s",
                tcti, scratch_path("log"), text);
 }
 
@@ -119,7 +119,7 @@ static void write_openssls(const char *name, const char *quoter,
 {
     write_text(name,
                "openssl_conf = i\n[i]\nproviders = p\n[p]\nattest = a\n"
-               "[a]\nattester = b\n[b]\nquoter = %s\nevent_log = %s\n"
+               "[a]\nattester = b\n[b]\nquoter = %s\nmeasured_log = %s\n"
                "measure_pcr = 15\n%s",
                quoter, scratch_path("log"), sections);
 }
