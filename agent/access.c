@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/number.h"
+
 #define SEPARATORS ", \t"
 
 /* Room for the strings of one entry of passwd or group; what LDAP has more of,
@@ -98,22 +100,9 @@ enum atls_error agent_peer_of(int fd, struct atls_reason *why,
     return ATLS_OK;
 }
 
-/* A number as a whole. */
 static bool parse_id(const char *text, uint32_t *ret_id)
 {
-    uint64_t id = 0;
-
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        id = id * 10 + (uint64_t)(*text - '0');
-        if (id > ID_MAX)
-            return false;
-    }
-    *ret_id = (uint32_t)id;
-    return true;
+    return atls_number_parse(text, strlen(text), 0, ID_MAX, ret_id);
 }
 
 /* getpwnam_r() or getgrnam_r() of NAME: 0 and *ret_found, or an errno. */

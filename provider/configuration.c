@@ -7,9 +7,11 @@
 
 #include "attester/agent_socket.h"
 #include "attester/measure.h"
+#include "base/number.h"
 #include "evidence/merkle.h"
 #include "evidence/pcr.h"
 
+#define DIGITS_MAX 9u /* no bound of a setting has more */
 #define TIMEOUT_DEFAULT_MS 5000u
 #define TIMEOUT_MAX_MS 600000u
 /* securityfs, drivers/char/tpm/eventlog of Linux. */
@@ -34,23 +36,20 @@ static enum atls_error read_number(const struct reader *reader, const char *key,
                                    unsigned *ret_number)
 {
     const char *text = find(reader, key);
-    unsigned number = 0;
+    size_t len;
 
     if (text == NULL) {
         *ret_number = otherwise;
         return ATLS_OK;
     }
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p < '0' || *p > '9' || p - text > 8)
-            return atls_fail(why, ATLS_E_CONFIG,
-                             "%s = %s is no number from %u to %u", key, text,
-                             min, max);
-        number = number * 10 + (unsigned)(*p - '0');
-    }
-    if (text[0] == '\0' || number < min || number > max)
+    len = strspn(text, "0123456789");
+    if (text[len] != '\0' || len > DIGITS_MAX)
+        return atls_fail(why, ATLS_E_CONFIG,
+                         "%s = %s is no number from %u to %u", key, text, min,
+                         max);
+    if (!atls_number_parse(text, len, min, max, ret_number))
         return atls_fail(why, ATLS_E_CONFIG, "%s = %s is not from %u to %u",
                          key, text, min, max);
-    *ret_number = number;
     return ATLS_OK;
 }
 

@@ -4,13 +4,14 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "attester/tpm_link_kind.h"
+#include "base/number.h"
 #include "base/opening.h"
 
 /* The defaults of tpm2-tss's swtpm TCTI. */
@@ -39,11 +40,9 @@ static enum atls_error bad_conf(const struct atls_link *link,
 /* getaddrinfo() would take 70000 for 4464. */
 static bool is_port(const char *text)
 {
-    char *end = NULL;
-    unsigned long port = strtoul(text, &end, 10);
+    uint32_t port;
 
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0
-           && port <= UINT16_MAX;
+    return atls_number_parse(text, strlen(text), 1, UINT16_MAX, &port);
 }
 
 /* "host=HOST,port=PORT", both optional, in any order. */

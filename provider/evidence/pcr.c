@@ -5,6 +5,7 @@
 #include <tss2/tss2_tpm2_types.h>
 
 #include "base/digest.h"
+#include "base/number.h"
 #include "base/span.h"
 
 /* In rising order of TPM_ALG_ID. SHA-1 is here because TPMs report it and
@@ -48,17 +49,12 @@ const struct atls_hash *atls_hash_by_name(const char *name)
 /* One PCR index in decimal; advances *text. Returns 1 on success. */
 static int parse_index(const char **text, unsigned *ret_index)
 {
-    const char *at = *text;
-    unsigned index = 0;
+    size_t len = strspn(*text, "0123456789");
 
-    while (*at >= '0' && *at <= '9' && index < ATLS_PCR_COUNT)
-        index = index * 10 + (unsigned)(*at++ - '0');
-    /* Of "07" nobody knows whether it is meant as octal. */
-    if (at == *text || index >= ATLS_PCR_COUNT
-        || (**text == '0' && at != *text + 1))
+    if (atls_number_is_padded(*text, len)
+        || !atls_number_parse(*text, len, 0, ATLS_PCR_COUNT - 1, ret_index))
         return 0;
-    *text = at;
-    *ret_index = index;
+    *text += len;
     return 1;
 }
 

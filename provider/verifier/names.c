@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/number.h"
+
 /* RFC 1035 §2.3.4; 255 octets on the wire are 253 of text without the dot. */
 #define DNS_NAME_MAX 253u
 #define DNS_LABEL_MAX 63u
@@ -158,17 +160,8 @@ static unsigned bit_at(const struct network *network, unsigned index)
 /* A prefix length in decimal, 0..max. */
 static bool parse_bits(struct text text, unsigned max, unsigned *ret_bits)
 {
-    unsigned bits = 0;
-
-    if (text.len == 0 || text.len > 3 || (text.len > 1 && text.at[0] == '0'))
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (!is_digit(text.at[i]))
-            return false;
-        bits = bits * 10 + (unsigned)(text.at[i] - '0');
-    }
-    *ret_bits = bits;
-    return bits <= max;
+    return !atls_number_is_padded(text.at, text.len)
+           && atls_number_parse(text.at, text.len, 0, max, ret_bits);
 }
 
 /* An address, or a network in CIDR notation without host bits (RFC 4632 §3.1). */

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/digest.h"
+#include "base/number.h"
 #include "verifier/names.h"
 #include "verifier/policy_internal.h"
 
@@ -45,19 +46,10 @@ enum atls_error atls_policy_parse_mode(const char *value,
 bool atls_policy_parse_number(const char *text, unsigned min, unsigned max,
                               unsigned *ret_number)
 {
-    size_t len = strspn(text, "0123456789");
-    unsigned long number = 0;
+    size_t len = strlen(text);
 
-    /* Nine digits fit any long, and no limit of a policy is greater. */
-    if (len == 0 || len > 9 || text[len] != '\0')
-        return false;
-    /* Of "010" nobody knows whether it is meant as octal. */
-    if (text[0] == '0' && len > 1)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        number = number * 10 + (unsigned long)(text[i] - '0');
-    *ret_number = (unsigned)number;
-    return number >= min && number <= max;
+    return !atls_number_is_padded(text, len)
+           && atls_number_parse(text, len, min, max, ret_number);
 }
 
 bool atls_policy_parse_hex(const char *text, uint8_t *ret, size_t len)

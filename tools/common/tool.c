@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/common/tool.h"
 
-#include <ctype.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/number.h"
 
 /* Printed before every message; main() has a verb without a name. */
 static void print_prefix(const struct tool_options *options)
@@ -128,18 +129,7 @@ int tool_read_options(int argc, char **argv, const struct tool_options *options,
 bool tool_number(const char *text, unsigned min, unsigned max,
                  unsigned *ret_value)
 {
-    unsigned long long value = 0;
-    const char *p = text;
-
-    for (; isdigit((unsigned char)*p); p++) {
-        value = value * 10 + (unsigned)(*p - '0');
-        if (value > max)
-            return false;
-    }
-    if (p == text || *p != '\0' || value < min)
-        return false;
-    *ret_value = (unsigned)value;
-    return true;
+    return atls_number_parse(text, strlen(text), min, max, ret_value);
 }
 
 bool tool_time(const char *text, int64_t *ret_seconds)

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "tools/verify/ima_template.h"
+#include "base/number.h"
 #include "evidence/le_reader.h"
+#include "tools/verify/ima_template.h"
 
 #define SHA1_LEN 20u
 
@@ -112,17 +113,9 @@ static bool take_word(struct atls_span *line, struct atls_span *ret)
 /* One or two digits. */
 static bool parse_pcr(struct atls_span text, unsigned *ret)
 {
-    unsigned pcr = 0;
-
-    if (text.len < 1 || text.len > 2)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        pcr = pcr * 10 + (unsigned)(text.data[i] - '0');
-    }
-    *ret = pcr;
-    return pcr < ATLS_PCR_COUNT;
+    return text.len <= 2
+           && atls_number_parse((const char *)text.data, text.len, 0,
+                                ATLS_PCR_COUNT - 1, ret);
 }
 
 static bool parse_sha1(struct atls_span text, uint8_t ret[SHA1_LEN])

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/number.h"
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 
@@ -56,10 +57,7 @@ static enum atls_error add_value(struct reading *in,
     size_t len = 0;
     size_t i;
 
-    for (const char *p = index; *p != '\0' && pcr < ATLS_PCR_COUNT; p++)
-        pcr = isdigit((unsigned char)*p) ? pcr * 10 + (unsigned)(*p - '0')
-                                         : ATLS_PCR_COUNT;
-    if (*index == '\0' || pcr >= ATLS_PCR_COUNT) {
+    if (!atls_number_parse(index, strlen(index), 0, ATLS_PCR_COUNT - 1, &pcr)) {
         (void)atls_fail(in->why, ATLS_E_MALFORMED,
                         "expected a PCR from 0 to %u, found '%.20s'",
                         ATLS_PCR_COUNT - 1, index);
