@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "verifier/appraise.h"
+#include "verifier/report_words.h"
+#include "verifier/result.h"
 
 enum atls_report_style {
     ATLS_REPORT_PLAIN,
@@ -38,13 +39,5 @@ void atls_report_print(const struct atls_report *report, const char *peer,
 void atls_report_print_unjudged(const struct atls_report *report,
                                 const char *peer, enum atls_report_style style,
                                 FILE *out);
-
-/* The usual content of a PCR ("firmware code", "Secure Boot policy" ...), per
- * UAPI's PCR registry. Static; "" for indexes out of range. */
-const char *atls_pcr_name(unsigned pcr);
-
-/* A person's next step after a refusal, without "." at its end. Static; never
- * NULL. */
-const char *atls_report_advice(enum atls_error code);
 
 #endif

@@ -5,8 +5,8 @@
 #include "base/digest.h"
 #include "verifier/certificate.h"
 #include "verifier/reference.h"
-#include "verifier/report.h"
 #include "verifier/report_private.h"
+#include "verifier/report_words.h"
 
 /*
  * JSON (RFC 8259), by hand: the verifier links no JSON library. Octets outside

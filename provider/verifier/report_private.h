@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/span.h"
-#include "verifier/appraise.h"
+#include "verifier/result.h"
 
 /* What report.c and report_json.c share. */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "verifier/report_words.h"
+
 #include <stddef.h>
 
-#include "verifier/report.h"
-#include "verifier/report_private.h"
+#include "evidence/pcr.h"
 
 const char *atls_pcr_name(unsigned pcr)
 {
