@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "verifier/trust.h"
+
 size_t trial_stride(void)
 {
     const char *text = getenv("ATTEST_TEST_STRIDE");
