@@ -80,7 +80,7 @@ enum atls_error agent_clients_add(struct agent_clients *clients, int fd,
     return ATLS_OK;
 }
 
-/* Nothing was served on it before: it is no door, and has no request. */
+/* Nothing was served on it before: it is no standing connection, and has no request. */
 enum atls_error agent_clients_admit(struct agent_clients *clients,
                                     struct agent_connection *connection)
 {
@@ -121,12 +121,12 @@ void agent_clients_touch(struct agent_clients *clients,
 }
 
 /* The order in which connections of a user are closed: clients.h. */
-enum rank { RANK_IDLE, RANK_BUSY, RANK_UNASKED, RANK_DOOR };
+enum rank { RANK_IDLE, RANK_BUSY, RANK_UNASKED, RANK_STANDING };
 
 static enum rank rank_of(const struct agent_connection *connection)
 {
-    if (connection->is_door)
-        return RANK_DOOR;
+    if (connection->is_standing)
+        return RANK_STANDING;
     if (!connection->has_asked)
         return RANK_UNASKED;
     return connection->ticket != NULL ? RANK_BUSY : RANK_IDLE;
@@ -196,28 +196,29 @@ struct agent_connection *agent_clients_surplus(
     return NULL;
 }
 
-enum atls_error agent_clients_check_door(struct agent_connection *door,
-                                         size_t max, struct atls_reason *why)
+enum atls_error agent_clients_check_standing(struct agent_connection *standing,
+                                             size_t max,
+                                             struct atls_reason *why)
 {
-    if (agent_socket_is_drained(door->fd)) {
-        door->user->untaken_count -= door->untaken_count;
-        door->untaken_count = 0;
+    if (agent_socket_is_drained(standing->fd)) {
+        standing->user->untaken_count -= standing->untaken_count;
+        standing->untaken_count = 0;
         return ATLS_OK;
     }
-    if (door->user->untaken_count >= max)
+    if (standing->user->untaken_count >= max)
         return atls_fail(why, ATLS_E_QUEUE_FULL,
                          "%zu connections were handed out to programs of uid "
                          "%lu that do not take them",
-                         door->user->untaken_count,
-                         (unsigned long)door->user->uid);
+                         standing->user->untaken_count,
+                         (unsigned long)standing->user->uid);
     return ATLS_OK;
 }
 
-void agent_clients_handed_out(struct agent_connection *door)
+void agent_clients_handed_out(struct agent_connection *standing)
 {
-    door->is_door = true;
-    door->untaken_count++;
-    door->user->untaken_count++;
+    standing->is_standing = true;
+    standing->untaken_count++;
+    standing->user->untaken_count++;
 }
 
 enum atls_error agent_clients_check_queue(

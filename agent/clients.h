@@ -15,21 +15,22 @@
 #include "base/error.h"
 
 /*
- * The connections of an agent, by the users who made them, so that none of them
- * takes it away from the others:
+ * The connections of an agent, by the users that made them, so that no user takes the
+ * agent away from the others:
  *
- * - All who may not ask count as one user, who has a few places: somebody may have
- *   as many uids as he likes (subuid(5)).
- * - A user may have as many requests wait as there are places left: one alone
- *   gets half of them all, and whoever comes then finds a place, too.
- * - When there are as many connections as there may be, the user who has most
- *   loses one: that which was idle longest since its evidence; else the last one
- *   that began to wait; else a door, which is what a program in a chroot cannot
- *   open again. A door is what was never asked for evidence, and as such goes
- *   before those that did hand out connections. Among users who have as many, that
- *   which was idle longest goes.
+ * - All users that may not ask count as one, which has a few places: somebody may have
+ *   any number of uids (subuid(5)).
+ * - A user may have as many requests wait as there are places left: one alone gets half
+ *   of all places, and the next user still finds one.
+ * - When there are as many connections as there may be, the user with most connections
+ *   loses one. The order: the one that has been idle longest since its evidence; the
+ *   last one that began to wait; one that was never asked for evidence; one that has
+ *   handed out others. The last two are standing connections, which a program in a
+ *   chroot cannot open again. Among users with as many, the one whose connection was
+ *   idle longest loses it.
  * - A connection that was handed out and not yet taken costs the agent a descriptor
- *   (unix(7), ETOOMANYREFS): each door may have one, and a user some more.
+ *   (unix(7), ETOOMANYREFS): each standing connection may have one, and a user a few
+ *   more.
  *
  * For one thread.
  */
@@ -40,7 +41,7 @@ struct agent_user {
     bool is_strangers; /* all of them; uid says nothing */
     size_t connection_count;
     size_t waiting_count;
-    size_t untaken_count; /* of its doors */
+    size_t untaken_count; /* of its standing connections */
     TAILQ_HEAD(agent_connections, agent_connection)
     connections; /* idle longest first */
 };
@@ -55,7 +56,7 @@ struct agent_connection {
     uint64_t touched;     /* when it was in use; see agent_clients.uses */
     size_t untaken_count; /* connections handed out that may lie in it */
     bool has_asked;       /* for evidence */
-    bool is_door;         /* it has handed out another connection */
+    bool is_standing;     /* it has handed out another connection */
     /* Of its request; NULL: none is in flight. */
     struct atls_ticket *ticket;
     struct agent_service *service; /* a reference: who made the ticket */
@@ -110,16 +111,16 @@ struct agent_connection *agent_clients_surplus(
     const struct agent_clients *clients);
 
 /*
- * May another connection be handed out at this door?
- *   max  how many of a user may lie untaken, but for one at each door
+ * May another connection be handed out at this standing connection?
+ *   max  how many of a user may lie untaken, but for one at each standing connection
  * Returns ATLS_OK, or ATLS_E_QUEUE_FULL.
  */
-enum atls_error agent_clients_check_door(struct agent_connection *door,
-                                         size_t max, struct atls_reason *why)
-    ATLS_MUST_CHECK;
+enum atls_error agent_clients_check_standing(
+    struct agent_connection *standing, size_t max,
+    struct atls_reason *why) ATLS_MUST_CHECK;
 
 /* One was. */
-void agent_clients_handed_out(struct agent_connection *door);
+void agent_clients_handed_out(struct agent_connection *standing);
 
 /*
  * May this user have another request wait?

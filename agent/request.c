@@ -111,7 +111,8 @@ static enum atls_error begin(struct agent_server *server,
     return ATLS_OK;
 }
 
-/* Of a user, beyond one for each door. All may not take what the agent has. */
+/* Of a user, beyond one for each standing connection. All may not take what the agent
+ * has. */
 static size_t untaken_max(const struct agent_server *server)
 {
     return server->config.connections_max / 8;
@@ -131,7 +132,7 @@ static enum atls_error pass_on(struct agent_server *server,
 }
 
 /* The kernel takes the agent itself for the peer of such a connection: who asked
- * for it is who it is of, whoever opened the door. */
+ * for it is who it is of, whoever opened the standing connection. */
 static enum atls_error hand_out(struct agent_server *server,
                                 struct agent_connection *connection,
                                 struct atls_reason *why)
@@ -141,7 +142,7 @@ static enum atls_error hand_out(struct agent_server *server,
     enum atls_error r;
     int ends[2];
 
-    r = agent_clients_check_door(connection, untaken_max(server), why);
+    r = agent_clients_check_standing(connection, untaken_max(server), why);
     if (r != ATLS_OK)
         return r;
     /* Blocking, as the program expects it; each call of ours says MSG_DONTWAIT. */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attester/agent_door.h"
+#include "attester/agent_standing.h"
 #include "attester/agent_socket.h"
 #include "attester/agent_wire.h"
 #include "base/clock.h"
@@ -27,7 +27,7 @@
 struct atls_agent_client {
     char *socket;
     unsigned timeout_ms;
-    struct atls_agent_door door;
+    struct atls_agent_standing standing;
     struct atls_root root; /* when it was made */
 };
 
@@ -63,7 +63,7 @@ enum atls_error atls_agent_client_new(
     if (atls_agent_connect(client->socket, atls_now_ms() + PATIENCE_AT_START_MS,
                            &absent, &fd)
         == ATLS_OK)
-        atls_agent_door_set(&client->door, fd);
+        atls_agent_standing_set(&client->standing, fd);
     else if (log != NULL)
         log(log_arg, ATLS_LOG_DEBUG, absent.text);
     *ret_client = client;
@@ -74,20 +74,20 @@ void atls_agent_client_free(struct atls_agent_client *client)
 {
     if (client == NULL)
         return;
-    atls_agent_door_close(&client->door);
+    atls_agent_standing_close(&client->standing);
     OPENSSL_free(client->socket);
     OPENSSL_free(client);
 }
 
 /* The agent came back, and the program may be on its way into a chroot. */
-static void reopen_door(struct atls_agent_client *client)
+static void reopen_standing(struct atls_agent_client *client)
 {
     int fd = -1;
 
-    if (!atls_agent_door_is_open(&client->door)
+    if (!atls_agent_standing_is_open(&client->standing)
         && atls_agent_connect(client->socket, atls_now_ms(), NULL, &fd)
                == ATLS_OK)
-        atls_agent_door_set(&client->door, fd);
+        atls_agent_standing_set(&client->standing, fd);
 }
 
 /* Has the program another root than when it began? Or the root of no mount
@@ -103,10 +103,10 @@ static bool is_in_chroot(const struct atls_agent_client *client)
            && (mount.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0;
 }
 
-/* Neither path nor door: there, the agent may well be up. */
-static enum atls_error fail_without_door(const struct atls_agent_client *client,
-                                         const struct atls_reason *path_why,
-                                         struct atls_reason *why)
+/* Neither path nor standing connection: there, the agent may well be up. */
+static enum atls_error fail_without_standing(
+    const struct atls_agent_client *client, const struct atls_reason *path_why,
+    struct atls_reason *why)
 {
     if (access(client->socket, F_OK) != 0 && errno == ENOENT
         && is_in_chroot(client))
@@ -119,9 +119,9 @@ static enum atls_error fail_without_door(const struct atls_agent_client *client,
     return atls_fail_as(why, path_why);
 }
 
-/* By the path, else by the door. What the path says is told where the door is
- * closed; what else the door says, such as a refusal, or nothing at all, is the
- * agent's. */
+/* By the path, else by the standing connection. What the path says is told where the
+ * standing connection is closed; what else the standing connection says, such as a
+ * refusal, or nothing at all, is the agent's. */
 static enum atls_error reach(struct atls_agent_client *client,
                              int64_t deadline_ms, struct atls_reason *why,
                              int *ret_fd)
@@ -129,23 +129,24 @@ static enum atls_error reach(struct atls_agent_client *client,
     int64_t patience_ms = ASYNC_get_current_job() != NULL
                               ? atls_now_ms() + PATIENCE_IN_JOB_MS
                               : deadline_ms;
-    struct atls_reason path_why, door_why;
+    struct atls_reason path_why, standing_why;
     enum atls_error r =
         atls_agent_connect(client->socket, patience_ms, &path_why, ret_fd);
 
     if (r == ATLS_OK) {
-        reopen_door(client);
+        reopen_standing(client);
         return ATLS_OK;
     }
     if (r != ATLS_E_AGENT_UNAVAILABLE)
         return atls_fail_as(why, &path_why);
-    r = atls_agent_door_ask(&client->door, deadline_ms, &door_why, ret_fd);
+    r = atls_agent_standing_ask(&client->standing, deadline_ms, &standing_why,
+                                ret_fd);
     if (r == ATLS_OK)
         return ATLS_OK;
     if (r == ATLS_E_AGENT_UNAVAILABLE
-        && !atls_agent_door_is_open(&client->door))
-        return fail_without_door(client, &path_why, why);
-    return atls_fail_as(why, &door_why);
+        && !atls_agent_standing_is_open(&client->standing))
+        return fail_without_standing(client, &path_why, why);
+    return atls_fail_as(why, &standing_why);
 }
 
 static enum atls_error send_request(int fd,

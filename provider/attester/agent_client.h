@@ -15,19 +15,20 @@
 /*
  * The program's end of attestd: no thread, no lock, no state but one descriptor.
  *
- * Each handshake has a connection of its own to the agent, so nobody reads what
- * belongs to another, in whatever thread or forked child he is. It is made by
- * the socket's path; where that cannot be reached any more (chroot, sandbox,
- * rights given up), by the *door*: a connection opened when the client was made,
- * before programs give up anything, over which the agent hands out further ones.
- * Processes that were forked share the door: a message is one message, and every
- * connection that comes out of it is as good as another.
+ * Each handshake has a connection of its own to the agent, so no thread and no forked
+ * child reads what belongs to another. The connection is made by the socket's path.
+ * Where the path cannot be reached any more (chroot, sandbox, rights given up), it
+ * comes out of the *standing connection*, over which the agent hands out others. The
+ * standing connection is opened when the client is made, before programs give up
+ * anything. Forked processes share it: a message is one message, and each connection
+ * that comes out of it is as good as another.
  *
- *           | path reaches the agent     | path fails, door works | both fail
- *   request | connection by path; a door | connection by the door | refused: what
- *           | that is gone is reopened   |                        | the path says,
- *           |                            |                        | or that an open
- *           |                            |                        | door is silent
+ *   path    | standing connection | a request
+ *   works   | open                | goes over a connection by path
+ *   works   | closed              | the same; the standing connection is reopened
+ *   fails   | answers             | goes over a connection that was handed out
+ *   fails   | silent              | is refused: the agent does not answer
+ *   fails   | closed              | is refused with what the path says
  */
 struct atls_agent_client;
 
@@ -36,13 +37,10 @@ struct atls_agent_client_config {
     unsigned timeout_ms; /* 1..600000: what a handshake waits */
 };
 
-/*
- * Open the door, if the agent is there: that it is not is no error, since it may
- * come later, and told to log at debug only, since most programs of a machine have
- * a client and never prove anything.
- * ATLS_OK, ATLS_E_CONFIG (a path that is relative or too long for sockaddr_un),
- * ATLS_E_NOMEM.
- */
+/* Open the standing connection, if the agent is there: that it is not is no error,
+ * since it may come later, and told to log at debug only, since most programs of a
+ * machine have a client and never prove anything. ATLS_OK, ATLS_E_CONFIG (a path that
+ * is relative or too long for sockaddr_un), ATLS_E_NOMEM. */
 enum atls_error atls_agent_client_new(
     const struct atls_agent_client_config *config, atls_quoter_log *log,
     void *log_arg, struct atls_reason *why,
@@ -53,15 +51,12 @@ void atls_agent_client_free(
 /* One handshake's request: belongs to one thread at a time. */
 struct atls_agent_call;
 
-/*
- * Send a request. Does not wait for evidence; but within the deadline for a place
- * in the agent's backlog, in an ASYNC job 5 ms, and for the door's answer 1 s, once
- * that was late 5 ms.
- * ATLS_OK, ATLS_E_AGENT_UNAVAILABLE (what was tried, errno, what to do),
- * ATLS_E_QUEUE_FULL (it is there and overloaded), ATLS_E_AGENT_PROTOCOL or the
- * agent's refusal (of the door), ATLS_E_TOO_LARGE, ATLS_E_NOMEM, ATLS_E_IO (no
- * descriptors).
- */
+/* Send a request. Does not wait for evidence; but within the deadline for a place in
+ * the agent's backlog, in an ASYNC job 5 ms, and for the standing connection's answer
+ * 1 s, once that was late 5 ms. ATLS_OK, ATLS_E_AGENT_UNAVAILABLE (what was tried,
+ * errno, what to do), ATLS_E_QUEUE_FULL (it is there and overloaded),
+ * ATLS_E_AGENT_PROTOCOL or the agent's refusal (of the standing connection),
+ * ATLS_E_TOO_LARGE, ATLS_E_NOMEM, ATLS_E_IO (no descriptors). */
 enum atls_error atls_agent_call_begin(
     struct atls_agent_client *client, enum atls_role role,
     const uint8_t channel[ATLS_CHANNEL_LEN], struct atls_span cert_der,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Servers with quoter = unix: and attestd: served, killed, hung, out of reach; by
-# the socket's path and, where that is gone, through the door.
+# the socket's path and, where that is gone, through the standing connection.
 # shellcheck source=lib.bash
 . "${0%/*}/lib.bash"
 need curl openssl swtpm tpm2_getcap
@@ -107,9 +107,9 @@ test_T5_killed_and_back_within_a_second() {
     began=$((($(date +%s%N) - began) / 1000000))
     note "served again $began ms after attestd listens"
     ((began < 1000)) || fail "served again after $began ms"
-    # The door is open again, too: the path may go.
+    # The standing connection is open again, too: the path may go.
     mv "$socket" "$socket.away"
-    accepts 'by the new door' page_of
+    accepts 'by the new standing connection' page_of
     mv "$socket.away" "$socket"
 }
 
@@ -156,7 +156,7 @@ test_B4_agent_refuses() {
     says "$work/plain.log" 'handshake refused: certificate sha256:'
 }
 
-test_C8_confined_servers_use_the_door() {
+test_C8_confined_servers_use_the_standing_connection() {
     local i
     start_agent 'allow = nobody'
     serve_confined confined 4
@@ -182,7 +182,7 @@ test_C8_confined_servers_use_the_door() {
     accepts 'after the server was restarted' page_of
 }
 
-# The door was opened as root, which gives the workers no right.
+# The standing connection was opened as root, which gives the workers no right.
 test_B4_workers_of_a_master_that_is_root() {
     start_agent
     serve_confined confined 2

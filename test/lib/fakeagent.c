@@ -26,13 +26,13 @@ struct fakeagent {
     uint8_t octets[ATLS_AGENT_REQUEST_MAX + 1]; /* any message */
     struct pollfd fds[FDS_MAX]; /* listener, waker, connections */
     size_t count;
-    int late[FDS_MAX]; /* doors that wait for an answer */
+    int late[FDS_MAX]; /* standing connections that wait for an answer */
     size_t late_count;
     atomic_int mood;
-    atomic_int door;
+    atomic_int standing;
     atomic_uint delay_ms;
     atomic_uint asked;
-    atomic_uint door_asked;
+    atomic_uint standing_asked;
     atomic_bool is_ending;
 };
 
@@ -157,7 +157,7 @@ static void make_pair(int type, int pair[2])
         die("fakeagent: socketpair");
 }
 
-static void hand_over(struct fakeagent *agent, int door_fd, int type,
+static void hand_over(struct fakeagent *agent, int standing_fd, int type,
                       size_t copies, bool is_small)
 {
     const int size = 1; /* the kernel's least */
@@ -168,81 +168,82 @@ static void hand_over(struct fakeagent *agent, int door_fd, int type,
         (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     for (size_t i = 0; i < copies; i++)
         fds[i] = pair[1];
-    say_with(door_fd, connection_answer, sizeof(connection_answer), fds,
+    say_with(standing_fd, connection_answer, sizeof(connection_answer), fds,
              copies);
     close(pair[1]);
     add(agent, pair[0]);
 }
 
-static void hand_over_dead(int door_fd)
+static void hand_over_dead(int standing_fd)
 {
     int pair[2];
 
     make_pair(SOCK_SEQPACKET, pair);
     close(pair[0]);
-    say_with(door_fd, connection_answer, sizeof(connection_answer), &pair[1],
-             1);
+    say_with(standing_fd, connection_answer, sizeof(connection_answer),
+             &pair[1], 1);
     close(pair[1]);
 }
 
-static void hand_over_pipe(int door_fd)
+static void hand_over_pipe(int standing_fd)
 {
     int pipes[2];
 
     if (pipe2(pipes, O_CLOEXEC) != 0)
         die("fakeagent: pipe");
-    say_with(door_fd, connection_answer, sizeof(connection_answer), pipes, 1);
+    say_with(standing_fd, connection_answer, sizeof(connection_answer), pipes,
+             1);
     close(pipes[0]);
     close(pipes[1]);
 }
 
-/* Returns whether the door stays open. */
-static bool answer_door(struct fakeagent *agent, int fd,
-                        enum fakeagent_door door)
+/* Returns whether the standing connection stays open. */
+static bool answer_standing(struct fakeagent *agent, int fd,
+                            enum fakeagent_standing standing)
 {
     uint8_t *octets = agent->octets;
     const struct atls_agent_request nobody = {.role = ATLS_ROLE_SERVER};
 
-    switch (door) {
-    case FAKEAGENT_DOOR_GOOD:
+    switch (standing) {
+    case FAKEAGENT_STANDING_GOOD:
         hand_over(agent, fd, SOCK_SEQPACKET, 1, false);
         break;
-    case FAKEAGENT_DOOR_SILENT:
+    case FAKEAGENT_STANDING_SILENT:
         break;
-    case FAKEAGENT_DOOR_LATE:
+    case FAKEAGENT_STANDING_LATE:
         agent->late[agent->late_count++] = fd;
         break;
-    case FAKEAGENT_DOOR_REFUSES:
+    case FAKEAGENT_STANDING_REFUSES:
         say_refusal(agent, fd);
         break;
-    case FAKEAGENT_DOOR_CLOSES:
+    case FAKEAGENT_STANDING_CLOSES:
         return false;
-    case FAKEAGENT_DOOR_GARBAGE:
+    case FAKEAGENT_STANDING_GARBAGE:
         say(fd, garbage, sizeof(garbage));
         break;
-    case FAKEAGENT_DOOR_TOO_LONG:
+    case FAKEAGENT_STANDING_TOO_LONG:
         say(fd, octets, 516);
         break;
-    case FAKEAGENT_DOOR_EVIDENCE:
+    case FAKEAGENT_STANDING_EVIDENCE:
         say(fd, octets, write_evidence(&nobody, octets));
         break;
-    case FAKEAGENT_DOOR_EMPTY:
+    case FAKEAGENT_STANDING_EMPTY:
         say(fd, connection_answer, sizeof(connection_answer));
         break;
-    case FAKEAGENT_DOOR_FULL:
+    case FAKEAGENT_STANDING_FULL:
         hand_over(agent, fd, SOCK_SEQPACKET, 4, false);
         break;
-    case FAKEAGENT_DOOR_PIPE:
+    case FAKEAGENT_STANDING_PIPE:
         hand_over_pipe(fd);
         break;
-    case FAKEAGENT_DOOR_DATAGRAM:
+    case FAKEAGENT_STANDING_DATAGRAM:
         hand_over(agent, fd, SOCK_DGRAM, 1, false);
         break;
-    case FAKEAGENT_DOOR_DEAD:
+    case FAKEAGENT_STANDING_DEAD:
         hand_over_dead(fd);
         hand_over(agent, fd, SOCK_SEQPACKET, 1, false);
         break;
-    case FAKEAGENT_DOOR_SMALL:
+    case FAKEAGENT_STANDING_SMALL:
         hand_over(agent, fd, SOCK_SEQPACKET, 1, true);
         break;
     }
@@ -270,9 +271,9 @@ static bool serve(struct fakeagent *agent, int fd)
         die("fakeagent: a request that nobody can read");
     sleep_ms(atomic_load(&agent->delay_ms));
     if (request.type == ATLS_AGENT_CONNECTION) {
-        atomic_fetch_add(&agent->door_asked, 1);
-        return answer_door(agent, fd,
-                           (enum fakeagent_door)atomic_load(&agent->door));
+        atomic_fetch_add(&agent->standing_asked, 1);
+        return answer_standing(
+            agent, fd, (enum fakeagent_standing)atomic_load(&agent->standing));
     }
     atomic_fetch_add(&agent->asked, 1);
     return answer_request(
@@ -296,10 +297,10 @@ static void accept_one(struct fakeagent *agent)
 
 static void answer_late(struct fakeagent *agent)
 {
-    if (atomic_load(&agent->door) == FAKEAGENT_DOOR_LATE)
+    if (atomic_load(&agent->standing) == FAKEAGENT_STANDING_LATE)
         return;
     for (size_t i = 0; i < agent->late_count; i++)
-        (void)answer_door(agent, agent->late[i], FAKEAGENT_DOOR_GOOD);
+        (void)answer_standing(agent, agent->late[i], FAKEAGENT_STANDING_GOOD);
     agent->late_count = 0;
 }
 
@@ -370,10 +371,10 @@ void fakeagent_stop(struct fakeagent *agent)
 }
 
 void fakeagent_set(struct fakeagent *agent, enum fakeagent_mood mood,
-                   enum fakeagent_door door)
+                   enum fakeagent_standing standing)
 {
     atomic_store(&agent->mood, (int)mood);
-    atomic_store(&agent->door, (int)door);
+    atomic_store(&agent->standing, (int)standing);
     wake(agent);
 }
 
@@ -387,7 +388,7 @@ unsigned fakeagent_asked(const struct fakeagent *agent)
     return atomic_load(&agent->asked);
 }
 
-unsigned fakeagent_door_asked(const struct fakeagent *agent)
+unsigned fakeagent_standing_asked(const struct fakeagent *agent)
 {
-    return atomic_load(&agent->door_asked);
+    return atomic_load(&agent->standing_asked);
 }

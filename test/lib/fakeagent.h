@@ -31,21 +31,21 @@ enum fakeagent_mood {
 };
 
 /* What it does with requests for a connection. */
-enum fakeagent_door {
-    FAKEAGENT_DOOR_GOOD,
-    FAKEAGENT_DOOR_SILENT,
-    FAKEAGENT_DOOR_LATE, /* answers when its mood changes */
-    FAKEAGENT_DOOR_REFUSES,
-    FAKEAGENT_DOOR_CLOSES,
-    FAKEAGENT_DOOR_GARBAGE,
-    FAKEAGENT_DOOR_TOO_LONG,
-    FAKEAGENT_DOOR_EVIDENCE, /* evidence, which was not asked for */
-    FAKEAGENT_DOOR_EMPTY,    /* no descriptor */
-    FAKEAGENT_DOOR_FULL,     /* more descriptors than one */
-    FAKEAGENT_DOOR_PIPE,     /* no socket */
-    FAKEAGENT_DOOR_DATAGRAM, /* a socket of another type */
-    FAKEAGENT_DOOR_DEAD,     /* a dead connection, then the right one */
-    FAKEAGENT_DOOR_SMALL     /* a connection with hardly any room to send */
+enum fakeagent_standing {
+    FAKEAGENT_STANDING_GOOD,
+    FAKEAGENT_STANDING_SILENT,
+    FAKEAGENT_STANDING_LATE, /* answers when its mood changes */
+    FAKEAGENT_STANDING_REFUSES,
+    FAKEAGENT_STANDING_CLOSES,
+    FAKEAGENT_STANDING_GARBAGE,
+    FAKEAGENT_STANDING_TOO_LONG,
+    FAKEAGENT_STANDING_EVIDENCE, /* evidence, which was not asked for */
+    FAKEAGENT_STANDING_EMPTY,    /* no descriptor */
+    FAKEAGENT_STANDING_FULL,     /* more descriptors than one */
+    FAKEAGENT_STANDING_PIPE,     /* no socket */
+    FAKEAGENT_STANDING_DATAGRAM, /* a socket of another type */
+    FAKEAGENT_STANDING_DEAD,     /* a dead connection, then the right one */
+    FAKEAGENT_STANDING_SMALL     /* a connection with hardly any room to send */
 };
 
 #define FAKEAGENT_REFUSAL "user 33 is not in allow"
@@ -57,13 +57,13 @@ struct fakeagent *fakeagent_start(const char *path);
 void fakeagent_stop(struct fakeagent *agent);
 
 void fakeagent_set(struct fakeagent *agent, enum fakeagent_mood mood,
-                   enum fakeagent_door door);
+                   enum fakeagent_standing standing);
 
 /* Answers come that much later than requests. */
 void fakeagent_delay(struct fakeagent *agent, unsigned delay_ms);
 
 /* Requests for evidence, and for connections, seen so far. */
 unsigned fakeagent_asked(const struct fakeagent *agent);
-unsigned fakeagent_door_asked(const struct fakeagent *agent);
+unsigned fakeagent_standing_asked(const struct fakeagent *agent);
 
 #endif

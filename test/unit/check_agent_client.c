@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* attester/agent_client.h against an agent that is a puppet: by its path. What
- * concerns the door is in check_agent_door.c, who is not there in
+ * concerns the standing connection is in check_agent_standing.c, who is not there in
  * check_agent_reach.c. */
 #include <check.h>
 #include <openssl/crypto.h>
@@ -71,17 +71,17 @@ static const struct {
 /* T5 */
 START_TEST(test_T5_what_is_no_evidence_is_refused)
 {
-    fakeagent_set(calls.agent, answers[_i].mood, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, answers[_i].mood, FAKEAGENT_STANDING_GOOD);
     agentcalls_ck_refused(&calls, answers[_i].expected, answers[_i].text);
     /* Nothing of it lasts. */
-    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_STANDING_GOOD);
     agentcalls_ck_served(&calls, 1);
 }
 END_TEST
 
 START_TEST(test_descriptors_beside_evidence_are_let_go)
 {
-    fakeagent_set(calls.agent, FAKEAGENT_ADDS, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_ADDS, FAKEAGENT_STANDING_GOOD);
     for (unsigned i = 0; i < 20; i++)
         agentcalls_ck_served(&calls, i);
 }
@@ -123,7 +123,7 @@ START_TEST(test_an_agent_that_says_nothing_is_given_up_at_the_deadline)
 
     agentcalls_reopen(&calls, 300);
     start = atls_now_ms();
-    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_STANDING_GOOD);
     ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
     ck_assert(!atls_agent_call_is_ready(call));
     ck_assert_int_ge(atls_agent_call_deadline_ms(call), start + 300);
@@ -144,14 +144,14 @@ START_TEST(test_is_ready_once_there_is_an_answer_or_the_time_is_over)
     struct atls_reason why;
 
     agentcalls_reopen(&calls, 100);
-    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_STANDING_GOOD);
     ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
     ck_assert(!atls_agent_call_is_ready(call));
     usleep(120000);
     ck_assert(atls_agent_call_is_ready(call));
     atls_agent_call_drop(call);
 
-    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_GOOD, FAKEAGENT_STANDING_GOOD);
     ck_assert_int_eq(agentcalls_begin(&calls, 1, &why, &call), ATLS_OK);
     ck_assert(agentcalls_becomes_readable(call, 90));
     ck_assert(atls_agent_call_is_ready(call));
@@ -185,7 +185,7 @@ START_TEST(test_signals_end_no_wait)
     fakeagent_delay(calls.agent, 100);
     for (unsigned i = 0; i < 3; i++)
         agentcalls_ck_served(&calls, i);
-    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+    fakeagent_set(calls.agent, FAKEAGENT_SILENT, FAKEAGENT_STANDING_GOOD);
     start = atls_now_ms();
     r = agentcalls_begin(&calls, 1, &why, &call);
     if (r == ATLS_OK)

@@ -97,7 +97,7 @@ START_TEST(test_R4_among_equals_the_idlest_goes)
     ck_assert_ptr_eq(agent_clients_victim(&clients), alice);
     agent_clients_touch(&clients, alice);
     ck_assert_ptr_eq(agent_clients_victim(&clients), bob);
-    bob->is_door = true;
+    bob->is_standing = true;
     ck_assert_ptr_eq(agent_clients_victim(&clients), carol);
     /* Who has more goes first, however busy. */
     (void)add_asked(ALICE);
@@ -127,49 +127,54 @@ START_TEST(test_R4_strangers_share_a_few_places)
 }
 END_TEST
 
-static void send_unread(const struct agent_connection *door)
+static void send_unread(const struct agent_connection *standing)
 {
-    ck_assert_int_eq(send(door->fd, "x", 1, 0), 1);
+    ck_assert_int_eq(send(standing->fd, "x", 1, 0), 1);
 }
 
 /* What is handed out and lies in a socket is open for the agent. */
-START_TEST(test_R4_doors_that_nobody_reads)
+START_TEST(test_R4_standing_connections_that_nobody_reads)
 {
     int ends[3];
     char octet;
-    struct agent_connection *doors[] = {add(ALICE, false, &ends[0]),
-                                        add(ALICE, false, &ends[1]),
-                                        add(BOB, false, &ends[2])};
+    struct agent_connection *standings[] = {add(ALICE, false, &ends[0]),
+                                            add(ALICE, false, &ends[1]),
+                                            add(BOB, false, &ends[2])};
 
     for (unsigned i = 0; i < 2; i++) {
-        ck_assert_int_eq(agent_clients_check_door(doors[0], 2, &why), ATLS_OK);
-        send_unread(doors[0]);
-        agent_clients_handed_out(doors[0]);
+        ck_assert_int_eq(agent_clients_check_standing(standings[0], 2, &why),
+                         ATLS_OK);
+        send_unread(standings[0]);
+        agent_clients_handed_out(standings[0]);
     }
-    ck_assert_int_eq(agent_clients_check_door(doors[0], 2, &why),
+    ck_assert_int_eq(agent_clients_check_standing(standings[0], 2, &why),
                      ATLS_E_QUEUE_FULL);
     ck_assert_str_eq(why.text, "2 connections were handed out to programs of "
                                "uid 3999999992 that do not take them");
-    /* One at each door is always good, and others are not concerned. */
-    ck_assert_int_eq(agent_clients_check_door(doors[1], 2, &why), ATLS_OK);
-    send_unread(doors[1]);
-    ck_assert_int_eq(agent_clients_check_door(doors[1], 2, &why),
+    /* One at each standing connection is always good, and others are not concerned. */
+    ck_assert_int_eq(agent_clients_check_standing(standings[1], 2, &why),
+                     ATLS_OK);
+    send_unread(standings[1]);
+    ck_assert_int_eq(agent_clients_check_standing(standings[1], 2, &why),
                      ATLS_E_QUEUE_FULL);
-    send_unread(doors[2]);
-    ck_assert_int_eq(agent_clients_check_door(doors[2], 2, &why), ATLS_OK);
-    /* Taken, or gone with the door. */
+    send_unread(standings[2]);
+    ck_assert_int_eq(agent_clients_check_standing(standings[2], 2, &why),
+                     ATLS_OK);
+    /* Taken, or gone with the standing connection. */
     ck_assert_int_eq(recv(ends[0], &octet, 1, 0), 1);
-    ck_assert_int_eq(agent_clients_check_door(doors[0], 2, &why),
+    ck_assert_int_eq(agent_clients_check_standing(standings[0], 2, &why),
                      ATLS_E_QUEUE_FULL);
     ck_assert_int_eq(recv(ends[0], &octet, 1, 0), 1);
-    ck_assert_int_eq(agent_clients_check_door(doors[0], 2, &why), ATLS_OK);
-    ck_assert_uint_eq(doors[0]->user->untaken_count, 0);
-    send_unread(doors[0]);
-    agent_clients_handed_out(doors[0]);
-    ck_assert_int_eq(agent_clients_check_door(doors[1], 1, &why),
+    ck_assert_int_eq(agent_clients_check_standing(standings[0], 2, &why),
+                     ATLS_OK);
+    ck_assert_uint_eq(standings[0]->user->untaken_count, 0);
+    send_unread(standings[0]);
+    agent_clients_handed_out(standings[0]);
+    ck_assert_int_eq(agent_clients_check_standing(standings[1], 1, &why),
                      ATLS_E_QUEUE_FULL);
-    agent_clients_remove(&clients, doors[0]);
-    ck_assert_int_eq(agent_clients_check_door(doors[1], 1, &why), ATLS_OK);
+    agent_clients_remove(&clients, standings[0]);
+    ck_assert_int_eq(agent_clients_check_standing(standings[1], 1, &why),
+                     ATLS_OK);
     for (unsigned i = 0; i < 3; i++)
         close(ends[i]);
 }
@@ -179,7 +184,7 @@ static const struct suite_test tests[] = {
     ONCE(test_B4_nothing_is_told_of_the_closed),
     ONCE(test_R4_among_equals_the_idlest_goes),
     ONCE(test_R4_strangers_share_a_few_places),
-    ONCE(test_R4_doors_that_nobody_reads),
+    ONCE(test_R4_standing_connections_that_nobody_reads),
 };
 
 SUITE(.name = "agent_clients",

@@ -281,12 +281,12 @@ END_TEST
 
 START_TEST(test_R4_most_greedy_user_loses_idle_connections)
 {
-    int door, fds[16];
+    int standing, fds[16];
 
     agentcase.connections_max = 8;
     agentcase_configure(ALLOW_THEM);
     agentcase_start();
-    door = agentcase_connect_as(BOB);
+    standing = agentcase_connect_as(BOB);
     for (unsigned i = 0; i < 16; i++)
         fds[i] = agentcase_connect_as(ALICE);
     /* Seven places are left for Alice: those that were idle longest went. */
@@ -294,19 +294,19 @@ START_TEST(test_R4_most_greedy_user_loses_idle_connections)
         agentcase_expect_end(fds[i]);
         close(fds[i]);
     }
-    ck_assert(agentcase_ask(door, 1));
-    agentcase_expect_evidence(door, 1);
+    ck_assert(agentcase_ask(standing, 1));
+    agentcase_expect_evidence(standing, 1);
     for (unsigned i = 9; i < 16; i++) {
         ck_assert(agentcase_ask(fds[i], i));
         agentcase_expect_evidence(fds[i], i);
         close(fds[i]);
     }
-    close(door);
+    close(standing);
 }
 END_TEST
 
 /* Ask on a connection for another one, which is given back at once. */
-static void use_door(int fd)
+static void use_standing(int fd)
 {
     const uint8_t request[] = {ATLS_AGENT_VERSION, ATLS_AGENT_CONNECTION};
     struct atls_agent_answer answer;
@@ -324,9 +324,10 @@ static void expect_open(int fd)
     ck_assert_int_eq(poll(&end, 1, 100), 0);
 }
 
-/* A program in a chroot cannot open its door again, so doors go last: first what
- * has its evidence, then the last that waits, then doors nobody has used yet. */
-START_TEST(test_R4_doors_outlast_all_others)
+/* A program in a chroot cannot open its standing connection again, so standing
+ * connections go last: first what has its evidence, then the last that waits, then
+ * standing connections nobody has used yet. */
+START_TEST(test_R4_standing_connections_outlast_all_others)
 {
     int used, unused, busy[2], idle, fds[4];
 
@@ -334,7 +335,7 @@ START_TEST(test_R4_doors_outlast_all_others)
     agentcase.connections_max = 5;
     agentcase_start();
     used = agentcase_connect();
-    use_door(used);
+    use_standing(used);
     unused = agentcase_connect();
     idle = agentcase_connect();
     ck_assert(agentcase_ask(idle, 1));
@@ -356,7 +357,7 @@ START_TEST(test_R4_doors_outlast_all_others)
     fds[3] = agentcase_connect();
     agentcase_expect_end(unused);
     agentcase_open_gate();
-    use_door(used);
+    use_standing(used);
     ck_assert(agentcase_ask(fds[3], 4));
     agentcase_expect_evidence(fds[3], 4);
     for (unsigned i = 0; i < 4; i++)
@@ -517,7 +518,7 @@ static const struct suite_test tests[] = {
     LOOP(test_R1_descriptors_that_linger, 0,
          sizeof(lingerers) / sizeof(lingerers[0])),
     ONCE(test_R4_most_greedy_user_loses_idle_connections),
-    ONCE(test_R4_doors_outlast_all_others),
+    ONCE(test_R4_standing_connections_outlast_all_others),
     ONCE(test_R4_busy_connections_outlast_idle_ones),
     ONCE(test_R4_no_descriptors),
     ONCE(test_R4_no_descriptors_but_an_idle_connection),

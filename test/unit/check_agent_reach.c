@@ -282,7 +282,8 @@ START_TEST(test_a_socket_of_somebody_else_is_not_believed)
 }
 END_TEST
 
-/* --- too many, too little ------------------------------------------------------------ */
+/* --- too many, too little
+ * ------------------------------------------------------------ */
 
 /* A backlog of one, and nobody who accepts. */
 static struct atls_agent_client *make_full(int *ret_listener,
@@ -298,7 +299,7 @@ static struct atls_agent_client *make_full(int *ret_listener,
     bind_at(SOCK_SEQPACKET, path, ret_listener);
     ck_assert_int_eq(listen(*ret_listener, 0), 0);
     ck_assert_int_eq(atls_agent_client_new(&config, NULL, NULL, &why, &client),
-                     ATLS_OK); /* its door fills it */
+                     ATLS_OK); /* its standing connection fills it */
     ck_assert_int_eq(agentcalls_begin_with(client, &calls, 1, &why, &call),
                      ATLS_E_QUEUE_FULL);
     return client;

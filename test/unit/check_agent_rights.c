@@ -54,15 +54,15 @@ static int ask_connection(int fd)
 }
 
 /* A worker has what its master opened as root. */
-START_TEST(test_B4_workers_on_roots_door)
+START_TEST(test_B4_workers_on_roots_standing_connection)
 {
-    int door, fd;
+    int standing, fd;
 
     agentcase_configure(ALLOW_FRIEND);
     agentcase_start();
-    door = agentcase_connect();
+    standing = agentcase_connect();
     agentcase_send_as(FRIEND);
-    fd = ask_connection(door);
+    fd = ask_connection(standing);
     ck_assert_int_ge(fd, 0);
     ck_assert(agentcase_ask(fd, 1));
     agentcase_expect_evidence(fd, 1);
@@ -72,11 +72,11 @@ START_TEST(test_B4_workers_on_roots_door)
     agentcase_expect_refusal(fd, ATLS_E_NOT_ALLOWED,
                              "user 3999999991 may not ask this agent");
     agentcase_expect_end(fd);
-    agentcase_send(door, connection_request, sizeof(connection_request));
-    agentcase_expect_refusal(door, ATLS_E_NOT_ALLOWED, "user 3999999991");
-    agentcase_expect_end(door);
+    agentcase_send(standing, connection_request, sizeof(connection_request));
+    agentcase_expect_refusal(standing, ATLS_E_NOT_ALLOWED, "user 3999999991");
+    agentcase_expect_end(standing);
     close(fd);
-    close(door);
+    close(standing);
 }
 END_TEST
 
@@ -98,16 +98,17 @@ START_TEST(test_B4_R6_workers_on_roots_connection)
 }
 END_TEST
 
-/* A connection out of a door is of who asked for it, not of the door's maker. */
+/* A connection out of a standing connection is of who asked for it, not of the
+ * standing connection's maker. */
 START_TEST(test_B4_roots_rights_are_not_handed_out)
 {
-    int door, fd;
+    int standing, fd;
 
     agentcase_configure(ALLOW_FRIEND);
     agentcase_start();
-    door = agentcase_connect();
+    standing = agentcase_connect();
     agentcase_send_as(FRIEND);
-    fd = ask_connection(door);
+    fd = ask_connection(standing);
     agentcase_configure("allow = 3999999993\n");
     agent_server_reload(agentcase.server);
     agentcase_await_logged("taken up anew", 1);
@@ -115,7 +116,7 @@ START_TEST(test_B4_roots_rights_are_not_handed_out)
     ck_assert(agentcase_ask(fd, 2));
     agentcase_expect_refusal(fd, ATLS_E_NOT_ALLOWED, "user 3999999992");
     close(fd);
-    close(door);
+    close(standing);
 }
 END_TEST
 
@@ -158,25 +159,25 @@ static void ask_in_worker(int fd)
 
 START_TEST(test_B4_worker_that_was_root)
 {
-    int door, fd;
+    int standing, fd;
 
     if (geteuid() != 0)
         return; /* cannot become anybody */
     agentcase_start();
-    door = agentcase_connect();
-    ask_in_worker(door);
-    agentcase_expect_refusal(door, ATLS_E_NOT_ALLOWED, "user 3999999991");
-    agentcase_expect_end(door);
-    close(door);
+    standing = agentcase_connect();
+    ask_in_worker(standing);
+    agentcase_expect_refusal(standing, ATLS_E_NOT_ALLOWED, "user 3999999991");
+    agentcase_expect_end(standing);
+    close(standing);
     agentcase_configure("allow = @3999999991\n");
     agent_server_reload(agentcase.server);
     agentcase_await_logged("taken up anew", 1);
-    door = agentcase_connect();
-    ask_in_worker(door);
-    fd = receive_connection(door);
+    standing = agentcase_connect();
+    ask_in_worker(standing);
+    fd = receive_connection(standing);
     ck_assert_int_ge(fd, 0);
     close(fd);
-    close(door);
+    close(standing);
 }
 END_TEST
 
@@ -231,23 +232,23 @@ START_TEST(test_R4_stranger_who_is_allowed_later)
 }
 END_TEST
 
-#define DOORS 4u
+#define STANDING_COUNT 4u
 #define ASKED_EACH 20u
 
 /* Whoever takes nothing of what he is handed keeps nobody else out. */
 START_TEST(test_R4_hoarder_of_connections)
 {
-    int other, fd, doors[DOORS];
+    int other, fd, standings[STANDING_COUNT];
     unsigned handed_out = 0;
 
     agentcase.connections_max = 64;
     agentcase_configure(ALLOW_BOTH);
     agentcase_start();
     other = agentcase_connect_as(OTHER);
-    for (unsigned i = 0; i < DOORS; i++) {
-        doors[i] = agentcase_connect_as(FRIEND);
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
+        standings[i] = agentcase_connect_as(FRIEND);
         for (unsigned n = 0; n < ASKED_EACH; n++)
-            agentcase_send(doors[i], connection_request,
+            agentcase_send(standings[i], connection_request,
                            sizeof(connection_request));
     }
     fd = ask_connection(other);
@@ -255,29 +256,30 @@ START_TEST(test_R4_hoarder_of_connections)
     ck_assert(agentcase_ask(fd, 1));
     agentcase_expect_evidence(fd, 1);
     close(fd);
-    for (unsigned i = 0; i < DOORS; i++) {
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
         for (unsigned n = 0; n < ASKED_EACH; n++) {
-            fd = receive_connection(doors[i]);
+            fd = receive_connection(standings[i]);
             if (fd < 0)
                 continue;
             handed_out++;
             close(fd);
         }
         /* And is served again as soon as he takes it. */
-        fd = ask_connection(doors[i]);
+        fd = ask_connection(standings[i]);
         ck_assert_int_ge(fd, 0);
         close(fd);
-        close(doors[i]);
+        close(standings[i]);
     }
     ck_assert_uint_ge(handed_out, agentcase.connections_max / 8);
-    ck_assert_uint_lt(handed_out, agentcase.connections_max / 8 + DOORS);
+    ck_assert_uint_lt(handed_out,
+                      agentcase.connections_max / 8 + STANDING_COUNT);
     ck_assert_uint_ge(agentcase_logged("do not take them"), 1);
     close(other);
 }
 END_TEST
 
 static const struct suite_test tests[] = {
-    ONCE(test_B4_workers_on_roots_door),
+    ONCE(test_B4_workers_on_roots_standing_connection),
     ONCE(test_B4_R6_workers_on_roots_connection),
     ONCE(test_B4_roots_rights_are_not_handed_out),
     ONCE(test_B4_strangers_connection_in_roots_hands),

@@ -222,21 +222,21 @@ static int ask_connection(int fd)
     return passed;
 }
 
-START_TEST(test_C8_connections_out_of_a_door)
+START_TEST(test_C8_connections_out_of_a_standing_connection)
 {
-    int door, fd, further;
+    int standing, fd, further;
 
     agentcase_start();
-    door = agentcase_connect();
+    standing = agentcase_connect();
     ck_assert_int_eq(unlink(agentcase.socket), 0);
-    fd = ask_connection(door);
+    fd = ask_connection(standing);
     ck_assert_int_ge(fd, 0);
     ck_assert(agentcase_ask(fd, 7));
     agentcase_expect_evidence(fd, 7);
     /* One as good as the other. */
     further = ask_connection(fd);
     close(fd);
-    close(door);
+    close(standing);
     ck_assert(agentcase_ask(further, 8));
     agentcase_expect_evidence(further, 8);
     close(further);
@@ -244,15 +244,15 @@ START_TEST(test_C8_connections_out_of_a_door)
 END_TEST
 
 /* The kernel would say that they are the agent's own. */
-START_TEST(test_B4_a_doors_connections_are_whose_it_is)
+START_TEST(test_B4_a_standing_connections_connections_are_whose_it_is)
 {
-    int door, fd;
+    int standing, fd;
 
     agentcase_configure("allow = 3999999992\n");
     agentcase_start();
-    door = agentcase_connect_as(FRIEND);
+    standing = agentcase_connect_as(FRIEND);
     agentcase_send_as(FRIEND);
-    fd = ask_connection(door);
+    fd = ask_connection(standing);
     ck_assert(agentcase_ask(fd, 1));
     agentcase_expect_evidence(fd, 1);
     agentcase_configure("allow = 3999999991\n");
@@ -262,7 +262,7 @@ START_TEST(test_B4_a_doors_connections_are_whose_it_is)
     agentcase_expect_refusal(fd, ATLS_E_NOT_ALLOWED, "user 3999999992");
     agentcase_expect_end(fd);
     close(fd);
-    close(door);
+    close(standing);
 }
 END_TEST
 
@@ -682,8 +682,8 @@ static const struct suite_test tests[] = {
     ONCE(test_R2_too_long_a_request),
     ONCE(test_B4_descriptors_are_not_taken),
     ONCE(test_one_request_at_a_time),
-    ONCE(test_C8_connections_out_of_a_door),
-    ONCE(test_B4_a_doors_connections_are_whose_it_is),
+    ONCE(test_C8_connections_out_of_a_standing_connection),
+    ONCE(test_B4_a_standing_connections_connections_are_whose_it_is),
     ONCE(test_B4_certificates_must_be_measured),
     ONCE(test_B4_log_that_cannot_be_read),
     ONCE(test_T16_reset_with_the_log_still_there),

@@ -60,7 +60,7 @@ static void start(int kind, unsigned timeout_ms)
 static void fall_silent(int kind)
 {
     if (kind == AGENT)
-        fakeagent_set(agent, FAKEAGENT_SILENT, FAKEAGENT_DOOR_GOOD);
+        fakeagent_set(agent, FAKEAGENT_SILENT, FAKEAGENT_STANDING_GOOD);
     else
         atomic_store(&is_silent, true);
 }

@@ -332,7 +332,7 @@ static int listen_as_agent(void)
 }
 
 /* Read and forgotten, as by programs that never use TLS: nothing stays open, the
- * agent's door neither, and the error queue is as it was. */
+ * agent's standing connection neither, and the error queue is as it was. */
 static void comes_and_goes(int unused)
 {
     static const char *const configurations[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "attester/agent_door.h"
+#include "attester/agent_standing.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -15,38 +15,38 @@
 #define PATIENCE_MS 1000
 #define PATIENCE_SLOW_MS 5
 
-bool atls_agent_door_is_open(const struct atls_agent_door *door)
+bool atls_agent_standing_is_open(const struct atls_agent_standing *standing)
 {
-    int fd = atls_shared_descriptor_get(&door->socket);
+    int fd = atls_shared_descriptor_get(&standing->socket);
 
     return fd >= 0 && !atls_agent_is_dead(fd);
 }
 
-void atls_agent_door_set(struct atls_agent_door *door, int fd)
+void atls_agent_standing_set(struct atls_agent_standing *standing, int fd)
 {
-    atls_shared_descriptor_put(&door->socket, fd);
-    atomic_store(&door->is_slow, false);
+    atls_shared_descriptor_put(&standing->socket, fd);
+    atomic_store(&standing->is_slow, false);
 }
 
-void atls_agent_door_close(struct atls_agent_door *door)
+void atls_agent_standing_close(struct atls_agent_standing *standing)
 {
-    atls_shared_descriptor_put(&door->socket, -1);
+    atls_shared_descriptor_put(&standing->socket, -1);
 }
 
-/* A descriptor of our own for the door, which another thread may replace and
- * close meanwhile. */
-static enum atls_error duplicate(const struct atls_agent_door *door,
+/* A descriptor of our own for the standing connection, which another thread may
+ * replace and close meanwhile. */
+static enum atls_error duplicate(const struct atls_agent_standing *standing,
                                  struct atls_reason *why, int *ret_fd)
 {
-    int fd = atls_shared_descriptor_copy(&door->socket);
+    int fd = atls_shared_descriptor_copy(&standing->socket);
 
     if (fd < 0 && errno == EBADF)
         return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                         "no door to the agent is open");
+                         "no standing connection to the agent is open");
     if (fd < 0)
         return atls_fail(why, ATLS_E_IO,
-                         "cannot use the door to the agent: %s; raise the "
-                         "limit of descriptors (LimitNOFILE=)",
+                         "cannot use the standing connection to the agent: %s; "
+                         "raise the limit of descriptors (LimitNOFILE=)",
                          strerror(errno));
     *ret_fd = fd;
     return ATLS_OK;
@@ -94,12 +94,12 @@ static enum atls_error check_answer(const uint8_t *octets, size_t len, int fd,
 
 /* The next answer that is there. ATLS_OK and *ret_fd -1: none, since another was
  * faster, or a dead connection, which somebody asked for and never fetched. */
-static enum atls_error take_answer(int door_fd, struct atls_reason *why,
+static enum atls_error take_answer(int standing_fd, struct atls_reason *why,
                                    int *ret_fd)
 {
     uint8_t octets[2 + 1 + UINT8_MAX + 1 + UINT8_MAX]; /* a refusal */
     int fd = -1;
-    ssize_t n = atls_agent_receive(door_fd, octets, sizeof(octets), &fd);
+    ssize_t n = atls_agent_receive(standing_fd, octets, sizeof(octets), &fd);
     enum atls_error r = ATLS_OK;
 
     *ret_fd = -1;
@@ -107,10 +107,11 @@ static enum atls_error take_answer(int door_fd, struct atls_reason *why,
         return ATLS_OK;
     if (n == 0)
         r = atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                      "the agent closed its door");
+                      "the agent closed its standing connection");
     else if ((size_t)n > sizeof(octets))
-        r = atls_fail(why, ATLS_E_AGENT_PROTOCOL,
-                      "the agent's door answered with %zd octets", n);
+        r = atls_fail(
+            why, ATLS_E_AGENT_PROTOCOL,
+            "the agent's standing connection answered with %zd octets", n);
     else
         r = check_answer(octets, (size_t)n, fd, why);
     if (fd >= 0 && (r != ATLS_OK || atls_agent_is_dead(fd))) {
@@ -122,31 +123,31 @@ static enum atls_error take_answer(int door_fd, struct atls_reason *why,
 }
 
 /* There are as many answers as requests, so after a dead one ours is to come. */
-static enum atls_error wait_for_answer(int door_fd, int64_t deadline_ms,
+static enum atls_error wait_for_answer(int standing_fd, int64_t deadline_ms,
                                        struct atls_reason *why, int *ret_fd)
 {
-    while (atls_agent_poll(door_fd, POLLIN, deadline_ms)) {
-        enum atls_error r = take_answer(door_fd, why, ret_fd);
+    while (atls_agent_poll(standing_fd, POLLIN, deadline_ms)) {
+        enum atls_error r = take_answer(standing_fd, why, ret_fd);
 
         if (r != ATLS_OK || *ret_fd >= 0)
             return r;
     }
     return atls_fail(why, ATLS_E_AGENT_UNAVAILABLE,
-                     "the agent does not answer at its door: see systemctl "
-                     "status attestd");
+                     "the agent does not answer on its standing connection: "
+                     "see systemctl status attestd");
 }
 
-enum atls_error atls_agent_door_ask(struct atls_agent_door *door,
-                                    int64_t deadline_ms,
-                                    struct atls_reason *why, int *ret_fd)
+enum atls_error atls_agent_standing_ask(struct atls_agent_standing *standing,
+                                        int64_t deadline_ms,
+                                        struct atls_reason *why, int *ret_fd)
 {
     static const uint8_t request[] = {ATLS_AGENT_VERSION,
                                       ATLS_AGENT_CONNECTION};
     int64_t until_ms =
         atls_now_ms()
-        + (atomic_load(&door->is_slow) ? PATIENCE_SLOW_MS : PATIENCE_MS);
+        + (atomic_load(&standing->is_slow) ? PATIENCE_SLOW_MS : PATIENCE_MS);
     int fd = -1;
-    enum atls_error r = duplicate(door, why, &fd);
+    enum atls_error r = duplicate(standing, why, &fd);
 
     if (r != ATLS_OK)
         return r;
@@ -155,7 +156,7 @@ enum atls_error atls_agent_door_ask(struct atls_agent_door *door,
     r = atls_agent_send(fd, request, sizeof(request), why);
     if (r == ATLS_OK) {
         r = wait_for_answer(fd, until_ms, why, ret_fd);
-        atomic_store(&door->is_slow, r == ATLS_E_AGENT_UNAVAILABLE);
+        atomic_store(&standing->is_slow, r == ATLS_E_AGENT_UNAVAILABLE);
     }
     close(fd);
     return r;
