@@ -57,7 +57,7 @@ static bool wants_boot_log(const struct atls_batch *batch)
 
 static enum atls_error serve(struct worker *w, struct atls_batch *batch)
 {
-    enum atls_error r = atls_quoter_plant(batch);
+    enum atls_error r = atls_quoter_build_tree(batch);
 
     if (r != ATLS_OK)
         return r;

@@ -8,9 +8,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* The thread has all signals blocked; more than 256 octets can come in parts all
- * the same. */
-static enum atls_error draw(void *ret, size_t len, struct atls_reason *why)
+/* The thread has all signals blocked, but more than 256 octets can still come in
+ * parts. */
+static enum atls_error random_octets(void *ret, size_t len,
+                                     struct atls_reason *why)
 {
     uint8_t *octets = ret;
     size_t have = 0;
@@ -33,11 +34,11 @@ static enum atls_error draw(void *ret, size_t len, struct atls_reason *why)
  * number below 4096 favour some by less than 2^-20, which no number of
  * handshakes will show.
  */
-static enum atls_error draw_places(size_t count, struct atls_reason *why,
-                                   uint16_t places[ATLS_BATCH_MAX])
+static enum atls_error random_places(size_t count, struct atls_reason *why,
+                                     uint16_t places[ATLS_BATCH_MAX])
 {
     uint32_t random[ATLS_BATCH_MAX];
-    enum atls_error r = draw(random, count * sizeof(random[0]), why);
+    enum atls_error r = random_octets(random, count * sizeof(random[0]), why);
 
     if (r != ATLS_OK)
         return r;
@@ -67,7 +68,7 @@ static enum atls_error place_tickets(struct atls_batch *batch,
 {
     uint16_t places[ATLS_BATCH_MAX];
     struct atls_ticket *ticket;
-    enum atls_error r = draw_places(batch->count, &batch->why, places);
+    enum atls_error r = random_places(batch->count, &batch->why, places);
     size_t i = 0;
 
     if (r != ATLS_OK)
@@ -83,13 +84,13 @@ static enum atls_error place_tickets(struct atls_batch *batch,
 }
 
 /*
- * A decoy is drawn here and forgotten: 256 random bits are a node that nobody
- * knows a leaf or children of, so nobody can say later that some connection of
- * his own stood below it (that would be a preimage of SHA-256). And they cannot
- * be told from the hashes of other connections' leaves.
+ * A decoy is 256 random bits that are made here and forgotten. Nobody knows a leaf or
+ * children of such a node, so nobody can claim later that a connection stood below it
+ * (that would be a preimage of SHA-256). Decoys look like the hashes of other
+ * connections' leaves.
  */
-static enum atls_error grow(struct atls_batch *batch,
-                            const struct atls_merkle_placed *leaves)
+static enum atls_error add_decoys(struct atls_batch *batch,
+                                  const struct atls_merkle_placed *leaves)
 {
     size_t count = atls_merkle_count_decoys(leaves, batch->count);
     uint8_t(*decoys)[ATLS_SHA256_LEN];
@@ -99,7 +100,7 @@ static enum atls_error grow(struct atls_batch *batch,
     decoys = OPENSSL_malloc((count + 1) * sizeof(*decoys));
     if (decoys == NULL)
         return atls_fail(&batch->why, ATLS_E_NOMEM, NULL);
-    r = draw(decoys, count * sizeof(*decoys), &batch->why);
+    r = random_octets(decoys, count * sizeof(*decoys), &batch->why);
     if (r == ATLS_OK) {
         r = atls_merkle_tree_new(leaves, batch->count,
                                  (const uint8_t(*)[ATLS_SHA256_LEN])decoys,
@@ -111,7 +112,7 @@ static enum atls_error grow(struct atls_batch *batch,
     return r;
 }
 
-enum atls_error atls_quoter_plant(struct atls_batch *batch)
+enum atls_error atls_quoter_build_tree(struct atls_batch *batch)
 {
     struct atls_merkle_placed *leaves;
     enum atls_error r;
@@ -121,7 +122,7 @@ enum atls_error atls_quoter_plant(struct atls_batch *batch)
         return atls_fail(&batch->why, ATLS_E_NOMEM, NULL);
     r = place_tickets(batch, leaves);
     if (r == ATLS_OK)
-        r = grow(batch, leaves);
+        r = add_decoys(batch, leaves);
     OPENSSL_free(leaves);
     return r;
 }

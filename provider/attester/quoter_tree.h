@@ -12,12 +12,13 @@
  * other leaves (doc/PROTOCOL.md, "Merkle tree").
  *
  * The octets come from getrandom(2), not from OpenSSL: its generators have locks
- * and a state for each thread, and a child that is forked while another thread
- * holds one of these locks waits for it for ever.
+ * and a state for each thread. A child that is forked while another thread holds one
+ * of these locks would wait for it without end.
  *
  * For the quoter's thread, without the lock. Fills batch->tree, or batch->why.
  * Returns ATLS_OK, ATLS_E_NOMEM, ATLS_E_CRYPTO (no hash, no random octets).
  */
-enum atls_error atls_quoter_plant(struct atls_batch *batch) ATLS_MUST_CHECK;
+enum atls_error atls_quoter_build_tree(struct atls_batch *batch)
+    ATLS_MUST_CHECK;
 
 #endif

@@ -58,7 +58,7 @@ static enum atls_error plant(size_t count)
         memcpy(tickets[i].leaf, &i, sizeof(i));
         TAILQ_INSERT_TAIL(&batch.tickets, &tickets[i], entry);
     }
-    return atls_quoter_plant(&batch);
+    return atls_quoter_build_tree(&batch);
 }
 
 static void uproot(void)
