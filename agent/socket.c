@@ -15,8 +15,13 @@
 /* What it does needs next to nothing; thread-local variables of libraries count. */
 #define STACK_OCTETS (256u * 1024)
 
-/* Who closes what main cannot. */
-struct undertaker {
+/*
+ * A thread that closes what the loop cannot. A plain close() frees the unread message
+ * and with it a stranger's TCP socket, and waits as long as that socket's SO_LINGER
+ * says; SO_LINGER and shutdown(2) of our own socket change nothing there. A thread
+ * that ends never lingers (agent/socket.h has the source).
+ */
+struct closer {
     sem_t is_ready;  /* has descriptors of its own */
     sem_t is_closed; /* in the other thread */
 };
@@ -110,27 +115,27 @@ static bool holds_descriptors(int fd)
     }
 }
 
-static void *bury(void *arg)
+static void *run_closer(void *arg)
 {
-    struct undertaker *undertaker = arg;
+    struct closer *closer = arg;
 
     (void)unshare(CLONE_FILES); /* needs no right */
-    sem_post(&undertaker->is_ready);
-    while (sem_wait(&undertaker->is_closed) != 0) {
+    sem_post(&closer->is_ready);
+    while (sem_wait(&closer->is_closed) != 0) {
     }
-    sem_destroy(&undertaker->is_ready);
-    sem_destroy(&undertaker->is_closed);
-    OPENSSL_free(undertaker);
+    sem_destroy(&closer->is_ready);
+    sem_destroy(&closer->is_closed);
+    OPENSSL_free(closer);
     return NULL; /* and its copies are closed */
 }
 
 /* Detached: it may take long with other kinds of descriptors. */
-static bool send_for_undertaker(struct undertaker *undertaker)
+static bool start_closer(struct closer *closer)
 {
     pthread_attr_t attributes;
     sigset_t all, old;
     pthread_t thread;
-    bool is_coming;
+    bool is_started;
 
     if (pthread_attr_init(&attributes) != 0)
         return false;
@@ -138,40 +143,40 @@ static bool send_for_undertaker(struct undertaker *undertaker)
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    is_coming = pthread_create(&thread, &attributes, bury, undertaker) == 0;
+    is_started = pthread_create(&thread, &attributes, run_closer, closer) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);
-    return is_coming;
+    return is_started;
 }
 
 /* Close it while a thread has it open, too, which then ends. Where there is no
  * thread to be had it is closed all the same. */
-static void close_by_undertaker(int fd)
+static void close_later(int fd)
 {
-    struct undertaker *undertaker = OPENSSL_zalloc(sizeof(*undertaker));
+    struct closer *closer = OPENSSL_zalloc(sizeof(*closer));
 
-    if (undertaker != NULL) {
-        (void)sem_init(&undertaker->is_ready, 0, 0);
-        (void)sem_init(&undertaker->is_closed, 0, 0);
-        if (!send_for_undertaker(undertaker)) {
-            OPENSSL_free(undertaker);
-            undertaker = NULL;
+    if (closer != NULL) {
+        (void)sem_init(&closer->is_ready, 0, 0);
+        (void)sem_init(&closer->is_closed, 0, 0);
+        if (!start_closer(closer)) {
+            OPENSSL_free(closer);
+            closer = NULL;
         }
     }
-    if (undertaker == NULL) {
+    if (closer == NULL) {
         close(fd);
         return;
     }
-    while (sem_wait(&undertaker->is_ready) != 0) {
+    while (sem_wait(&closer->is_ready) != 0) {
     }
     close(fd);
-    sem_post(&undertaker->is_closed);
+    sem_post(&closer->is_closed);
 }
 
 void agent_socket_close(int fd)
 {
     if (holds_descriptors(fd))
-        close_by_undertaker(fd);
+        close_later(fd);
     else
         close(fd);
 }
