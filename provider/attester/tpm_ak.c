@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attester/tpm.h"
 #include "attester/tpm_esys.h"
 #include "attester/tpm_public.h"
 

@@ -4,8 +4,9 @@
 
 #include <tss2/tss2_esys.h>
 
-#include "attester/tpm.h"
 #include "attester/tpm_tcti.h"
+#include "base/error.h"
+#include "evidence/pcr.h"
 
 /* What tpm*.c share. */
 

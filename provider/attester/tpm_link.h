@@ -18,9 +18,6 @@
  */
 struct atls_link;
 
-/* Octets of a command or a response (TPM2_MAX_COMMAND_SIZE of the TSS). */
-#define ATLS_LINK_OCTETS_MAX 4096u
-
 /*
  * Is there a TCTI of this name? Nothing is opened but a library of tpm2-tss.
  * Returns ATLS_OK or ATLS_E_CONFIG.
@@ -50,7 +47,7 @@ void atls_link_set_deadline(struct atls_link *link, int64_t deadline_ms,
 
 /*
  * Send a command and receive its response.
- *   response  room for ATLS_LINK_OCTETS_MAX octets
+ *   response  room for TPM2_MAX_RESPONSE_SIZE octets
  *   ret_len   at least a header (10 octets) and what the header says
  * Returns ATLS_OK, ATLS_E_TIMEOUT, ATLS_E_TPM_UNAVAILABLE (the connection
  * broke), ATLS_E_TPM (no TPM response).

@@ -3,13 +3,17 @@
 #define ATLS_ATTESTER_TPM_LINK_KIND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <tss2/tss2_tcti.h>
 
-#include "attester/tpm_link.h"
 #include "base/descriptor.h"
+#include "base/error.h"
+#include "base/span.h"
 
 /* What the kinds of links share; for tpm_link*.c only. */
+
+struct atls_link;
 
 /* All three get the link with the members above the line set. open() need not
  * clean up after itself: close() follows. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
+#include <tss2/tss2_tpm2_types.h>
 
 #include "attester/tpm_link_kind.h"
 #include "base/opening.h"
@@ -121,7 +122,7 @@ static enum atls_error receive(struct atls_link *link, uint8_t *response,
     if (has_handle)
         r = atls_link_wait(link, fd, POLLIN, -1, why);
     while (r == ATLS_OK) {
-        size_t len = ATLS_LINK_OCTETS_MAX;
+        size_t len = TPM2_MAX_RESPONSE_SIZE;
         TSS2_RC rc = Tss2_Tcti_Receive(link->inner, &len, response, 0);
 
         if (rc == TSS2_RC_SUCCESS) {
@@ -130,7 +131,7 @@ static enum atls_error receive(struct atls_link *link, uint8_t *response,
         }
         if (rc != TSS2_TCTI_RC_TRY_AGAIN)
             return failed(link, ATLS_E_TPM_UNAVAILABLE, rc, why);
-        r = atls_link_pause(link, ASK_AGAIN_MS, why);
+        r = atls_link_wait(link, -1, 0, ASK_AGAIN_MS, why);
     }
     return r;
 }

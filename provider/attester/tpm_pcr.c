@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
+#include "attester/tpm.h"
 #include "attester/tpm_esys.h"
 
 #define SELECT_LEN 3u /* octets of bit map for PCRs 0..23 */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
+#include "attester/tpm.h"
 #include "attester/tpm_esys.h"
 #include "evidence/quote.h"
 

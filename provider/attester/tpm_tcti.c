@@ -27,8 +27,8 @@ struct atls_tcti {
     size_t response_len; /* 0: not received yet */
     struct atls_reason failure;
     uint32_t failure_rc;
-    uint8_t command[ATLS_LINK_OCTETS_MAX];
-    uint8_t response[ATLS_LINK_OCTETS_MAX];
+    uint8_t command[TPM2_MAX_COMMAND_SIZE];
+    uint8_t response[TPM2_MAX_RESPONSE_SIZE];
 };
 
 static struct atls_tcti *of_context(TSS2_TCTI_CONTEXT *context)
