@@ -18,8 +18,7 @@
  * swtpm is spoken to here although tpm2-tss has a TCTI for it. That TCTI ignores the
  * timeout of receive and has no poll handle, so a silent TPM blocks its caller without
  * end; its descriptors survive exec, its writes raise SIGPIPE, and a forked child keeps
- * its connection open (tpm2-tss 3.2.1). Virtual machines and laboratories use swtpm by
- * the same configuration as in the tests.
+ * its connection open (tpm2-tss 3.2.1).
  */
 
 /* The defaults of tpm2-tss's swtpm TCTI. */
