@@ -20,7 +20,7 @@
 struct agent_watched {
     const char *path; /* NULL: none; borrowed from the configuration */
     struct stat st;   /* all zero: not there */
-    bool is_young;    /* as of verifier/file.h */
+    bool is_young;    /* as of base/file.h */
 };
 
 enum {

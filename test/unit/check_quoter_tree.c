@@ -49,7 +49,7 @@ ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
 static struct atls_ticket tickets[ATLS_BATCH_MAX];
 static struct atls_batch batch;
 
-static enum atls_error plant(size_t count)
+static enum atls_error build(size_t count)
 {
     batch = (struct atls_batch){.count = count};
     TAILQ_INIT(&batch.tickets);
@@ -87,7 +87,7 @@ START_TEST(test_every_ticket_has_a_proof_of_full_length)
     size_t count = sizes[_i];
     bool is_taken[ATLS_BATCH_MAX] = {false};
 
-    ck_assert_int_eq(plant(count), ATLS_OK);
+    ck_assert_int_eq(build(count), ATLS_OK);
     for (size_t i = 0; i < count; i++) {
         struct atls_merkle_proof proof;
 
@@ -156,7 +156,7 @@ START_TEST(test_places_are_random_whatever_the_load)
     for (unsigned n = 0; n < samples[_i].batches; n++) {
         unsigned first_place, last_place;
 
-        ck_assert_int_eq(plant(count), ATLS_OK);
+        ck_assert_int_eq(build(count), ATLS_OK);
         first_place = tickets[0].place;
         last_place = tickets[count - 1].place;
         count_in(&low, first_place % BINS);
@@ -178,11 +178,11 @@ START_TEST(test_decoys_are_drawn_anew)
 {
     struct atls_merkle_proof first, second;
 
-    ck_assert_int_eq(plant(1), ATLS_OK);
+    ck_assert_int_eq(build(1), ATLS_OK);
     ck_assert_int_eq(
         atls_merkle_tree_prove(batch.tree, tickets[0].place, &first), ATLS_OK);
     uproot();
-    ck_assert_int_eq(plant(1), ATLS_OK);
+    ck_assert_int_eq(build(1), ATLS_OK);
     ck_assert_int_eq(
         atls_merkle_tree_prove(batch.tree, tickets[0].place, &second), ATLS_OK);
     uproot();
@@ -201,14 +201,14 @@ END_TEST
 
 START_TEST(test_G9_memory_and_random_octets_are_linear)
 {
-    ck_assert_int_eq(plant(1), ATLS_OK); /* makes the library context */
+    ck_assert_int_eq(build(1), ATLS_OK); /* makes the library context */
     uproot();
     for (int i = 0; i < SIZES; i++) {
         size_t count = sizes[i];
 
         kernel.octets = 0;
         allocation_fail_at(0);
-        ck_assert_int_eq(plant(count), ATLS_OK);
+        ck_assert_int_eq(build(count), ATLS_OK);
         /* A leaf, and for each level at most a pair and a decoy beside it. */
         ck_assert_uint_le(allocation_peak(),
                           1024 + count * (2 * 34 + 12 * (66 + 32)));
@@ -229,13 +229,13 @@ START_TEST(test_R4_no_random_octets)
     for (unsigned n = 1; n <= 2; n++) { /* places, decoys */
         kernel.calls = 0;
         kernel.fail_at = n;
-        ck_assert_int_eq(plant(3), ATLS_E_CRYPTO);
+        ck_assert_int_eq(build(3), ATLS_E_CRYPTO);
         ck_assert_str_eq(batch.why.text, text);
         ck_assert_int_eq(batch.why.code, ATLS_E_CRYPTO);
         ck_assert_ptr_null(batch.tree);
     }
     kernel.fail_at = 0;
-    ck_assert_int_eq(plant(3), ATLS_OK);
+    ck_assert_int_eq(build(3), ATLS_OK);
     uproot();
 }
 END_TEST
@@ -246,7 +246,7 @@ START_TEST(test_random_octets_in_parts)
     kernel.fail_at = 2;
     kernel.largest = 7;
     kernel.calls = 0;
-    ck_assert_int_eq(plant(64), ATLS_OK);
+    ck_assert_int_eq(build(64), ATLS_OK);
     ck_assert_uint_gt(kernel.calls, 64 * 4 / 7);
     kernel.fail_at = 0;
     kernel.largest = 0;
@@ -267,11 +267,11 @@ START_TEST(test_R3_every_allocation_fails)
     enum atls_error r;
     size_t n = 0;
 
-    ck_assert_int_eq(plant(5), ATLS_OK);
+    ck_assert_int_eq(build(5), ATLS_OK);
     uproot();
     do {
         allocation_fail_at(++n);
-        r = plant(5);
+        r = build(5);
         allocation_fail_at(0);
         ck_assert(r == ATLS_OK || r == ATLS_E_NOMEM || r == ATLS_E_CRYPTO);
         ck_assert(r == ATLS_OK || batch.why.code == r);
