@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,9 +12,9 @@
 #include <unistd.h>
 
 #include "attester/quoter_boot.h"
-#include "base/digest.h"
-#include "evidence/merkle.h"
 #include "base/opening.h"
+#include "base/pem.h"
+#include "evidence/merkle.h"
 
 #define DEFAULT_PCRS "sha256:0-9,11-15"
 #define TIMEOUT_MAX_MS 600000u
@@ -105,14 +104,6 @@ static enum atls_error take_certificate(struct atls_quoter_setup *setup,
     return add_certificate(setup, cert, why);
 }
 
-static bool is_end_of_pem(void)
-{
-    unsigned long error = ERR_peek_last_error();
-
-    return ERR_GET_LIB(error) == ERR_LIB_PEM
-           && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-}
-
 /* A read error looks like the end of a file; what came after it may have changed
  * errno. */
 static enum atls_error check_read(FILE *in, const char *key, const char *path,
@@ -124,32 +115,41 @@ static enum atls_error check_read(FILE *in, const char *key, const char *path,
                      strerror(errno != 0 ? errno : EIO));
 }
 
-/* One after the other until the file ends; other PEM blocks are passed over. */
-static enum atls_error read_certificates(struct atls_quoter_setup *setup,
-                                         FILE *in, struct atls_reason *why)
+static enum atls_error fail_unreadable(const struct atls_quoter_setup *setup,
+                                       FILE *in, enum atls_error code,
+                                       struct atls_reason *why)
 {
-    enum atls_error r = ATLS_OK;
+    enum atls_error r;
 
-    while (r == ATLS_OK) {
-        X509 *cert = X509_new_ex(atls_libctx(), NULL);
-
-        if (cert == NULL)
-            return atls_fail(why, ATLS_E_NOMEM, NULL);
-        if (PEM_read_X509(in, &cert, NULL, NULL) == NULL) {
-            X509_free(cert);
-            break;
-        }
-        r = take_certificate(setup, cert, why);
-        X509_free(cert);
-    }
-    if (r == ATLS_OK)
-        r = check_read(in, "ak_chain", setup->ak_chain, why);
+    if (code == ATLS_E_NOMEM)
+        return atls_fail(why, ATLS_E_NOMEM, NULL);
+    r = check_read(in, "ak_chain", setup->ak_chain, why);
     if (r != ATLS_OK)
         return r;
-    if (!is_end_of_pem())
-        return atls_fail(why, ATLS_E_CONFIG,
-                         "%s: certificate %zu cannot be read as PEM",
-                         setup->ak_chain, setup->chain_count + 1);
+    return atls_fail(why, ATLS_E_CONFIG,
+                     "%s: certificate %zu cannot be read as PEM",
+                     setup->ak_chain, setup->chain_count + 1);
+}
+
+static enum atls_error read_certificates(struct atls_quoter_setup *setup,
+                                         FILE *in, BIO *text,
+                                         struct atls_reason *why)
+{
+    X509 *cert;
+
+    do {
+        enum atls_error r;
+
+        cert = NULL;
+        r = atls_pem_read_certificate(text, &cert);
+        if (r != ATLS_OK)
+            r = fail_unreadable(setup, in, r, why);
+        else if (cert != NULL)
+            r = take_certificate(setup, cert, why);
+        X509_free(cert);
+        if (r != ATLS_OK)
+            return r;
+    } while (cert != NULL);
     if (setup->chain_count == 0)
         return atls_fail(why, ATLS_E_CONFIG,
                          "%s: no certificate in it" ATLS_MORE
@@ -164,11 +164,15 @@ static enum atls_error read_chain(struct atls_quoter_setup *setup,
 {
     FILE *in = NULL;
     enum atls_error r = open_file("ak_chain", setup->ak_chain, why, &in);
+    BIO *text;
 
     if (r != ATLS_OK)
         return r;
     ERR_set_mark();
-    r = read_certificates(setup, in, why);
+    text = BIO_new_fp(in, BIO_NOCLOSE);
+    r = text != NULL ? read_certificates(setup, in, text, why)
+                     : atls_fail(why, ATLS_E_NOMEM, NULL);
+    BIO_free(text);
     ERR_pop_to_mark();
     fclose(in);
     return r;

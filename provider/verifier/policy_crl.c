@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/pem.h"
 #include "verifier/certificate.h"
 #include "verifier/policy_internal.h"
 
@@ -200,12 +201,6 @@ static enum atls_error add_crl(struct atls_section *section, const uint8_t *der,
     return r;
 }
 
-static bool text_is_used_up(BIO *text)
-{
-    return text != NULL && BIO_eof(text)
-           && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-}
-
 /*
  * The next PEM block; what it holds is the caller's to judge.
  *   ret_more  false behind the last one
@@ -222,7 +217,7 @@ static enum atls_error add_block(struct atls_section *section, BIO *text,
 
     *ret_more =
         text != NULL && PEM_read_bio(text, &name, &header, &der, &len) != 0;
-    if (!*ret_more && !text_is_used_up(text))
+    if (!*ret_more && (text == NULL || !atls_pem_is_end(text)))
         return unreadable(*count + 1, why);
     if (!*ret_more)
         return ATLS_OK;

@@ -1,58 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "base/digest.h"
+#include "base/pem.h"
 #include "verifier/policy_internal.h"
-
-/* An encrypted block must not make a web server ask its terminal. */
-static int no_password(char *buffer, int size, int writing, void *arg)
-{
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
-static bool text_is_used_up(BIO *text)
-{
-    return BIO_eof(text)
-           && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-}
 
 static const char *last_error(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
     return reason != NULL ? reason : "without a reason";
-}
-
-/*
- * The next certificate, NULL behind the last one. What is no certificate is
- * passed over, as PEM files carry remarks; half of one is not.
- */
-static enum atls_error read_certificate(BIO *text, unsigned number,
-                                        struct atls_reason *why,
-                                        X509 **ret_certificate)
-{
-    OSSL_LIB_CTX *libctx = atls_libctx();
-    /* Without a context of ours it would get the program's. */
-    X509 *certificate = libctx == NULL ? NULL : X509_new_ex(libctx, NULL);
-
-    if (certificate == NULL
-        || PEM_read_bio_X509(text, &certificate, no_password, NULL) == NULL) {
-        X509_free(certificate);
-        certificate = NULL;
-        if (!text_is_used_up(text))
-            return atls_fail(why, ATLS_E_POLICY,
-                             "certificate %u cannot be read: %s", number,
-                             last_error());
-    }
-    *ret_certificate = certificate;
-    return ATLS_OK;
 }
 
 static enum atls_error add_anchor(X509_STORE *store, X509 *certificate,
@@ -85,10 +43,14 @@ static enum atls_error add_anchors(X509_STORE *store, BIO *text,
 {
     for (unsigned number = 1;; number++) {
         X509 *certificate = NULL;
-        enum atls_error r = read_certificate(text, number, why, &certificate);
+        enum atls_error r = atls_pem_read_certificate(text, &certificate);
 
+        if (r == ATLS_E_NOMEM)
+            return atls_fail(why, ATLS_E_NOMEM, NULL);
         if (r != ATLS_OK)
-            return r;
+            return atls_fail(why, ATLS_E_POLICY,
+                             "certificate %u cannot be read: %s", number,
+                             last_error());
         if (certificate == NULL && number == 1)
             return atls_fail(why, ATLS_E_POLICY,
                              "there is no certificate in it; expected PEM with "

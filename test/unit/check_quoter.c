@@ -17,6 +17,7 @@
 #include "lib/factory.h"
 #include "lib/quotercase.h"
 #include "lib/suite.h"
+#include "unit/prompt.h"
 
 /* --- evidence ------------------------------------------------------------- */
 
@@ -333,6 +334,11 @@ static void append_certificates(const char *path, X509 *cert, int count)
     X509_free(cert);
 }
 
+static void encrypted_chain(const char *path)
+{
+    write_text(path, "ae", ENCRYPTED_PEM("CERTIFICATE", "\n"));
+}
+
 static void long_chain(const char *path)
 {
     X509 *root = make_certificate(FACTORY_CA_EXTENSIONS, NULL);
@@ -365,6 +371,7 @@ static const struct {
     {text_chain, "ak-chain.pem: no certificate in it: expected the AK"},
     {broken_chain, "ak-chain.pem: certificate 3 cannot be read as PEM"},
     {cut_chain, "ak-chain.pem: certificate 3 cannot be read as PEM"},
+    {encrypted_chain, "ak-chain.pem: certificate 3 cannot be read as PEM"},
     {self_signed_chain, "ak-chain.pem: the first certificate is self-signed"},
     {long_chain,
      "ak-chain.pem: more than 8 certificates, the root not counted"},
@@ -375,11 +382,13 @@ START_TEST(test_bad_chain_is_named)
 {
     struct atls_reason why;
 
+    watch_prompts();
     bad_chains[_i].write(quotercase.chain);
     quotercase_expect(&why,
                       atls_quoter_new(&quotercase.config, NULL, NULL, &why,
                                       &quotercase.quoter),
                       ATLS_E_CONFIG, bad_chains[_i].text);
+    ck_assert(!was_asked);
     factory_free_keys();
 }
 END_TEST

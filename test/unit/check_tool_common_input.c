@@ -12,7 +12,7 @@
 #include "lib/suite.h"
 #include "tools/common/input.h"
 #include "tools/common/tool.h"
-#include "unit/tool_prompt.h"
+#include "unit/prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

@@ -11,7 +11,7 @@
 #include "lib/suite.h"
 #include "tools/common/peer.h"
 #include "tools/common/evidence_file.h"
-#include "unit/tool_prompt.h"
+#include "unit/prompt.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define TIMEOUT_MS 5000u

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "lib/suite.h"
-#include "unit/tool_prompt.h"
+#include "unit/prompt.h"
 #include "unit/tool_verify.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

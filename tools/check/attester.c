@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/pem.h"
 #include "attester/log_room.h"
 #include "attester/tpm.h"
 #include "attester/tpm_link.h"
@@ -58,14 +58,12 @@ static STACK_OF(X509) * read_chain(const char *path)
     uint8_t *data = NULL;
     size_t len = 0;
     BIO *bio = NULL;
-    X509 *cert = NULL;
+    X509 *cert;
 
     if (tool_input_read(path, INPUT_ROOTS_MAX, &why, &data, &len) == ATLS_OK)
         bio = BIO_new_mem_buf(data, (int)len);
-    while (
-        chain != NULL && bio != NULL
-        && (cert = PEM_read_bio_X509(bio, NULL, tool_input_no_password, NULL))
-               != NULL)
+    while (chain != NULL && bio != NULL
+           && atls_pem_read_certificate(bio, &cert) == ATLS_OK && cert != NULL)
         if (sk_X509_push(chain, cert) <= 0) {
             X509_free(cert);
             break;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pem.h"
 #include "evidence/codec.h"
 #include "tools/common/input.h"
 
@@ -140,7 +141,7 @@ static int read_certificate(const char *text, struct peer_evidence *evidence)
     int len = 0;
 
     if (bio != NULL)
-        cert = PEM_read_bio_X509(bio, NULL, tool_input_no_password, NULL);
+        cert = PEM_read_bio_X509(bio, NULL, atls_pem_no_password, NULL);
     if (cert != NULL)
         len = i2d_X509(cert, &evidence->cert_der);
     X509_free(cert);

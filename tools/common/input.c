@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/pem.h"
 
 #define FIRST_ROOM 4096u
 
@@ -109,20 +110,13 @@ enum atls_error tool_input_read(const char *path, size_t max,
     return ATLS_OK;
 }
 
-int tool_input_no_password(char *buffer, int size, int writing, void *arg)
-{
-    (void)buffer, (void)size, (void)writing, (void)arg;
-    return -1;
-}
-
 static X509 *parse_certificate(const uint8_t *data, size_t len)
 {
     BIO *bio = BIO_new_mem_buf(data, (int)len);
     X509 *cert = X509_new_ex(atls_libctx(), NULL);
 
     if (bio != NULL && cert != NULL
-        && PEM_read_bio_X509(bio, &cert, tool_input_no_password, NULL)
-               == NULL) {
+        && PEM_read_bio_X509(bio, &cert, atls_pem_no_password, NULL) == NULL) {
         X509_free(cert);
         cert = X509_new_ex(atls_libctx(), NULL);
         if (cert != NULL

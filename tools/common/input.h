@@ -27,10 +27,6 @@ enum atls_error tool_input_read(const char *path, size_t max,
                                 struct atls_reason *why, uint8_t **ret_data,
                                 size_t *ret_len) ATLS_MUST_CHECK;
 
-/* A pem_password_cb without a password: nothing read here is secret, and a
- * block that claims to be encrypted must not make OpenSSL ask the terminal. */
-int tool_input_no_password(char *buffer, int size, int writing, void *arg);
-
 /* Can a file be read like that? For code that opens it itself. Returns
  * ATLS_OK, ATLS_E_IO, ATLS_E_LIMIT. */
 enum atls_error tool_input_check(const char *path, size_t max,

@@ -9,6 +9,7 @@
 
 #include "attester/tpm_public.h"
 #include "base/digest.h"
+#include "base/pem.h"
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 
@@ -34,7 +35,7 @@ static enum atls_error from_pem(const uint8_t *data, size_t len,
     EVP_PKEY *key = NULL;
 
     if (bio != NULL)
-        key = PEM_read_bio_PUBKEY_ex(bio, NULL, tool_input_no_password, NULL,
+        key = PEM_read_bio_PUBKEY_ex(bio, NULL, atls_pem_no_password, NULL,
                                      atls_libctx(), NULL);
     BIO_free(bio);
     if (key == NULL && strstr((const char *)data, PEM_STRING_X509 "-") != NULL)

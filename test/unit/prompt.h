@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef TEST_TOOL_PROMPT_H
-#define TEST_TOOL_PROMPT_H
+#ifndef TEST_PROMPT_H
+#define TEST_PROMPT_H
 
 #include <check.h>
 #include <openssl/ui.h>
