@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "provider/configuration.h" /* not agent/configuration.h */
+#include "attester/agent_socket.h"
 #include "attester/tpm.h"
 #include "base/digest.h"
 #include "evidence/eventlog.h"
@@ -330,7 +331,7 @@ static enum atls_error read_socket(struct agent_configuration *c,
     const struct sockaddr_un *address = NULL;
     const struct atls_scan_pair *pair = atls_scan_find(section, "socket");
 
-    c->socket = pair != NULL ? pair->value : AGENT_SOCKET_PATH;
+    c->socket = pair != NULL ? pair->value : ATLS_AGENT_SOCKET;
     if (c->socket[0] != '/' || strlen(c->socket) >= sizeof(address->sun_path))
         return fail_at(why, pair,
                        "an absolute path of 107 octets at most (unix(7))");

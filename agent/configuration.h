@@ -38,7 +38,6 @@
  */
 
 #define AGENT_CONFIGURATION_PATH ATLS_SYSCONFDIR "/attest/attestd.cnf"
-#define AGENT_SOCKET_PATH "/run/attest/agent.sock"
 
 /* A little less than a program waits (configuration.c), so that the agent's
  * reason, which is the more precise one, comes first. */

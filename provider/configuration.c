@@ -13,11 +13,8 @@
 
 #define DIGITS_MAX 9u /* no bound of a setting has more */
 #define TIMEOUT_DEFAULT_MS 5000u
-#define TIMEOUT_MAX_MS 600000u
 /* securityfs, drivers/char/tpm/eventlog of Linux. */
 #define KERNEL_BOOT_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
-#define MEASURE_PCR_MIN 8u
-#define MEASURE_PCR_MAX 15u
 
 struct reader {
     const struct atls_setting *settings;
@@ -128,7 +125,7 @@ static enum atls_error read_quoter_address(const struct reader *reader,
         return atls_fail(
             why, ATLS_E_CONFIG,
             "the attester section has no quoter; for example quoter = "
-            "unix:/run/attest/agent.sock");
+            "unix:" ATLS_AGENT_SOCKET);
     if (strncmp(quoter, "unix:", 5) == 0) {
         ret->attester.socket = quoter + 5;
         return atls_agent_path_check(ret->attester.socket, why);
@@ -137,7 +134,7 @@ static enum atls_error read_quoter_address(const struct reader *reader,
         return atls_fail(why, ATLS_E_CONFIG,
                          "quoter = %s: expected unix: and attestd's socket, or "
                          "tcti: and a TCTI; for example "
-                         "unix:/run/attest/agent.sock",
+                         "unix:" ATLS_AGENT_SOCKET,
                          quoter);
     ret->attester.quoter.tcti = quoter + 5;
     return ATLS_OK;
@@ -253,8 +250,8 @@ static enum atls_error read_attester(const struct reader *reader,
                != ATLS_OK
         || (r = check_only_value(reader, "attester.evidence", "live", why))
                != ATLS_OK
-        || (r = read_number(reader, "attester.timeout", 1, TIMEOUT_MAX_MS,
-                            TIMEOUT_DEFAULT_MS, why,
+        || (r = read_number(reader, "attester.timeout", 1,
+                            ATLS_QUOTER_TIMEOUT_MAX_MS, TIMEOUT_DEFAULT_MS, why,
                             &ret->attester.quoter.timeout_ms))
                != ATLS_OK
         || (r = read_number(reader, "attester.max_queue", 1, ATLS_BATCH_MAX,
@@ -268,8 +265,8 @@ static enum atls_error read_attester(const struct reader *reader,
         ret->attester.quoter.measured_log = atls_measure_default_log();
     else if (strcmp(ret->attester.quoter.measured_log, "none") == 0)
         ret->attester.quoter.measured_log = NULL;
-    return read_number(reader, "attester.measure_pcr", MEASURE_PCR_MIN,
-                       MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
+    return read_number(reader, "attester.measure_pcr", ATLS_MEASURE_PCR_MIN,
+                       ATLS_MEASURE_PCR_MAX, ATLS_MEASURE_PCR_DEFAULT, why,
                        &ret->attester.quoter.measure_pcr);
 }
 

@@ -21,7 +21,7 @@ enum atls_error atls_agent_path_check(const char *path, struct atls_reason *why)
     if (path[0] != '/')
         return atls_fail(why, ATLS_E_CONFIG,
                          "quoter = unix:%s: expected an absolute path, for "
-                         "example unix:/run/attest/agent.sock",
+                         "example unix:" ATLS_AGENT_SOCKET,
                          path);
     if (strlen(path) >= sizeof(address.sun_path))
         return atls_fail(why, ATLS_E_CONFIG,

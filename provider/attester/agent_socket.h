@@ -14,6 +14,9 @@
  * raises SIGPIPE or is ended by a signal. Deadlines are CLOCK_MONOTONIC, ms.
  */
 
+/* Where attestd listens unless it is configured otherwise. */
+#define ATLS_AGENT_SOCKET "/run/attest/agent.sock"
+
 /* Is it absolute, and does sockaddr_un hold it? ATLS_OK, ATLS_E_CONFIG. */
 enum atls_error atls_agent_path_check(const char *path,
                                       struct atls_reason *why) ATLS_MUST_CHECK;

@@ -27,6 +27,9 @@
  */
 struct atls_quoter;
 
+/* The longest time that a handshake may wait for its quote. */
+#define ATLS_QUOTER_TIMEOUT_MAX_MS 600000u
+
 /* All strings are copied. */
 struct atls_quoter_config {
     const char *tcti;         /* after "tcti:" */
@@ -41,7 +44,7 @@ struct atls_quoter_config {
     const char *boot_log;      /* the firmware's; NULL: none is sent */
     bool is_boot_log_optional; /* say nothing where it cannot be opened */
     unsigned measure_pcr;
-    unsigned timeout_ms; /* 1..600000 */
+    unsigned timeout_ms; /* 1..ATLS_QUOTER_TIMEOUT_MAX_MS */
     unsigned max_queue;  /* 1..ATLS_BATCH_MAX waiting requests */
 };
 

@@ -17,7 +17,6 @@
 #include "evidence/merkle.h"
 
 #define DEFAULT_PCRS "sha256:0-9,11-15"
-#define TIMEOUT_MAX_MS 600000u
 #define AUTH_PREFIX "file:"
 
 /* A FIFO would let the program wait for a writer, for ever. Errors begin with the
@@ -229,10 +228,11 @@ static enum atls_error read_auth(struct atls_quoter_setup *setup,
 static enum atls_error check_numbers(const struct atls_quoter_config *config,
                                      struct atls_reason *why)
 {
-    if (config->timeout_ms < 1 || config->timeout_ms > TIMEOUT_MAX_MS)
+    if (config->timeout_ms < 1
+        || config->timeout_ms > ATLS_QUOTER_TIMEOUT_MAX_MS)
         return atls_fail(why, ATLS_E_CONFIG,
                          "timeout = %u: expected 1 to %u milliseconds",
-                         config->timeout_ms, TIMEOUT_MAX_MS);
+                         config->timeout_ms, ATLS_QUOTER_TIMEOUT_MAX_MS);
     if (config->max_queue < 1 || config->max_queue > ATLS_BATCH_MAX)
         return atls_fail(why, ATLS_E_CONFIG, "max_queue = %u: expected 1 to %u",
                          config->max_queue, ATLS_BATCH_MAX);

@@ -18,6 +18,9 @@
 /* PCR that holds the application's events unless `measure_pcr` says otherwise
  * (design: measuring; UAPI's registry: system identity). */
 #define ATLS_MEASURE_PCR_DEFAULT 15u
+/* The firmware measures into PCRs 0-7; any program can reset 16 and 23. */
+#define ATLS_MEASURE_PCR_MIN 8u
+#define ATLS_MEASURE_PCR_MAX 15u
 
 /*
  * A hash algorithm that can be a PCR bank.

@@ -5,12 +5,11 @@
 #include <strings.h>
 #include <tss2/tss2_tpm2_types.h>
 
+#include "evidence/pcr.h"
 #include "verifier/names.h"
 #include "verifier/policy_internal.h"
 
 /* Below 8 the firmware writes, above 15 others may reset. */
-#define MEASURE_PCR_MIN 8u
-#define MEASURE_PCR_MAX 15u
 
 /* PCRs that any program can reset (TCG PC Client Platform TPM Profile): a value
  * in them proves nothing. */
@@ -287,11 +286,13 @@ static enum atls_error set_pcr(struct atls_policy_loader *loader,
 static enum atls_error set_measure_pcr(struct atls_policy_loader *loader,
                                        const struct atls_scan_pair *pair)
 {
-    if (!atls_policy_parse_number(pair->value, MEASURE_PCR_MIN, MEASURE_PCR_MAX,
+    if (!atls_policy_parse_number(pair->value, ATLS_MEASURE_PCR_MIN,
+                                  ATLS_MEASURE_PCR_MAX,
                                   &loader->section->measure_pcr))
         return atls_fail(loader->why, ATLS_E_POLICY,
                          "expected a PCR from %u to %u, found '%.40s'",
-                         MEASURE_PCR_MIN, MEASURE_PCR_MAX, pair->value);
+                         ATLS_MEASURE_PCR_MIN, ATLS_MEASURE_PCR_MAX,
+                         pair->value);
     return ATLS_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/configuration.h"
+#include "attester/agent_socket.h"
 #include "attester/measure.h"
 #include "lib/allocation.h"
 #include "lib/scratch.h"
@@ -47,7 +48,7 @@ static void tear_down(void)
 START_TEST(test_defaults)
 {
     expect_loaded(QUOTER);
-    ck_assert_str_eq(configuration.socket, AGENT_SOCKET_PATH);
+    ck_assert_str_eq(configuration.socket, ATLS_AGENT_SOCKET);
     ck_assert_str_eq(configuration.log, "stderr");
     ck_assert_int_eq(configuration.log_level, ATLS_LOG_INFO);
     ck_assert(configuration.quoter.needs_measured_certificate);

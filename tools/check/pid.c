@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attester/agent_socket.h"
+
 /* The exit status of the child that reads the configuration. */
 #define HAS_ATTESTER 1
 #define HAS_AGENT 2
-/* The default socket of attestd (attestd.cnf(5)). */
-#define AGENT_SOCKET "/run/attest/agent.sock"
 
 /* ---- shared by the parts ---- */
 
@@ -97,7 +97,7 @@ static void check_devices(struct check *check, const struct unit *unit)
         && strncmp(tcti, "device:", strlen("device:")) == 0)
         tool_finding_fail(
             check->findings, TOOL_UNAVAILABLE, "service",
-            "Let attestd have the TPM: quoter = unix:" AGENT_SOCKET,
+            "Let attestd have the TPM: quoter = unix:" ATLS_AGENT_SOCKET,
             "%s has PrivateDevices=yes: there is no TPM in its /dev "
             "for quoter = tcti:%s",
             unit->name, tcti);

@@ -147,11 +147,12 @@ static enum atls_error complete_by_openssl(const struct tool_conf *openssl,
     const char *pcr = tool_conf_get(openssl, openssl->attester, "measure_pcr");
 
     if (target->pcr == 0 && pcr != NULL
-        && !tool_number(pcr, MEASURE_PCR_MIN, MEASURE_PCR_MAX, &target->pcr))
+        && !tool_number(pcr, ATLS_MEASURE_PCR_MIN, ATLS_MEASURE_PCR_MAX,
+                        &target->pcr))
         return atls_fail(why, ATLS_E_CONFIG,
                          "%s: [%s] measure_pcr must be %u to %u, is %s",
-                         openssl->path, openssl->attester, MEASURE_PCR_MIN,
-                         MEASURE_PCR_MAX, pcr);
+                         openssl->path, openssl->attester, ATLS_MEASURE_PCR_MIN,
+                         ATLS_MEASURE_PCR_MAX, pcr);
     if (tool_conf_get(openssl, openssl->attester, "event_log") != NULL)
         return atls_fail(why, ATLS_E_CONFIG, "%s: [%s] " ATLS_EVENT_LOG_REFUSAL,
                          openssl->path, openssl->attester);

@@ -9,10 +9,6 @@
 #include "base/error.h"
 #include "evidence/codec.h"
 
-/* The firmware measures into PCRs 0-7; any program can reset 16 and 23. */
-#define MEASURE_PCR_MIN 8u
-#define MEASURE_PCR_MAX 15u
-
 /* The configuration for measuring: an openssl.cnf if the program has the TPM
  * itself (quoter = tcti:), or the agent's if programs ask the agent. Never
  * both. */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "attester/measure.h"
+#include "evidence/pcr.h"
 #include "tools/measure/all.h"
 #include "tools/measure/conf.h"
 #include "tools/measure/content.h"
@@ -98,13 +99,14 @@ static int out_of_range(const struct tool_options *options, const char *value)
     return tool_usage(options,
                       "%s is out of range: --pcr takes %u to %u, --wait "
                       "milliseconds up to %u",
-                      value, MEASURE_PCR_MIN, MEASURE_PCR_MAX, WAIT_MAX_MS);
+                      value, ATLS_MEASURE_PCR_MIN, ATLS_MEASURE_PCR_MAX,
+                      WAIT_MAX_MS);
 }
 
 static int take_pcr(const struct tool_options *options, const char *value,
                     void *ret)
 {
-    return tool_number(value, MEASURE_PCR_MIN, MEASURE_PCR_MAX, ret)
+    return tool_number(value, ATLS_MEASURE_PCR_MIN, ATLS_MEASURE_PCR_MAX, ret)
                ? TOOL_DONE
                : out_of_range(options, value);
 }
