@@ -129,9 +129,10 @@ START_TEST(test_what_was_changed_since)
         .boot_ns = 100000 * ms,
         .wall_ns = (100000 + changes[_i].clock_now) * ms};
 
-    ck_assert_msg(
-        tool_process_changed(&one, &changed, &now) == changes[_i].says,
-        "%s: %d", changes[_i].name, tool_process_changed(&one, &changed, &now));
+    ck_assert_msg(tool_process_changed(one.began_ns, &changed, &now)
+                      == changes[_i].says,
+                  "%s: %d", changes[_i].name,
+                  tool_process_changed(one.began_ns, &changed, &now));
 }
 END_TEST
 
@@ -212,8 +213,9 @@ START_TEST(test_a_file_written_just_before)
         ck_assert_int_eq(tool_process_read(child, &why, &process), ATLS_OK);
         stop(child);
         now = tool_process_clocks_now();
-        ck_assert_int_ne(tool_process_changed(process, &st.st_ctim, &now),
-                         PROCESS_CHANGED_SINCE);
+        ck_assert_int_ne(
+            tool_process_changed(process->began_ns, &st.st_ctim, &now),
+            PROCESS_CHANGED_SINCE);
         tool_process_free(process);
         process = NULL;
     }

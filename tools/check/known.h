@@ -7,22 +7,13 @@
 
 #include "tools/check/process.h"
 #include "tools/check/checks.h"
+#include "tools/check/known_table.h"
 
 /* Programs that need more than a configuration of attest: they go on in clear
  * where TLS is refused (catalogue C11), lose OPENSSL_CONF on the way (C12),
  * show no name of the server (P12), or do other things that their users must
  * know. No module can see or stop that. known_table.c lists them for the
  * command, attest(7) for users. */
-
-enum known_kind {
-    KNOWN_CLEAR, /* goes on without TLS; of clients that verify */
-    KNOWN_NAMELESS /* shows no name of the server unless it is set up to; the same */
-    ,
-    KNOWN_LOSES,   /* loses what OPENSSL_CONF names */
-    KNOWN_CHROOTS, /* makes its first SSL_CTX after chroot(2) */
-    KNOWN_RESUMES, /* of servers that prove: wants sessions of its clients */
-    KNOWN_KINDS
-};
 
 /* A program to check; all zero at first but path. */
 struct known_program {

@@ -4,10 +4,17 @@
 
 #include <stddef.h>
 
-#include "tools/check/known.h"
-
 /* What is known of programs: one row for each behaviour, with what its user
  * has to set. No other code names a program. */
+
+enum known_kind {
+    KNOWN_CLEAR, /* goes on without TLS; of clients that verify */
+    KNOWN_NAMELESS, /* shows no name of the server unless it is set up to; the same */
+    KNOWN_LOSES,   /* loses what OPENSSL_CONF names */
+    KNOWN_CHROOTS, /* makes its first SSL_CTX after chroot(2) */
+    KNOWN_RESUMES, /* of servers that prove: wants sessions of its clients */
+    KNOWN_KINDS
+};
 
 /* Where a program's setting can be read. */
 struct known_setting {

@@ -34,7 +34,7 @@ static const char *what_changed(const struct process *process,
                                 const struct stat *st,
                                 const struct process_clocks *now)
 {
-    if (tool_process_changed(process, &st->st_mtim, now)
+    if (tool_process_changed(process->began_ns, &st->st_mtim, now)
         == PROCESS_CHANGED_SINCE)
         return "was changed";
     return "was replaced, or its owner or rights were changed,";
@@ -45,7 +45,7 @@ static void check_change(struct check *check, const struct process *process,
 {
     const struct process_clocks now = tool_process_clocks_now();
 
-    switch (tool_process_changed(process, &st->st_ctim, &now)) {
+    switch (tool_process_changed(process->began_ns, &st->st_ctim, &now)) {
     case PROCESS_CHANGED_SINCE:
         tool_finding_warn(
             check->findings, "configuration",

@@ -164,9 +164,9 @@ static bool is_rewritten(const struct process *process, const struct stat *st)
 {
     const struct process_clocks now = tool_process_clocks_now();
 
-    return tool_process_changed(process, &st->st_mtim, &now)
+    return tool_process_changed(process->began_ns, &st->st_mtim, &now)
                == PROCESS_CHANGED_SINCE
-           && tool_process_changed(process, &st->st_ctim, &now)
+           && tool_process_changed(process->began_ns, &st->st_ctim, &now)
                   == PROCESS_CHANGED_SINCE;
 }
 

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
-#include <time.h>
 
 #include "base/error.h"
+#include "tools/check/process_age.h"
 
 /* A running process as proc(5) shows it. The folder /proc/N is held open: all
  * that is read belongs to one process, even if its number is reused. */
@@ -19,11 +19,6 @@
 #define PROCESS_GROUPS_MAX 256u
 /* Octets of the environment that are read. */
 #define PROCESS_ENVIRONMENT_MAX (2u << 20)
-#define PROCESS_SECOND_NS INT64_C(1000000000)
-/* A change closer to a process's start counts as neither before nor after it:
- * the start is known to a tick, a file's time may be a file server's, and a
- * leap second sets the clock back by one. */
-#define PROCESS_TOLERANCE_NS PROCESS_SECOND_NS
 
 /* A file it has mapped. */
 struct process_file {
@@ -89,37 +84,6 @@ int tool_process_open_mapped(const struct process *process,
 
 /* The same of a path as the process sees it. */
 int tool_process_open_path(const struct process *process, const char *path);
-
-/* Two clocks at one moment. Starts of processes are of the first; changes of
- * files are of the second, which the administrator or NTP may set. */
-struct process_clocks {
-    int64_t boot_ns; /* CLOCK_BOOTTIME */
-    int64_t wall_ns; /* CLOCK_REALTIME, since 1970 */
-};
-
-/* Read both clocks. */
-struct process_clocks tool_process_clocks_now(void);
-
-enum process_change {
-    PROCESS_CHANGED_BEFORE,
-    PROCESS_CHANGED_SINCE,
-    PROCESS_CHANGE_UNKNOWN, /* too close, or of a time that is still to come:
-                               the clock was set back since */
-};
-
-/*
- * Was a file changed before the process began, or since?
- *   changed  of stat(2); st_ctim, which nobody can choose, also tells of owner,
- *            rights and name
- *   now      read after the file's time
- * A wall clock that was set forward since then hides a change (BEFORE) that is
- * younger than the process by less than that. One that was set back by more than
- * PROCESS_TOLERANCE_NS shows a change just before the start as UNKNOWN until it has
- * caught up, then as SINCE: nothing records what the clock was at the start.
- */
-enum process_change tool_process_changed(const struct process *process,
-                                         const struct timespec *changed,
-                                         const struct process_clocks *now);
 
 /* The value of a variable of its environment, or NULL. */
 const char *tool_process_getenv(const struct process *process,

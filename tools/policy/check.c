@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "tools/common/inspect.h"
-#include "tools/policy/verb.h"
+#include "tools/policy/forms.h"
 #include "tools/common/sections.h"
 #include "tools/common/source.h"
 #include "verifier/appraise.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/policy/diff.h"
+#include "tools/policy/differences.h"
 #include "base/digest.h"
 #include "evidence/bootlog.h"
 #include "evidence/codec.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/policy/diff.h"
+#include "tools/policy/differences.h"
 #include "verifier/certificate.h"
 #include "verifier/policy.h"
 #include "verifier/report.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/policy/draft.h"
+
 #include <ctype.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
 
 #include "evidence/eventlog.h"
-#include "tools/policy/writer.h"
 #include "verifier/certificate.h"
 #include "verifier/machine.h"
 #include "verifier/names.h"

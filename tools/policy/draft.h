@@ -2,11 +2,11 @@
 #ifndef ATTEST_TOOLS_POLICY_DRAFT_H
 #define ATTEST_TOOLS_POLICY_DRAFT_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/error.h"
 #include "evidence/codec.h"
+#include "tools/policy/writer.h"
 
 /*
  * The text of a policy that demands of a server what its evidence shows. Only
@@ -14,23 +14,6 @@
  * appraising it against what was written. Evidence may also be no more than PCR
  * values and logs, without a chain; machines must then be given.
  */
-struct policy_draft {
-    const char *host;     /* name of the server: exactly one */
-    const char *section;  /* NULL: made of the host */
-    const char *trust;    /* path of the AK issuers; relative to the policy */
-    const char *machines; /* NULL: the names in the AK certificate */
-    const char *pcrs;     /* "0-7" or "sha384:0-7"; NULL: see below */
-    const char *certificate; /* measured, measured-issuer or any */
-    bool allow_zero;         /* PCRs 0-7 may all be zero */
-    const char *reference;   /* PCRs and components go into a section of this
-                                name, a reference; NULL: they do not */
-};
-
-/* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. IMA changes
- * 10 while the machine runs; the log itself lists what is in its PCR. PCRs
- * that are zero are written too: an unexpected system extension would show in
- * 12 or 13. */
-#define POLICY_DRAFT_PCRS 0x7bffu
 
 /* Octets of a section's name with its terminator. */
 #define POLICY_DRAFT_SECTION_MAX 65u

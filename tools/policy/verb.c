@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "tools/policy/verb.h"
+#include "tools/policy/forms.h"
 
 static const char help[] =
     "Usage: attest policy SOURCE --trust FILE [OPTION]...   write a policy\n"

@@ -11,7 +11,7 @@
 #include "tools/policy/arguments.h"
 #include "tools/common/output.h"
 #include "tools/policy/replay.h"
-#include "tools/policy/verb.h"
+#include "tools/policy/forms.h"
 #include "verifier/appraise.h"
 #include "verifier/policy.h"
 

@@ -2,11 +2,32 @@
 #ifndef ATTEST_TOOLS_POLICY_WRITER_H
 #define ATTEST_TOOLS_POLICY_WRITER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "tools/policy/draft.h"
+#include "base/error.h"
+#include "evidence/codec.h"
 
-/* The state that draft.c (the form) and draft_values.c (the values) share. */
+/* What a policy shall say. */
+struct policy_draft {
+    const char *host;     /* name of the server: exactly one */
+    const char *section;  /* NULL: made of the host */
+    const char *trust;    /* path of the AK issuers; relative to the policy */
+    const char *machines; /* NULL: the names in the AK certificate */
+    const char *pcrs;     /* "0-7" or "sha384:0-7"; NULL: see below */
+    const char *certificate; /* measured, measured-issuer or any */
+    bool allow_zero;         /* PCRs 0-7 may all be zero */
+    const char *reference;   /* PCRs and components go into a section of this
+                                name, a reference; NULL: they do not */
+};
+
+/* PCRs without --pcrs: all of 0-9 and 11-14 that the evidence has. IMA changes
+ * 10 while the machine runs; the log itself lists what is in its PCR. PCRs
+ * that are zero are written too: an unexpected system extension would show in
+ * 12 or 13. */
+#define POLICY_DRAFT_PCRS 0x7bffu
+
+/* The state of one that is being written: draft.c has the form, writer.c the values. */
 struct policy_writer {
     const struct policy_draft *draft;
     const struct atls_evidence *evidence;

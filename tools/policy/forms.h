@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_TOOLS_POLICY_VERB_H
-#define ATTEST_TOOLS_POLICY_VERB_H
+#ifndef ATTEST_TOOLS_POLICY_FORMS_H
+#define ATTEST_TOOLS_POLICY_FORMS_H
 
 #include "tools/common/tool.h"
 

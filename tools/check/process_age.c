@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <time.h>
-
-#include "tools/check/process.h"
+#include "tools/check/process_age.h"
 
 static int64_t ns_of(const struct timespec *time)
 {
@@ -21,11 +19,11 @@ struct process_clocks tool_process_clocks_now(void)
 /* Both ages are counted back from now, each by its own clock. The btime of
  * /proc/stat joins the clocks in whole seconds: files of the second before
  * would seem newer than the process. */
-enum process_change tool_process_changed(const struct process *process,
+enum process_change tool_process_changed(int64_t began_ns,
                                          const struct timespec *changed,
                                          const struct process_clocks *now)
 {
-    const int64_t process_age_ns = now->boot_ns - process->began_ns;
+    const int64_t process_age_ns = now->boot_ns - began_ns;
     const int64_t change_age_ns = now->wall_ns - ns_of(changed);
 
     if (change_age_ns >= process_age_ns)

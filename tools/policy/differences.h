@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_TOOLS_POLICY_DIFF_H
-#define ATTEST_TOOLS_POLICY_DIFF_H
+#ifndef ATTEST_TOOLS_POLICY_DIFFERENCES_H
+#define ATTEST_TOOLS_POLICY_DIFFERENCES_H
 
 #include <jansson.h>
 #include <stdbool.h>
