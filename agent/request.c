@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/request.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/server_private.h"
 #include "agent/socket.h"
 #include "base/opening.h"
 

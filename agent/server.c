@@ -11,28 +11,16 @@
 #include <unistd.h>
 
 #include "agent/notify.h"
-#include "agent/server_private.h"
+#include "agent/request.h"
+#include "agent/server_state.h"
 #include "agent/socket.h"
 #include "base/clock.h"
 #include "base/opening.h"
-
-/* How soon a changed file is noticed. */
-#define CHECK_MS 200
 
 /* How long nobody is let in when there are no descriptors, and none to close. */
 #define PAUSE_MS 100
 
 #define ACCEPTED_AT_ONCE 32
-
-#define STATUS_SERVING "Answering requests"
-
-static bool watch(const struct agent_server *server, int fd, void *owner)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP,
-                                .data = {.ptr = owner}};
-
-    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 static enum atls_error start(struct agent_server *server,
                              struct atls_reason *why)
@@ -44,11 +32,13 @@ static enum atls_error start(struct agent_server *server,
     server->wake_fd = atls_open_eventfd();
     if (server->epoll_fd < 0 || server->wake_fd < 0
         || !agent_socket_prepare(server->config.listener)
-        || !watch(server, server->wake_fd, &server->wake_fd)
+        || !agent_server_watch(server, server->wake_fd, &server->wake_fd)
         || (server->config.signals >= 0
-            && !watch(server, server->config.signals, &server->config.signals))
-        || !watch(server, server->config.listener, &server->config)
-        || !watch(server, atls_done_list_fd(server->done), &server->done))
+            && !agent_server_watch(server, server->config.signals,
+                                   &server->config.signals))
+        || !agent_server_watch(server, server->config.listener, &server->config)
+        || !agent_server_watch(server, atls_done_list_fd(server->done),
+                               &server->done))
         return atls_fail(why, ATLS_E_IO, "cannot wait for requests: %s",
                          strerror(errno));
     server->checked_ms = atls_now_ms();
@@ -124,103 +114,6 @@ void agent_server_reload(struct agent_server *server)
 {
     atomic_store(&server->is_reloading, true);
     wake(server);
-}
-
-/* These are what the process began with. */
-static void warn_of_fixed(const struct agent_server *server,
-                          const struct agent_service *fresh)
-{
-    const struct agent_configuration *a = &server->service->configuration;
-    const struct agent_configuration *b = &fresh->configuration;
-
-    if (strcmp(a->socket, b->socket) != 0 || strcmp(a->log, b->log) != 0
-        || a->log_level != b->log_level)
-        atls_log_write(server->config.log, ATLS_LOG_WARN,
-                       "%s: socket, log and log_level change when attestd is "
-                       "restarted",
-                       server->config.path);
-}
-
-/* What is wrong is told once, and tried again: the repair may have come. */
-static void keep_old(struct agent_server *server, const struct atls_reason *why)
-{
-    if (strcmp(server->failure.text, why->text) == 0)
-        return;
-    server->failure = *why;
-    atls_log_write(server->config.log, ATLS_LOG_ERROR,
-                   "what was in force stays so: %s", why->text);
-    agent_notify_status(why->text);
-}
-
-static void reload(struct agent_server *server)
-{
-    struct agent_service *fresh = NULL;
-    struct atls_reason why;
-
-    server->checked_ms = atls_now_ms();
-    if (agent_service_load(server->config.path, server->config.log, &why,
-                           &fresh)
-        != ATLS_OK) {
-        keep_old(server, &why);
-        return;
-    }
-    server->lacks_file = false;
-    warn_of_fixed(server, fresh);
-    agent_service_unref(server->service);
-    server->service = fresh;
-    server->failure = (struct atls_reason){.code = ATLS_OK};
-    atls_log_write(server->config.log, ATLS_LOG_INFO, "%s: taken up anew",
-                   server->config.path);
-    agent_notify_status(STATUS_SERVING);
-}
-
-/* One that was removed leaves nothing to take up. */
-static void tell_missing(struct agent_server *server)
-{
-    const char *path = agent_service_missing(server->service);
-    struct atls_reason why;
-
-    if (path == NULL && server->lacks_file) {
-        server->failure = (struct atls_reason){.code = ATLS_OK};
-        agent_notify_status(STATUS_SERVING);
-    } else if (path != NULL && !server->lacks_file) {
-        (void)atls_fail(&why, ATLS_E_IO, "%.128s is gone", path);
-        keep_old(server, &why);
-    }
-    server->lacks_file = path != NULL;
-}
-
-void agent_server_refresh(struct agent_server *server)
-{
-    int64_t now_ms = atls_now_ms();
-
-    if (now_ms < server->checked_ms + CHECK_MS)
-        return;
-    server->checked_ms = now_ms;
-    if (agent_service_is_stale(server->service))
-        reload(server);
-    else
-        tell_missing(server);
-}
-
-enum atls_error agent_server_adopt(struct agent_server *server, int fd,
-                                   struct agent_peer *peer, bool is_stranger,
-                                   struct agent_connection **ret_connection)
-{
-    struct agent_connection *connection = NULL;
-
-    if (agent_clients_add(&server->clients, fd, peer, is_stranger, &connection)
-        != ATLS_OK) {
-        agent_socket_close(fd);
-        agent_peer_clear(peer);
-        return ATLS_E_NOMEM;
-    }
-    if (!agent_socket_prepare(fd) || !watch(server, fd, connection)) {
-        agent_clients_remove(&server->clients, connection);
-        return ATLS_E_IO;
-    }
-    *ret_connection = connection;
-    return ATLS_OK;
 }
 
 static void set_listening(struct agent_server *server, bool is_listening)
@@ -386,7 +279,7 @@ void agent_server_run(struct agent_server *server)
     struct epoll_event event;
 
     server->watchdog_ms = agent_notify_interval_ms();
-    agent_notify_ready(STATUS_SERVING);
+    agent_notify_ready(AGENT_SERVER_SERVING);
     while (!atomic_load(&server->is_stopping)) {
         int64_t now_ms = atls_now_ms();
 
@@ -395,9 +288,9 @@ void agent_server_run(struct agent_server *server)
             atls_log_reopen(server->config.log);
             server->failure =
                 (struct atls_reason){.code = ATLS_OK}; /* say it */
-            reload(server);
+            agent_server_load_again(server);
             agent_notify_ready(server->failure.code == ATLS_OK
-                                   ? STATUS_SERVING
+                                   ? AGENT_SERVER_SERVING
                                    : server->failure.text);
         }
         tidy(server, now_ms);

@@ -2,11 +2,8 @@
 #ifndef ATTEST_AGENT_SERVER_H
 #define ATTEST_AGENT_SERVER_H
 
-#include <stddef.h>
-
-#include "agent/access.h"
+#include "agent/server_config.h"
 #include "base/error.h"
-#include "base/log.h"
 
 /*
  * attestd's loop: one thread, which waits for nothing but epoll. Whoever is at
@@ -22,22 +19,6 @@
  * with a refusal and the connection closed.
  */
 struct agent_server;
-
-struct agent_server_config {
-    const char *path; /* of attestd.cnf; borrowed */
-    int listener;     /* listening, SOCK_SEQPACKET; borrowed */
-    /* signalfd(2) of SIGHUP, to reload, and others, to end; borrowed. They stay
-     * blocked as long as the process lives: one that comes when it is ending has
-     * nothing left to ask of. -1 in tests. */
-    int signals;
-    size_t connections_max; /* at least 1 */
-    struct atls_log *log;   /* outlives the server; may be NULL */
-    /* Who a connection is of: agent_peer_of(), but in tests. */
-    enum atls_error (*peer_of)(int fd, struct atls_reason *why,
-                               struct agent_peer *ret_peer);
-    /* In tests: make up who sent a message. NULL: nobody does. */
-    void (*rename_sender)(struct ucred *sender);
-};
 
 /*
  * Read the configuration; serve nobody yet.

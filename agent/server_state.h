@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_AGENT_SERVER_PRIVATE_H
-#define ATTEST_AGENT_SERVER_PRIVATE_H
+#ifndef ATTEST_AGENT_SERVER_STATE_H
+#define ATTEST_AGENT_SERVER_STATE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/clients.h"
-#include "agent/server.h"
+#include "agent/server_config.h"
 #include "agent/service.h"
 #include "attester/agent_wire.h"
 #include "attester/quoter.h"
 #include "base/ratelimit.h"
 
-/* What server.c (the loop, connections) and request.c (what is asked on one)
- * share. */
+/* The state of attestd's server, which server.c (the loop) and request.c (what is asked
+ * on a connection) share. One thread uses it; others set only the two atomic members. */
+
+/* What the service manager is told while nothing is wrong. */
+#define AGENT_SERVER_SERVING "Answering requests"
 
 struct agent_server {
     struct agent_server_config config;
@@ -38,6 +41,9 @@ struct agent_server {
     uint8_t answer[ATLS_AGENT_ANSWER_MAX];
 };
 
+/* Have epoll tell when fd is readable or closed, with owner as its data. */
+bool agent_server_watch(const struct agent_server *server, int fd, void *owner);
+
 /*
  * Take in a connection, and have epoll tell what it sends.
  *   fd, peer     taken over in every case
@@ -48,20 +54,11 @@ enum atls_error agent_server_adopt(
     struct agent_server *server, int fd, struct agent_peer *peer,
     bool is_stranger, struct agent_connection **ret_connection) ATLS_MUST_CHECK;
 
+/* Read the configuration again, and what it names. What is wrong is logged, and the
+ * service in force stays. */
+void agent_server_load_again(struct agent_server *server);
+
 /* Take up files that have changed, if it is time to look. */
 void agent_server_refresh(struct agent_server *server);
-
-/* A connection is readable. It may be gone afterwards. */
-void agent_server_receive(struct agent_server *server,
-                          struct agent_connection *connection);
-
-/* Its evidence is there, or late. It may be gone afterwards. */
-void agent_server_finish(struct agent_server *server,
-                         struct agent_connection *connection);
-
-/* Answer with a refusal. False when that cannot be sent. */
-bool agent_server_refuse(struct agent_server *server,
-                         struct agent_connection *connection,
-                         const struct atls_reason *why);
 
 #endif
