@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 #include "tools/check/sandbox.h"
 #include "tools/check/process.h"
 #include "tools/check/unit.h"

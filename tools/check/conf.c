@@ -11,32 +11,9 @@
 #include "tools/check/checks.h"
 #include "base/edit_distance.h"
 
-const STACK_OF(CONF_VALUE)
-    * tool_check_keys_of(const struct check *check, const char *section)
-{
-    const STACK_OF(CONF_VALUE) *values = NULL;
-
-    if (section == NULL)
-        return NULL;
-    ERR_set_mark();
-    values = NCONF_get_section(check->conf->nconf, section);
-    ERR_pop_to_mark();
-    return values;
-}
-
 static bool section_exists(const struct check *check, const char *section)
 {
     return tool_check_keys_of(check, section) != NULL;
-}
-
-unsigned tool_check_line(const struct check *check, const char *section,
-                         const char *key, const char **ret_file)
-{
-    const struct cnf_entry *entry =
-        tool_cnf_scan_find(check->scan, section, key);
-
-    *ret_file = entry != NULL ? entry->file : check->conf->path;
-    return entry != NULL ? entry->line : 0;
 }
 
 /* ---- the way to attest ---- */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 #include "tools/check/known.h"
 
 #define WHAT "loaded"

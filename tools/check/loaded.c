@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "tools/check/interface.h"
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 #include "core.h"
 #include "tools/check/known.h"
 

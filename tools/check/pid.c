@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 
 #include <fcntl.h>
 #include <openssl/conf.h>
@@ -15,17 +15,6 @@
 /* The exit status of the child that reads the configuration. */
 #define HAS_ATTESTER 1
 #define HAS_AGENT 2
-
-/* ---- shared by the parts ---- */
-
-bool tool_target_is_worker(const struct target *target, size_t i)
-{
-    const char *main = target->list.items[0]->exe.path;
-    const char *other = target->list.items[i]->exe.path;
-
-    return i == 0
-           || (main != NULL && other != NULL && strcmp(main, other) == 0);
-}
 
 /* ---- configuration ---- */
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 #include "base/digest.h"
 #include "tools/common/local_evidence.h"
 #include "tools/common/inspect.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 #include "tools/common/local_evidence.h"
 
 #define WHAT "rights"

@@ -11,12 +11,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/check/pid.h"
+#include "tools/check/target.h"
 
 /* The rule of --pid and --service: what a process's configuration names is
  * inspected, never loaded or executed, and is read with the rights of the
  * process's user. That user may have written all of it (environment, files,
  * mounts) and may wait for root to look. */
+
+bool tool_target_is_worker(const struct target *target, size_t i)
+{
+    const char *main = target->list.items[0]->exe.path;
+    const char *other = target->list.items[i]->exe.path;
+
+    return i == 0
+           || (main != NULL && other != NULL && strcmp(main, other) == 0);
+}
 
 /* ---- which process reads ---- */
 

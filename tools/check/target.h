@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef ATTEST_TOOLS_CHECK_PID_H
-#define ATTEST_TOOLS_CHECK_PID_H
+#ifndef ATTEST_TOOLS_CHECK_TARGET_H
+#define ATTEST_TOOLS_CHECK_TARGET_H
 
 #include <stddef.h>
 #include <sys/types.h>
