@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "attester/measure.h"
+#include "attester/measured_log.h"
 #include "base/error.h"
 #include "evidence/pcr.h"
 

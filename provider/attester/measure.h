@@ -10,7 +10,6 @@
 #include "attester/tpm.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/span.h"
 
 /*
  * PCR and log together: the CEL-JSON log in RFC 7464 records that systemd also
@@ -26,29 +25,6 @@
 /* The log this machine uses when none is configured: systemd's where it
  * exists, else ours. Static string. */
 const char *atls_measure_default_log(void);
-
-/* The events of one PCR, contents owned. */
-struct atls_measured_log {
-    size_t count;
-    struct atls_span *contents;
-    uint8_t *octets; /* what the contents point into */
-};
-
-/*
- * Read the events of one PCR out of a log.
- *   path     may be missing: an empty log
- *   ret_log  set only on success; atls_measured_log_clear() it
- * Every record's digests must be H(content) for the banks it names, else
- * ATLS_E_MALFORMED with the record's number. Foreign records of other PCRs are
- * passed over; a foreign record of this PCR keeps its content (systemd: the
- * string of "content"). A shared lock is taken on systemd's log, for at most a
- * second. Returns ATLS_OK, ATLS_E_IO, ATLS_E_LOG_BUSY, ATLS_E_MALFORMED,
- * ATLS_E_LIMIT, ATLS_E_CRYPTO, ATLS_E_NOMEM.
- */
-enum atls_error atls_measured_log_read(
-    const char *path, unsigned pcr, struct atls_reason *why,
-    struct atls_measured_log *ret_log) ATLS_MUST_CHECK;
-void atls_measured_log_clear(struct atls_measured_log *log);
 
 enum atls_measured {
     ATLS_MEASURED_NEW,

@@ -6,11 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attester/measure.h"
 #include "base/error.h"
+#include "base/span.h"
 #include "evidence/bootlog.h"
 #include "evidence/pcr.h"
-#include "base/span.h"
 
 /*
  * The octets of a measured log: RFC 7464 records (RS, a JSON object, LF) with
@@ -27,6 +26,29 @@
  * printable ASCII, which is one line in every log and on every terminal?
  */
 bool atls_measured_content_is_legal(const char *content);
+
+/* The events of one PCR, contents owned. */
+struct atls_measured_log {
+    size_t count;
+    struct atls_span *contents;
+    uint8_t *octets; /* what the contents point into */
+};
+
+/*
+ * Read the events of one PCR out of a log.
+ *   path     may be missing: an empty log
+ *   ret_log  set only on success; atls_measured_log_clear() it
+ * Every record's digests must be H(content) for the banks it names, else
+ * ATLS_E_MALFORMED with the record's number. Foreign records of other PCRs are
+ * passed over; a foreign record of this PCR keeps its content (systemd: the
+ * string of "content"). A shared lock is taken on systemd's log, for at most a
+ * second. Returns ATLS_OK, ATLS_E_IO, ATLS_E_LOG_BUSY, ATLS_E_MALFORMED,
+ * ATLS_E_LIMIT, ATLS_E_CRYPTO, ATLS_E_NOMEM.
+ */
+enum atls_error atls_measured_log_read(
+    const char *path, unsigned pcr, struct atls_reason *why,
+    struct atls_measured_log *ret_log) ATLS_MUST_CHECK;
+void atls_measured_log_clear(struct atls_measured_log *log);
 
 /*
  * Parse a log; the rules are those of atls_measured_log_read().

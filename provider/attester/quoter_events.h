@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "attester/measure.h"
+#include "attester/measured_log.h"
 #include "attester/quoter_core.h"
 #include "attester/quoter_tpm.h"
 #include "base/error.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attester/measured_log.h"
 #include "base/digest.h"
 #include "evidence/eventlog.h"
 #include "lib/scratch.h"
