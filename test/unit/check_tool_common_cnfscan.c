@@ -65,6 +65,24 @@ START_TEST(test_scan)
 }
 END_TEST
 
+/* OpenSSL goes on behind a line with a NUL in it; what follows that is not seen. */
+START_TEST(test_scan_nul)
+{
+    static const char text[] = "a = b\0c\n\0\0\nd = e\n\0";
+    struct cnf_scan *scan = NULL;
+    struct atls_reason why;
+
+    scratch_write("openssl.cnf", text, sizeof(text) - 1, 0644);
+    ck_assert_int_eq(
+        tool_cnf_scan_file(scratch_path("openssl.cnf"), &why, &scan), ATLS_OK);
+    ck_assert_uint_eq(scan->count, 3);
+    ck_assert_str_eq(scan->entries[1].key, "a");
+    ck_assert_str_eq(scan->entries[2].key, "d");
+    ck_assert_uint_eq(scan->entries[2].line, 3);
+    tool_cnf_scan_free(scan);
+}
+END_TEST
+
 START_TEST(test_scan_includes_itself)
 {
     struct cnf_scan *scan = NULL;
@@ -172,6 +190,7 @@ END_TEST
 
 static const struct suite_test tests[] = {
     LOOP(test_scan, 0, COUNT(scans)),
+    ONCE(test_scan_nul),
     ONCE(test_scan_includes_itself),
     ONCE(test_scan_includes_a_fifo),
     ONCE(test_scan_cannot_be_read),

@@ -316,22 +316,23 @@ static enum atls_error scan_line(struct scanner *scanner, const char *line)
     return r;
 }
 
-/* End a logical line with NUL: a final backslash that is not escaped joins the
- * next physical line. Returns the line behind it. */
-static char *cut_line(char *line, unsigned *number)
+/* End a logical line with NUL: physical ones that a final backslash joins, unless
+ * that is escaped itself. What stands behind a NUL of the file is lost, as in OpenSSL.
+ * Returns the next line, or limit. */
+static char *cut_line(char *line, char *limit, unsigned *number)
 {
     char *end = line;
 
     for (;;) {
         size_t len;
 
-        end += strcspn(end, "\n");
+        end = memchr(end, '\n', (size_t)(limit - end));
         (*number)++;
+        if (end == NULL)
+            return limit;
         len = (size_t)(end - line);
         if (len > 0 && line[len - 1] == '\r')
             len--;
-        if (*end == '\0')
-            return end;
         if (len == 0 || line[len - 1] != '\\'
             || (len > 1 && line[len - 2] == '\\'))
             break;
@@ -342,7 +343,7 @@ static char *cut_line(char *line, unsigned *number)
 }
 
 static enum atls_error scan_lines(struct scanner *scanner, char *text,
-                                  const char *end)
+                                  char *end)
 {
     enum atls_error r = ATLS_OK;
     unsigned line = 0;
@@ -351,7 +352,7 @@ static enum atls_error scan_lines(struct scanner *scanner, char *text,
         char *next;
 
         scanner->line = line + 1;
-        next = cut_line(text, &line);
+        next = cut_line(text, end, &line);
         r = scan_line(scanner, text);
         text = next;
     }
