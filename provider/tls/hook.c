@@ -38,11 +38,10 @@ static void arm_keylog(SSL_CTX *ctx)
 
 /* Ask the program's callback on this object, or OpenSSL's own where there is none.
  * Within a program's callback that has wrapped ours it is OpenSSL's own. */
-static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
-                      int nid, void *other, void *ex)
+static int ask_others(struct atls_connection *connection, const SSL *s,
+                      const SSL_CTX *ctx, int op, int bits, int nid,
+                      void *other, void *ex)
 {
-    struct atls_connection *connection =
-        s != NULL ? atls_connection_find(s) : NULL;
     const struct atls_context *context =
         connection != NULL
             ? connection->context
@@ -60,23 +59,19 @@ static int ask_others(const SSL *s, const SSL_CTX *ctx, int op, int bits,
     return ok;
 }
 
-static bool waits_for_secret(const SSL *s)
-{
-    const struct atls_connection *connection = atls_connection_find(s);
-
-    return connection != NULL && connection->is_requested
-           && !connection->has_channel;
-}
-
 static int security(const SSL *s, const SSL_CTX *ctx, int op, int bits, int nid,
                     void *other, void *ex)
 {
-    if (!ask_others(s, ctx, op, bits, nid, other, ex))
+    struct atls_connection *connection =
+        s != NULL ? atls_connection_find(s) : NULL;
+
+    if (!ask_others(connection, s, ctx, op, bits, nid, other, ex))
         return 0;
     if (s == NULL)
         return 1;
     /* Another context's keylog callback may be in force by now (S26). */
-    if (waits_for_secret(s))
+    if (connection != NULL && connection->is_requested
+        && !connection->has_channel)
         arm_keylog(SSL_get_SSL_CTX(s));
     return atls_gate(s, op, nid);
 }
