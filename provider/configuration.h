@@ -12,8 +12,8 @@
 
 /* Why event_log, the name that measured_log had, is refused. */
 #define ATLS_EVENT_LOG_REFUSAL                                             \
-    "event_log: TCG's event log is the firmware's (boot_log); the log of " \
-    "measurements is measured_log"
+    "event_log: call it measured_log; TCG's event log is the firmware's, " \
+    "which is boot_log"
 
 /*
  * The provider's section of openssl.cnf, checked. Source: design "Configuration";

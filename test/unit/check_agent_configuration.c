@@ -146,9 +146,9 @@ static const struct {
     {QUOTER "measured_log = e.cel\n",
      "attestd.cnf:5: measured_log = e.cel: expected an absolute path or none"},
     /* By provider/configuration.c. */
-    {QUOTER "event_log = /e.cel\n", "attestd.cnf:5: event_log: TCG's event log "
-                                    "is the firmware's (boot_log); the log of "
-                                    "measurements is measured_log"},
+    {QUOTER "event_log = /e.cel\n",
+     "attestd.cnf:5: event_log: call it measured_log; TCG's event log is the "
+     "firmware's, which is boot_log"},
     {QUOTER "boot_log = log\n",
      "attestd.cnf:5: boot_log = log: expected an absolute path or none"},
     {QUOTER "ak_auth = file:a\n",

@@ -83,11 +83,12 @@ static const struct row rows[] = {
     /* provider/configuration.c refuses the name that it had */
     {{ROLE, KEY, CHAIN, "attester.event_log", "/events.cel"},
      ATTESTER_BROKEN,
-     "event_log: TCG's event log is the firmware's (boot_log); the log of "
-     "measurements is measured_log"},
+     "event_log: call it measured_log; TCG's event log is the firmware's, "
+     "which "
+     "is boot_log"},
     {{"attester.quoter", "unix:/run/a", "attester.event_log", "none"},
      ATTESTER_BROKEN,
-     "measurements is measured_log"},
+     "event_log: call it measured_log; TCG's event log is"},
     {{ROLE, KEY, CHAIN, "attester.boot_log", "boot.bin"},
      ATTESTER_BROKEN,
      "boot_log = boot.bin: expected an absolute path"},
@@ -205,7 +206,6 @@ START_TEST(test_S33_when_to_map)
 }
 END_TEST
 
-/* A log that is named is missed where it is not. */
 /* The agent's socket, and how long to wait for it: nothing else is ours. */
 START_TEST(test_socket_of_the_agent)
 {
@@ -225,6 +225,7 @@ START_TEST(test_socket_of_the_agent)
 }
 END_TEST
 
+/* A log that is named is missed where it is not. */
 START_TEST(test_boot_log)
 {
     static const struct atls_setting settings[] = {
@@ -243,12 +244,26 @@ START_TEST(test_boot_log)
 }
 END_TEST
 
+/* Programs show the brief sentence alone: it must say the word to write. */
+START_TEST(test_S30_the_brief_sentence_says_measured_log)
+{
+    static const struct atls_setting settings[] = {
+        {ROLE}, {KEY}, {CHAIN}, {"attester.event_log", "/e.cel"}};
+    struct atls_configuration got;
+
+    atls_configuration_read(settings, 4, &got);
+    ck_assert_msg(strstr(got.attester_broken.brief, "measured_log") != NULL,
+                  "%s", got.attester_broken.brief);
+}
+END_TEST
+
 static const struct suite_test tests[] = {
     LOOP(test_C10_P4_settings, 0, sizeof(rows) / sizeof(rows[0])),
     ONCE(test_S33_when_to_map),
     ONCE(test_values_and_defaults),
     ONCE(test_socket_of_the_agent),
     ONCE(test_boot_log),
+    ONCE(test_S30_the_brief_sentence_says_measured_log),
 };
 
 SUITE(.name = "configuration",
