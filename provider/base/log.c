@@ -328,7 +328,7 @@ static bool write_stderr(const struct atls_log *log, const struct line *line,
 static bool write_instead_of_syslog(struct atls_log *log,
                                     const struct line *line)
 {
-    char more[ATLS_PACE_MORE_SIZE];
+    char more[ATLS_RATELIMIT_MORE_SIZE];
 
     if (line->level != ATLS_LOG_ERROR || !atls_stderr_is_there(&log->err))
         return false;

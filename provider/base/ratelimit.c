@@ -20,7 +20,7 @@ static bool takes_turn(struct atls_ratelimit *pace)
 }
 
 bool atls_ratelimit_turn(struct atls_ratelimit *pace,
-                         char ret_more[ATLS_PACE_MORE_SIZE])
+                         char ret_more[ATLS_RATELIMIT_MORE_SIZE])
 {
     unsigned unlogged;
 
@@ -31,7 +31,7 @@ bool atls_ratelimit_turn(struct atls_ratelimit *pace,
     unlogged = atomic_exchange(&pace->unlogged, 0);
     ret_more[0] = '\0';
     if (unlogged > 0)
-        snprintf(ret_more, ATLS_PACE_MORE_SIZE, " (and %u before that)",
+        snprintf(ret_more, ATLS_RATELIMIT_MORE_SIZE, " (and %u before that)",
                  unlogged);
     return true;
 }

@@ -15,7 +15,7 @@ struct atls_ratelimit {
     atomic_uint unlogged;           /* since then */
 };
 
-#define ATLS_PACE_MORE_SIZE 48u
+#define ATLS_RATELIMIT_MORE_SIZE 48u
 
 /*
  * Is it this line's turn? One that is not is counted.
@@ -23,6 +23,6 @@ struct atls_ratelimit {
  *             only when true
  */
 bool atls_ratelimit_turn(struct atls_ratelimit *pace,
-                         char ret_more[ATLS_PACE_MORE_SIZE]);
+                         char ret_more[ATLS_RATELIMIT_MORE_SIZE]);
 
 #endif

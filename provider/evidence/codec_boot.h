@@ -22,7 +22,7 @@ bool atls_codec_is_locality(uint64_t locality);
  *   ret_log  empty; what was allocated stays in it on failure too, for
  *            atls_boot_log_clear()
  * The array of events is allocated once their count was compared with what is
- * left of the input. Returns what the calls of reader.h return, or ATLS_E_NOMEM.
+ * left of the input. Returns what the calls of cbor_reader.h return, or ATLS_E_NOMEM.
  * Source: doc/PROTOCOL.md, "Boot log".
  */
 enum atls_error atls_codec_read_boot_log(

@@ -23,7 +23,7 @@ bool atls_codec_is_short(unsigned format, struct atls_span content,
  * nothing of it is yet; what was allocated stays there on failure too, for
  * atls_evidence_free(). The array of events is allocated once their count was
  * compared with what is left of the input, and the contents of certificates' by
- * what is left, too. Returns what the calls of reader.h return, ATLS_E_NOT_CANONICAL
+ * what is left, too. Returns what the calls of cbor_reader.h return, ATLS_E_NOT_CANONICAL
  * (a certificate's event in full where it is a digest), or ATLS_E_NOMEM.
  * Source: doc/PROTOCOL.md, "Evidence".
  */

@@ -13,7 +13,7 @@ static struct atls_ratelimit paces[ATLS_E_COUNT]; /* by code */
 
 void atls_refusal_log(struct atls_log *log, const struct atls_reason *why)
 {
-    char more[ATLS_PACE_MORE_SIZE];
+    char more[ATLS_RATELIMIT_MORE_SIZE];
 
     if (atls_ratelimit_turn(&paces[why->code], more))
         atls_log_write(log, ATLS_LOG_ERROR, "handshake refused: %s%s",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/evidence/codec_decode.c and reader.c: records that are malformed, and
+/* provider/evidence/codec_decode.c and cbor_reader.c: records that are malformed, and
  * what they cost. */
 #include <check.h>
 #include <stdlib.h>

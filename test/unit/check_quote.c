@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/evidence/quote.c and cursor.c: the vectors, and every way in which a
+/* provider/evidence/quote.c and tpm_reader.c: the vectors, and every way in which a
  * TPMS_ATTEST can be wrong. */
 #include <check.h>
 #include <dlfcn.h>

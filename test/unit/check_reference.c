@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* provider/verifier/reference.c and mismatch.c through atls_appraise(): sets of
+/* provider/verifier/reference.c through atls_appraise(): sets of
  * good states, one of which a machine must be in as a whole. */
 #include <check.h>
 #include <stdio.h>
