@@ -20,6 +20,13 @@ bool atls_pem_is_end(BIO *text)
            && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
+const char *atls_pem_error(void)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+    return reason != NULL ? reason : "without a reason";
+}
+
 enum atls_error atls_pem_read_certificate(BIO *text, X509 **ret_certificate)
 {
     OSSL_LIB_CTX *libctx = atls_libctx();

@@ -23,6 +23,9 @@ int atls_pem_no_password(char *buffer, int size, int writing, void *arg);
  */
 bool atls_pem_is_end(BIO *text);
 
+/* OpenSSL's reason of the last failure of such a call; static, never NULL. */
+const char *atls_pem_error(void);
+
 /*
  * Read the next certificate. What stands before it is passed over: PEM files carry
  * remarks and other blocks.
@@ -31,6 +34,7 @@ bool atls_pem_is_end(BIO *text);
  * Returns ATLS_OK, ATLS_E_NOMEM, or ATLS_E_MALFORMED for a certificate that is cut,
  * damaged or encrypted. Gives no sentence.
  */
-enum atls_error atls_pem_read_certificate(BIO *text, X509 **ret_certificate);
+enum atls_error atls_pem_read_certificate(BIO *text, X509 **ret_certificate)
+    ATLS_MUST_CHECK;
 
 #endif

@@ -22,12 +22,10 @@ struct candidate {
 
 static enum atls_error unreadable(unsigned number, struct atls_reason *why)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
     return atls_fail(why, ATLS_E_POLICY,
                      "CRL %u cannot be read: %s; expected PEM with BEGIN X509 "
                      "CRL, or one CRL in DER",
-                     number, reason != NULL ? reason : "without a reason");
+                     number, atls_pem_error());
 }
 
 static enum atls_error parse_der(const uint8_t *der, size_t len,

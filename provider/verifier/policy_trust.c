@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "base/pem.h"
 #include "verifier/policy_internal.h"
-
-static const char *last_error(void)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
-    return reason != NULL ? reason : "without a reason";
-}
 
 static enum atls_error add_anchor(X509_STORE *store, X509 *certificate,
                                   unsigned number, struct atls_reason *why)
@@ -50,7 +42,7 @@ static enum atls_error add_anchors(X509_STORE *store, BIO *text,
         if (r != ATLS_OK)
             return atls_fail(why, ATLS_E_POLICY,
                              "certificate %u cannot be read: %s", number,
-                             last_error());
+                             atls_pem_error());
         if (certificate == NULL && number == 1)
             return atls_fail(why, ATLS_E_POLICY,
                              "there is no certificate in it; expected PEM with "

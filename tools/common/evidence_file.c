@@ -140,9 +140,8 @@ static int read_certificate(const char *text, struct peer_evidence *evidence)
     X509 *cert = NULL;
     int len = 0;
 
-    if (bio != NULL)
-        cert = PEM_read_bio_X509(bio, NULL, atls_pem_no_password, NULL);
-    if (cert != NULL)
+    if (bio != NULL && atls_pem_read_certificate(bio, &cert) == ATLS_OK
+        && cert != NULL)
         len = i2d_X509(cert, &evidence->cert_der);
     X509_free(cert);
     BIO_free(bio);

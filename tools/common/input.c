@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,11 +112,10 @@ enum atls_error tool_input_read(const char *path, size_t max,
 static X509 *parse_certificate(const uint8_t *data, size_t len)
 {
     BIO *bio = BIO_new_mem_buf(data, (int)len);
-    X509 *cert = X509_new_ex(atls_libctx(), NULL);
+    X509 *cert = NULL;
 
-    if (bio != NULL && cert != NULL
-        && PEM_read_bio_X509(bio, &cert, atls_pem_no_password, NULL) == NULL) {
-        X509_free(cert);
+    if (bio != NULL
+        && (atls_pem_read_certificate(bio, &cert) != ATLS_OK || cert == NULL)) {
         cert = X509_new_ex(atls_libctx(), NULL);
         if (cert != NULL
             && (BIO_reset(bio) != 1 || d2i_X509_bio(bio, &cert) == NULL)) {

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "base/pem.h"
 #include "tools/common/input.h"
 #include "tools/verify/quote_parts.h"
 #include "verifier/certificate.h"
@@ -51,14 +52,10 @@ static enum atls_error read_pem(const uint8_t *data, size_t len,
         OPENSSL_free(header);
         OPENSSL_free(der);
     }
+    if (r == ATLS_OK && !atls_pem_is_end(bio))
+        r = atls_fail(why, ATLS_E_MALFORMED, "%s: a PEM block is damaged: %s",
+                      path, atls_pem_error());
     BIO_free(bio);
-    /* The list ends where no further block begins; a truncated block is an
-     * error. */
-    if (r == ATLS_OK
-        && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return atls_fail(why, ATLS_E_MALFORMED,
-                         "%s: a PEM block is damaged: %s", path,
-                         ERR_reason_error_string(ERR_peek_last_error()));
     return r;
 }
 
