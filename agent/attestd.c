@@ -25,9 +25,6 @@
 
 /* attestd(8): one process owns the TPM and answers for all programs. */
 
-/* As of the command's (tools/common/tool.h). */
-enum status { STATUS_OK = 0, STATUS_USAGE = 2, STATUS_UNAVAILABLE = 4 };
-
 /* Descriptors that are no connections: log, TPM, epoll, files being read, a
  * reserve for libraries. */
 #define DESCRIPTORS_RESERVED 32
@@ -82,12 +79,12 @@ static bool is_journal(void)
            && st.st_ino == inode;
 }
 
-static enum status complain(const struct atls_reason *why)
+static enum atls_status complain(const struct atls_reason *why)
 {
     fprintf(stderr, "%sattestd: %s\n", is_journal() ? SD_ERR : "", why->text);
     return why->code == ATLS_E_CONFIG || why->code == ATLS_E_IO
-               ? STATUS_USAGE
-               : STATUS_UNAVAILABLE;
+               ? ATLS_STATUS_USAGE
+               : ATLS_STATUS_UNAVAILABLE;
 }
 
 /* As many connections as the kernel permits, not only as the shell suggests. */
@@ -108,7 +105,7 @@ static size_t raise_limit(void)
     return (size_t)limit.rlim_cur - DESCRIPTORS_RESERVED;
 }
 
-static enum status check(const struct options *options)
+static enum atls_status check(const struct options *options)
 {
     struct agent_service *service = NULL;
     struct atls_reason why;
@@ -127,12 +124,12 @@ static enum status check(const struct options *options)
         printf("%s: no mistakes found\n", options->configuration);
     }
     agent_service_unref(service);
-    return STATUS_OK;
+    return ATLS_STATUS_DONE;
 }
 
-static enum status serve(const struct options *options,
-                         const struct agent_configuration *configuration,
-                         struct atls_log *log, int signals)
+static enum atls_status serve(const struct options *options,
+                              const struct agent_configuration *configuration,
+                              struct atls_log *log, int signals)
 {
     struct agent_server_config config = {.path = options->configuration,
                                          .signals = signals,
@@ -159,15 +156,15 @@ static enum status serve(const struct options *options,
     atls_log_write(log, ATLS_LOG_INFO, "ending");
     agent_listener_remove(&listener);
     agent_server_free(server);
-    return STATUS_OK;
+    return ATLS_STATUS_DONE;
 }
 
-static enum status run(const struct options *options)
+static enum atls_status run(const struct options *options)
 {
     struct agent_configuration configuration;
     struct atls_log *log;
     struct atls_reason why;
-    enum status status;
+    enum atls_status status;
     int signals;
 
     if (agent_configuration_load(options->configuration, &why, &configuration)
@@ -195,10 +192,10 @@ static enum status run(const struct options *options)
     return status;
 }
 
-static enum status fail_usage(void)
+static enum atls_status fail_usage(void)
 {
     fputs("Try 'attestd --help'.\n", stderr);
-    return STATUS_USAGE;
+    return ATLS_STATUS_USAGE;
 }
 
 static bool is_socket_path(const char *path)
@@ -209,7 +206,7 @@ static bool is_socket_path(const char *path)
 
 /* ret_status: of a program that is to end at once. */
 static bool parse(int argc, char **argv, struct options *options,
-                  enum status *ret_status)
+                  enum atls_status *ret_status)
 {
     static const struct option known[] = {
         {"config", required_argument, NULL, 'c'},
@@ -221,7 +218,7 @@ static bool parse(int argc, char **argv, struct options *options,
     };
     int option;
 
-    *ret_status = STATUS_OK;
+    *ret_status = ATLS_STATUS_DONE;
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 'c':
@@ -264,15 +261,15 @@ static bool parse(int argc, char **argv, struct options *options,
 int main(int argc, char **argv)
 {
     struct options options = {.configuration = AGENT_CONFIGURATION_PATH};
-    enum status status;
+    enum atls_status status;
 
     if (!atls_opening_standard())
-        return STATUS_UNAVAILABLE;
+        return ATLS_STATUS_UNAVAILABLE;
     if (!parse(argc, argv, &options, &status))
         return (int)status;
     /* Nothing here is to be had by openssl.cnf, which may load attest itself. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-        return STATUS_UNAVAILABLE;
+        return ATLS_STATUS_UNAVAILABLE;
     (void)umask(077);
     status = options.checks_only ? check(&options) : run(&options);
     return (int)status;

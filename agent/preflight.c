@@ -71,10 +71,8 @@ enum atls_error agent_preflight_boot_log(
     enum atls_error r =
         atls_quoter_setup_new(&configuration->quoter, why, &setup);
 
-    if (r == ATLS_OK) {
-        *why = setup->boot_log_reason;
-        r = why->code;
-    }
+    if (r == ATLS_OK)
+        r = atls_fail_as(why, &setup->boot_log_reason);
     atls_quoter_setup_unref(setup);
     if (r != ATLS_OK)
         agent_configuration_locate(configuration, why);

@@ -15,7 +15,7 @@ static void log_refusal(struct agent_server *server,
                         const struct agent_connection *connection,
                         const struct atls_reason *why)
 {
-    char more[ATLS_PACE_MORE_SIZE];
+    char more[ATLS_RATELIMIT_MORE_SIZE];
 
     if (atls_ratelimit_turn(&server->refusals[why->code], more))
         atls_log_write(server->config.log, ATLS_LOG_WARN,

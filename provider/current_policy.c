@@ -202,12 +202,10 @@ static enum atls_error take(struct atls_current_policy *current,
 
     atomic_fetch_add(&current->readers, 1);
     loaded = atomic_load(&current->loaded);
-    if (loaded->policy != NULL) {
+    if (loaded->policy != NULL)
         *ret_policy = atls_policy_ref(loaded->policy);
-    } else {
-        *why = loaded->reason;
-        r = loaded->reason.code;
-    }
+    else
+        r = atls_fail_as(why, &loaded->reason);
     atomic_fetch_sub(&current->readers, 1);
     return r;
 }

@@ -241,10 +241,8 @@ enum atls_error atls_instance_begin(struct atls_instance *instance,
                                     struct atls_reason *why,
                                     struct atls_pending **ret_pending)
 {
-    if (instance->attester_broken.code != ATLS_OK) {
-        *why = instance->attester_broken;
-        return why->code;
-    }
+    if (instance->attester_broken.code != ATLS_OK)
+        return atls_fail_as(why, &instance->attester_broken);
     return atls_attester_begin(instance->attester, role, channel, cert_der,
                                formats, why, ret_pending);
 }

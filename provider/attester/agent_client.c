@@ -241,10 +241,8 @@ static enum atls_error take_evidence(const uint8_t *octets, size_t len,
 
     if (r != ATLS_OK)
         return r;
-    if (answer.type == ATLS_AGENT_REFUSAL) {
-        *why = answer.reason;
-        return why->code;
-    }
+    if (answer.type == ATLS_AGENT_REFUSAL)
+        return atls_fail_as(why, &answer.reason);
     if (answer.type != ATLS_AGENT_EVIDENCE)
         return atls_fail(why, ATLS_E_AGENT_PROTOCOL,
                          "the agent answered with a connection where evidence "

@@ -72,10 +72,8 @@ static enum atls_error check_answer(const uint8_t *octets, size_t len, int fd,
 
     if (r != ATLS_OK)
         return r;
-    if (answer.type == ATLS_AGENT_REFUSAL) {
-        *why = answer.reason;
-        return why->code;
-    }
+    if (answer.type == ATLS_AGENT_REFUSAL)
+        return atls_fail_as(why, &answer.reason);
     if (answer.type != ATLS_AGENT_CONNECTION)
         return atls_fail(why, ATLS_E_AGENT_PROTOCOL,
                          "the agent answered with evidence where a connection "

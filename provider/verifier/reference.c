@@ -110,26 +110,36 @@ static enum atls_error take_first(const struct atls_mismatch *mismatch,
     return mismatch->reason.code;
 }
 
+/* What shows the mismatches of one step. */
+typedef enum atls_error visit_mismatches(const struct atls_section *section,
+                                         const struct atls_reference *reference,
+                                         const struct atls_evidence *evidence,
+                                         atls_mismatch_visitor *visitor,
+                                         void *arg);
+
+static enum atls_error check(visit_mismatches *visit,
+                             const struct atls_section *section,
+                             const struct atls_reference *reference,
+                             const struct atls_evidence *evidence,
+                             struct atls_reason *why)
+{
+    struct atls_mismatch first = {.reference = NULL};
+    enum atls_error r = visit(section, reference, evidence, take_first, &first);
+
+    explain(section, evidence, &first, why);
+    return r;
+}
+
 enum atls_error atls_reference_check_components(
     const struct atls_section *section, const struct atls_reference *reference,
     const struct atls_evidence *evidence, struct atls_reason *why)
 {
-    struct atls_mismatch first = {.reference = NULL};
-    enum atls_error r =
-        atls_components_visit(section, reference, evidence, take_first, &first);
-
-    explain(section, evidence, &first, why);
-    return r;
+    return check(atls_components_visit, section, reference, evidence, why);
 }
 
 enum atls_error atls_reference_check_pcrs(
     const struct atls_section *section, const struct atls_reference *reference,
     const struct atls_evidence *evidence, struct atls_reason *why)
 {
-    struct atls_mismatch first = {.reference = NULL};
-    enum atls_error r = atls_pcrs_visit_values(section, reference, evidence,
-                                               take_first, &first);
-
-    explain(section, evidence, &first, why);
-    return r;
+    return check(atls_pcrs_visit_values, section, reference, evidence, why);
 }
